@@ -1,0 +1,1 @@
+//! One ClickHouse node made of libchdb: engine, HTTP interface, part exchange.

@@ -1,0 +1,1 @@
+//! Implementations of the ports of `engine`: ClickHouse, S3, Keeper, secrets, commands, clock.

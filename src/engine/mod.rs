@@ -1,0 +1,3 @@
+//! Executes plans: ports to the outside, journal, executor, resume, locks.
+
+pub mod ports;

@@ -1,0 +1,43 @@
+//! Local commands, for the action `run` and for probes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+/// A command to start. Secrets travel in its environment, never in its words.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Program and arguments; no shell is put between.
+    pub words: Vec<String>,
+    /// Variables added to the environment.
+    pub environment: Vec<(String, SecretString)>,
+    /// Working directory.
+    pub directory: Option<PathBuf>,
+    /// After this long the command is killed with its whole process group.
+    pub timeout: Duration,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandOutput {
+    /// Exit code; `None` when a signal ended it or the time ran out.
+    pub code: Option<i32>,
+    /// Standard output, at most the last 64 KiB.
+    pub stdout: String,
+    /// Standard error, at most the last 64 KiB.
+    pub stderr: String,
+    /// Whether the time ran out.
+    pub timed_out: bool,
+}
+
+/// Starts local commands.
+#[async_trait]
+pub trait Commands: Send + Sync {
+    /// Starts a command and waits for its end.
+    ///
+    /// # Errors
+    /// The operating system's reason when it could not be started at all.
+    async fn run(&self, command: Command) -> Result<CommandOutput, String>;
+}

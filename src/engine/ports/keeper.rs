@@ -1,0 +1,127 @@
+//! Keeper (or ZooKeeper): listing, deleting with proof, and the lock on a target.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// Facts of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperStat {
+    /// Data version, for a delete that fails when somebody wrote meanwhile.
+    pub version: i32,
+    /// Number of direct children.
+    pub children: u32,
+    /// Whether the node is ephemeral, that is, held by a live session.
+    pub ephemeral: bool,
+    /// Transaction id of the creation: another one means that the node was deleted and made again.
+    pub created_zxid: i64,
+}
+
+/// One node with its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperNode {
+    /// Absolute path as the ClickHouse servers see it.
+    pub path: String,
+    /// Value; bytes that are not UTF-8 are kept as they are.
+    pub value: Vec<u8>,
+    /// Facts.
+    pub stat: KeeperStat,
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockHolder {
+    /// Run that holds it.
+    pub run: String,
+    /// User and host of the engine.
+    pub owner: String,
+    /// Process id of the engine on its host.
+    pub pid: u32,
+    /// Since when, RFC 3339.
+    pub since: String,
+}
+
+/// Why Keeper did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// No server could be reached.
+    #[error("Keeper at {hosts} cannot be reached: {reason}")]
+    Unreachable {
+        /// Servers tried.
+        hosts: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The node does not exist.
+    #[error("the Keeper path {path} does not exist")]
+    NoNode {
+        /// Path asked for.
+        path: String,
+    },
+    /// The node changed between reading and deleting.
+    #[error("the Keeper path {path} was changed by somebody else meanwhile")]
+    Changed {
+        /// Path.
+        path: String,
+    },
+    /// Somebody holds the lock.
+    #[error("the target is locked by run {} of {} since {}", .holder.run, .holder.owner, .holder.since)]
+    Locked {
+        /// Who.
+        holder: LockHolder,
+    },
+    /// The session or the request failed.
+    #[error("Keeper at {hosts} failed: {reason}")]
+    Failed {
+        /// Servers.
+        hosts: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// A held lock. It is lost when the session ends, which the holder must ask before it writes.
+#[async_trait]
+pub trait LockGuard: Send + Sync {
+    /// Whether the session that holds the lock is still alive, as far as Keeper has told us.
+    fn is_held(&self) -> bool;
+
+    /// Gives the lock back.
+    async fn release(&self);
+}
+
+/// One Keeper ensemble.
+#[async_trait]
+pub trait Keeper: Send + Sync {
+    /// The node at a path, `None` when it does not exist.
+    ///
+    /// # Errors
+    /// See [`KeeperError`].
+    async fn get(&self, path: &str) -> Result<Option<KeeperNode>, KeeperError>;
+
+    /// Names of the direct children, sorted; `None` when the path does not exist.
+    ///
+    /// # Errors
+    /// See [`KeeperError`].
+    async fn children(&self, path: &str) -> Result<Option<Vec<String>>, KeeperError>;
+
+    /// The path and everything below it with values, parents before children; empty when it does not exist.
+    ///
+    /// # Errors
+    /// See [`KeeperError`].
+    async fn subtree(&self, path: &str) -> Result<Vec<KeeperNode>, KeeperError>;
+
+    /// Deletes one node without children, if its data version is still `version`.
+    ///
+    /// # Errors
+    /// [`KeeperError::Changed`] when the version differs or children appeared.
+    async fn delete(&self, path: &str, version: i32) -> Result<(), KeeperError>;
+
+    /// Takes the lock at `path` with an ephemeral node; parents are made as needed.
+    ///
+    /// # Errors
+    /// [`KeeperError::Locked`] with the holder when somebody else has it.
+    async fn lock(&self, path: &str, holder: &LockHolder) -> Result<Box<dyn LockGuard>, KeeperError>;
+
+    /// Where this is, for people: its servers.
+    fn describe(&self) -> String;
+}
