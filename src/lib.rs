@@ -13,8 +13,10 @@
 //!
 //! A test reads the sources and holds these borders.
 
+pub mod action;
 pub mod adapter;
 pub mod diag;
 pub mod engine;
 pub mod exit_code;
 pub mod model;
+pub mod plan;

@@ -1,0 +1,104 @@
+//! Keeps secret values out of texts that servers send back.
+//!
+//! A server quotes the statement it could not parse, with every literal in it, and cuts the quotation at some
+//! length. So a secret is looked for as a literal (after an opening quote) and may be cut short.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// What stands in the place of a secret, as ClickHouse itself writes it.
+const HIDDEN: &str = "[HIDDEN]";
+
+/// Values at least this long are hidden outside of quotes as well; shorter ones would garble ordinary words.
+const LONG: usize = 12;
+
+/// This many first characters of a secret after a quote are taken for the secret, cut short.
+const HEAD: usize = 5;
+
+/// The secrets seen so far in this process, shared by the adapter that reads them and those that show texts.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    known: Arc<Mutex<Vec<SecretString>>>,
+}
+
+impl Redactor {
+    /// Remembers a secret.
+    pub fn learn(&self, secret: &SecretString) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = secret.expose_secret();
+        if !value.is_empty() && !known.iter().any(|old| old.expose_secret() == value) {
+            known.push(secret.clone());
+        }
+    }
+
+    /// The text without any secret learnt so far.
+    #[must_use]
+    pub fn scrub(&self, text: &str) -> String {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = text.to_owned();
+        for secret in known.iter() {
+            let value = secret.expose_secret();
+            let escaped = value.replace('\\', "\\\\").replace('\'', "\\'");
+            for form in [escaped.as_str(), value] {
+                if form.len() >= LONG {
+                    text = text.replace(form, HIDDEN);
+                }
+                text = hide_literals(&text, form);
+            }
+        }
+        text
+    }
+}
+
+/// Hides what follows an opening quote and is the secret or its beginning.
+fn hide_literals(text: &str, secret: &str) -> String {
+    let head: String = secret.chars().take(HEAD).collect();
+    let needle = format!("'{head}");
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(&needle) {
+        let start = at + 1;
+        out.push_str(&rest[..start]);
+        out.push_str(HIDDEN);
+        let same = rest[start..]
+            .chars()
+            .zip(secret.chars())
+            .take_while(|(found, wanted)| found == wanted)
+            .map(|(found, _)| found.len_utf8())
+            .sum::<usize>();
+        rest = &rest[start + same..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor(values: &[&str]) -> Redactor {
+        let redactor = Redactor::default();
+        for value in values {
+            redactor.learn(&SecretString::from(*value));
+        }
+        redactor
+    }
+
+    #[test]
+    fn hides_literals_whole_cut_and_escaped() {
+        let redactor = redactor(&["pa'ss\\word-of-mine", "short"]);
+        let text = r"near: S3('http://s3/b','k','pa\'ss\\word-of-mine') IDENTIFIED BY 'short' and 'pa\'ss\\wo";
+        let scrubbed = redactor.scrub(text);
+        assert_eq!(
+            scrubbed,
+            "near: S3('http://s3/b','k','[HIDDEN]') IDENTIFIED BY '[HIDDEN]' and '[HIDDEN]"
+        );
+    }
+
+    #[test]
+    fn short_secrets_do_not_garble_words() {
+        assert_eq!(redactor(&["table"]).scrub("table default.t does not exist"), "table default.t does not exist");
+        assert_eq!(redactor(&["0123456789abcdef"]).scrub("x 0123456789abcdef y"), "x [HIDDEN] y");
+    }
+}

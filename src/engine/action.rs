@@ -1,0 +1,144 @@
+//! What an action of the catalogue answers. Adding one touches its own file and one line of the catalogue.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::{Schema, SchemaGenerator};
+use serde_json::Value;
+
+use super::context::{ObserveContext, PlanContext, RunContext};
+use super::ports::SqlError;
+use crate::diag::{Failure, Refusal};
+use crate::plan::operation::Operation;
+
+/// A mistake in an action's arguments that its schema cannot express.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgumentError {
+    /// Path below the action's arguments, e.g. `/statements/0`; empty for the whole.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Why an operation did not come to its end.
+#[derive(Clone, Debug)]
+pub struct RunError {
+    /// What is known about its effect.
+    pub kind: RunErrorKind,
+    /// What was expected, what was found, how to see it, what to do.
+    pub refusal: Refusal,
+}
+
+/// What is known about the effect of an operation that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunErrorKind {
+    /// Nothing was sent: the world is as before.
+    NotSent,
+    /// An error was answered, or the answer was lost: only the probe can tell what happened.
+    AskProbe,
+    /// It ran, and what it promised does not hold.
+    Broken,
+    /// Checked and found different from what the runbook expects; nothing was changed by checking.
+    Differs,
+}
+
+impl RunError {
+    /// From the error of a statement; `what` says what was tried.
+    #[must_use]
+    pub fn from_sql(what: impl Into<String>, error: &SqlError) -> Self {
+        let kind = match error {
+            SqlError::NotSent { .. } => RunErrorKind::NotSent,
+            SqlError::Lost { .. } | SqlError::Server { .. } => RunErrorKind::AskProbe,
+        };
+        Self { kind, refusal: super::errors::explain_sql(what.into(), error) }
+    }
+}
+
+/// What the read-only question found out about an operation whose outcome is not known.
+#[derive(Clone, Debug)]
+pub enum Probe {
+    /// It took effect; the post-condition is asked next.
+    Done,
+    /// It did not take effect, and nothing of it is running: it may be run again.
+    NotDone,
+    /// It is still running on the server.
+    Running,
+    /// It cannot be told; a person has to decide, with this evidence.
+    Unknown(Box<Refusal>),
+}
+
+/// Whether a finished operation's promise still holds at resume.
+#[derive(Clone, Debug)]
+pub enum Holds {
+    /// It does.
+    Yes,
+    /// It does not any longer.
+    No(Box<Refusal>),
+    /// It cannot be told (the host does not answer).
+    CannotTell(Box<Refusal>),
+}
+
+/// One action of the catalogue.
+#[async_trait]
+pub trait Action: Send + Sync {
+    /// Key in the runbook, e.g. `recreate_database`.
+    fn name(&self) -> &'static str;
+
+    /// One sentence for the reference and for editors.
+    fn summary(&self) -> &'static str;
+
+    /// Markdown for the reference page: operations, probe after a lost outcome, post-condition, undo.
+    fn reference(&self) -> &'static str;
+
+    /// Schema of its arguments.
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
+
+    /// Mistakes in the arguments (after templates) that the schema cannot express.
+    fn check(&self, _arguments: &Value) -> Vec<ArgumentError> {
+        Vec::new()
+    }
+
+    /// Reads what the action needs beyond the common observation. Only reads.
+    async fn observe(&self, _context: &ObserveContext<'_>) -> Result<Value, Failure> {
+        Ok(Value::Null)
+    }
+
+    /// Makes the operations, from the world as the steps before will leave it, and changes that world to what it
+    /// will be afterwards. Pure: no network, no clock.
+    ///
+    /// # Errors
+    /// Everything that makes the step impossible, in one go.
+    fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>>;
+
+    /// The gate right before an operation: reads what must be true before it starts, and what its probe will
+    /// need. The value becomes part of the intent in the journal (`context.intent` for `run` and `probe`).
+    ///
+    /// # Errors
+    /// [`RunErrorKind::NotSent`] where the gate is closed: nothing was changed.
+    async fn prepare(&self, _context: &RunContext<'_>) -> Result<Value, RunError> {
+        Ok(Value::Null)
+    }
+
+    /// Carries an operation out: each statement is sent once. Waits for its end.
+    ///
+    /// # Errors
+    /// [`RunError`] tells what is known about its effect.
+    async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError>;
+
+    /// Asks whether an operation with an intent and no outcome took effect. Only reads.
+    async fn probe(&self, context: &RunContext<'_>) -> Probe;
+
+    /// Proves the post-condition after the operation and returns what later operations need to know. Only reads.
+    ///
+    /// # Errors
+    /// [`RunErrorKind::Broken`] or [`RunErrorKind::Differs`].
+    async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError>;
+
+    /// Asks again, at resume, whether the lasting part of the post-condition still holds. Only reads.
+    async fn still_holds(&self, context: &RunContext<'_>, outcome: &Value) -> Holds;
+}
+
+/// Longest time of one operation where the runbook says nothing.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(6 * 3600);

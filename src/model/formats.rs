@@ -1,0 +1,192 @@
+//! Text with a meaning: identifiers, tables, durations, roles. Each is a type with a `format` in the schema,
+//! and the schema walker checks the format at the place where the text stands.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+macro_rules! format_type {
+    ($(#[$doc:meta])* $name:ident, $format:literal, $description:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "format": $format, "x-kind": $description })
+            }
+        }
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+format_type! {
+    /// A target role declared under `targets:`.
+    TargetRole, "target-role", "target role"
+}
+format_type! {
+    /// A storage role declared under `storage:`.
+    StorageRole, "storage-role", "storage role"
+}
+format_type! {
+    /// Id of an earlier `backup` step.
+    BackupStep, "backup-step", "id of a backup step"
+}
+format_type! {
+    /// Name of a database.
+    DatabaseName, "identifier", "database name"
+}
+format_type! {
+    /// A table as `database.table`.
+    TableName, "table", "database.table"
+}
+format_type! {
+    /// One or more SQL statements; templates in it are quoted as identifiers or literals.
+    SqlText, "sql", "SQL"
+}
+format_type! {
+    /// An absolute Keeper path; `{shard}` and other macros of the server are allowed.
+    KeeperPath, "keeper-path", "Keeper path"
+}
+format_type! {
+    /// A duration such as `90s`, `5m` or `1h 30m`.
+    DurationText, "duration", "duration"
+}
+
+impl DurationText {
+    /// The duration; the schema walker has checked the text before.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        parse_duration(&self.0).ok()
+    }
+}
+
+/// Parses `90s`, `5m`, `1h 30m`.
+///
+/// # Errors
+/// What is wrong with the text, as a fragment of a sentence.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let signed: SignedDuration =
+        text.parse().map_err(|_| "expected a duration such as `90s`, `5m` or `1h 30m`".to_owned())?;
+    Duration::try_from(signed).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+/// Splits `database.table`; a part with dots or blanks stands in backquotes.
+///
+/// # Errors
+/// What is wrong with the text, as a fragment of a sentence.
+pub fn parse_table(text: &str) -> Result<(String, String), String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = if let Some(quoted) = rest.strip_prefix('`') {
+            let end = quoted.find('`').ok_or("a backquote is not closed")?;
+            (&quoted[..end], &quoted[end + 1..])
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            (&rest[..end], &rest[end..])
+        };
+        if part.is_empty() {
+            return Err("expected `database.table`".to_owned());
+        }
+        parts.push(part.to_owned());
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if after.is_empty() => break,
+            None => return Err("expected `.` after a closing backquote".to_owned()),
+        }
+    }
+    match <[String; 2]>::try_from(parts) {
+        Ok([database, table]) => Ok((database, table)),
+        Err(_) => Err("expected `database.table`".to_owned()),
+    }
+}
+
+/// Checks an identifier that becomes a database name.
+///
+/// # Errors
+/// What is wrong with the text, as a fragment of a sentence.
+pub fn check_identifier(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("a name cannot be empty".to_owned());
+    }
+    if text.len() > 200 {
+        return Err("a name has at most 200 bytes".to_owned());
+    }
+    if let Some(bad) = text.chars().find(|c| c.is_control() || matches!(c, '`' | '\'' | '"' | '\\' | '/' | '{' | '}' | '$')) {
+        return Err(format!("the character {bad:?} is not allowed in a name"));
+    }
+    Ok(())
+}
+
+/// Checks a Keeper path that will be cleared: absolute, deep enough, outside the servers' own folders.
+///
+/// # Errors
+/// What is wrong with the path, as a fragment of a sentence.
+pub fn check_keeper_path(text: &str) -> Result<(), String> {
+    let Some(rest) = text.strip_prefix('/') else {
+        return Err("a Keeper path starts with `/`".to_owned());
+    };
+    let parts: Vec<&str> = rest.split('/').collect();
+    if parts.iter().any(|part| part.is_empty() || *part == "." || *part == "..") {
+        return Err("a Keeper path has no empty part, no `.` and no `..`".to_owned());
+    }
+    if parts[0] == "keeper" || parts[0] == "zookeeper" {
+        return Err("this path belongs to Keeper itself".to_owned());
+    }
+    if rest.starts_with("clickhouse/task_queue") || rest.starts_with("clickhouse/backups") {
+        return Err("this path belongs to ClickHouse's own coordination, not to tables".to_owned());
+    }
+    if parts.len() < 3 {
+        return Err("a path that may be cleared has at least three parts, e.g. `/clickhouse/tables/{shard}`".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_split_at_the_dot_outside_backquotes() {
+        assert_eq!(parse_table("a.b"), Ok(("a".into(), "b".into())));
+        assert_eq!(parse_table("`a.b`.`c d`"), Ok(("a.b".into(), "c d".into())));
+        for bad in ["a", "a.", ".b", "a.b.c", "`a", "`a`b.c", ""] {
+            assert!(parse_table(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shallow_and_foreign_keeper_paths_are_refused() {
+        assert!(check_keeper_path("/clickhouse/tables/{shard}/db").is_ok());
+        for bad in ["x", "/", "/a", "/a/b", "/a//b", "/a/../b/c", "/keeper/x/y", "/clickhouse/task_queue/ddl/x", "/a/b/c/"] {
+            assert!(check_keeper_path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_are_friendly() {
+        assert_eq!(parse_duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        assert!(parse_duration("5").is_err());
+        assert!(parse_duration("-5s").is_err());
+    }
+}

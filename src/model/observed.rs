@@ -1,0 +1,185 @@
+//! What is there: one snapshot of every server, in a normal form that plans are made from.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::HostName;
+use super::runbook::Topology;
+
+/// Everything observed, by target role. Planning changes a copy of it step by step, so that every action sees
+/// the world as the steps before it will leave it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct World {
+    /// Targets by role.
+    pub targets: BTreeMap<String, TargetWorld>,
+}
+
+/// The servers of one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetWorld {
+    /// How the servers relate, as the runbook needs it.
+    pub topology: Topology,
+    /// Name of the cluster, where the environment gives one.
+    pub cluster: Option<String>,
+    /// Whether the environment names a Keeper for it.
+    pub keeper: bool,
+    /// Servers in the order of the environment.
+    pub hosts: Vec<HostWorld>,
+}
+
+impl TargetWorld {
+    /// Names of the shards, sorted, each once.
+    #[must_use]
+    pub fn shards(&self) -> Vec<String> {
+        let mut shards: Vec<String> = self.hosts.iter().map(|host| host.shard.clone()).collect();
+        shards.sort();
+        shards.dedup();
+        shards
+    }
+
+    /// The replicas of a shard, in the order of the environment.
+    pub fn replicas<'a>(&'a self, shard: &'a str) -> impl Iterator<Item = &'a HostWorld> {
+        self.hosts.iter().filter(move |host| host.shard == shard)
+    }
+
+    /// The host of a name.
+    #[must_use]
+    pub fn host(&self, name: &HostName) -> Option<&HostWorld> {
+        self.hosts.iter().find(|host| host.name == *name)
+    }
+}
+
+/// Who a server is. The same address with another identity is another server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// `serverUUID()`; all zeros where the server has none.
+    pub server_uuid: String,
+    /// `hostName()`.
+    pub host_name: String,
+    /// Path of the disk `default`.
+    pub data_path: String,
+    /// `system.macros`.
+    pub macros: BTreeMap<String, String>,
+}
+
+/// One server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostWorld {
+    /// Name in the environment.
+    pub name: HostName,
+    /// Address.
+    pub url: String,
+    /// Shard, from the environment or the macro; `-` on a standalone server.
+    pub shard: String,
+    /// Who it is.
+    pub identity: Identity,
+    /// `version()`.
+    pub version: String,
+    /// Databases by name, without `system` and `information_schema`.
+    pub databases: BTreeMap<String, Database>,
+    /// Tables, views and dictionaries by database and name.
+    pub tables: Vec<Table>,
+    /// `database.table` of dropped tables whose data is still there (`system.dropped_tables`).
+    pub pending_drops: Vec<String>,
+    /// Ids of running backups and restores (`system.backups`).
+    pub running_backups: Vec<String>,
+    /// Mutations that are not done, as `database.table: command`.
+    pub mutations: Vec<String>,
+    /// Detached parts, as `database.table`, with their number.
+    pub detached_parts: BTreeMap<String, u64>,
+    /// Free bytes of the disk `default`.
+    pub free_bytes: u64,
+}
+
+impl Default for HostName {
+    fn default() -> Self {
+        Self(String::new())
+    }
+}
+
+impl HostWorld {
+    /// The tables of a database.
+    pub fn tables_of<'a>(&'a self, database: &'a str) -> impl Iterator<Item = &'a Table> {
+        self.tables.iter().filter(move |table| table.database == database)
+    }
+
+    /// One table.
+    #[must_use]
+    pub fn table(&self, database: &str, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.database == database && table.name == name)
+    }
+
+    /// Replaces `{macro}` in a text with this server's macros; unknown ones stay.
+    #[must_use]
+    pub fn expand_macros(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for (name, value) in &self.identity.macros {
+            out = out.replace(&format!("{{{name}}}"), value);
+        }
+        out
+    }
+}
+
+/// One database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    /// Engine, e.g. `Atomic`.
+    pub engine: String,
+    /// UUID; all zeros for engines without one. Empty for a database that a plan will create.
+    pub uuid: String,
+}
+
+/// One table, view or dictionary.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Database.
+    pub database: String,
+    /// Name.
+    pub name: String,
+    /// Engine, e.g. `MergeTree`, `View`, `MaterializedView`, `Dictionary`.
+    pub engine: String,
+    /// Engine with its clauses, as the server writes it.
+    pub engine_full: String,
+    /// UUID; all zeros for engines without one. Empty for a table that a plan will create.
+    pub uuid: String,
+    /// The server's own CREATE statement.
+    pub create_query: String,
+    /// Rows (active parts, or what the engine counts); `None` where the engine does not tell.
+    pub rows: Option<u64>,
+    /// Bytes on disk; `None` where the engine does not tell.
+    pub bytes: Option<u64>,
+    /// Active parts.
+    pub parts: u64,
+    /// Keeper path of a replicated table, macros resolved.
+    pub zookeeper_path: Option<String>,
+    /// Replica name of a replicated table, macros resolved.
+    pub replica_name: Option<String>,
+    /// Whether a replicated table is read-only now.
+    pub is_readonly: bool,
+}
+
+impl Table {
+    /// `database.name`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.database, self.name)
+    }
+
+    /// Whether the table holds rows of its own (not a view, dictionary or window onto something else).
+    #[must_use]
+    pub fn holds_rows(&self) -> bool {
+        !matches!(
+            self.engine.as_str(),
+            "View" | "LiveView" | "WindowView" | "MaterializedView" | "Dictionary" | "Distributed" | "Merge" | "Null" | "Buffer"
+                | "Kafka" | "RabbitMQ" | "NATS" | "S3Queue" | "URL" | "S3" | "MySQL" | "PostgreSQL" | "MongoDB" | "ODBC" | "JDBC"
+                | "HDFS" | "File" | "Alias" | "Loop" | "Executable" | "ExecutablePool" | "GenerateRandom"
+        )
+    }
+
+    /// Whether this is the hidden table of a materialized view (`.inner.name` or `.inner_id.uuid`).
+    #[must_use]
+    pub fn is_inner(&self) -> bool {
+        self.name.starts_with(".inner.") || self.name.starts_with(".inner_id.")
+    }
+}

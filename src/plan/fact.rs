@@ -1,0 +1,26 @@
+//! Facts of the world that a plan rests on and that must still hold at apply.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::ids::HostName;
+
+/// One fact: what was seen, and the read-only statement that shows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fact {
+    /// Host asked; empty for Keeper and buckets.
+    pub host: HostName,
+    /// What it is about, e.g. `tables of database default`.
+    pub subject: String,
+    /// What was seen.
+    pub value: String,
+    /// The statement (or command) that shows it.
+    pub query: String,
+}
+
+impl Fact {
+    /// A fact of a host.
+    #[must_use]
+    pub fn new(host: &HostName, subject: impl Into<String>, value: impl Into<String>, query: impl Into<String>) -> Self {
+        Self { host: host.clone(), subject: subject.into(), value: value.into(), query: query.into() }
+    }
+}

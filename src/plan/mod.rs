@@ -1,0 +1,8 @@
+//! Plans as data, and the pure functions that make them: templates, SQL text, digests. No network, no clock.
+
+pub mod fact;
+pub mod operation;
+pub mod plan_file;
+pub mod sql;
+pub mod statement;
+pub mod template;

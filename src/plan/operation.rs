@@ -1,0 +1,181 @@
+//! One concrete change or check on one host: what a plan lists and a journal records.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::statement::Statement;
+use crate::model::ids::{HostName, OperationId, StepId};
+
+/// What an operation does to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Only reads.
+    Read,
+    /// Adds or changes something, and takes nothing away.
+    Write,
+    /// Takes something away.
+    Destroy,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Destroy => "destroy",
+        })
+    }
+}
+
+/// What an operation takes away. Every replica's copy counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Tables that hold rows, dropped or emptied.
+    pub tables: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Nodes in Keeper.
+    pub keeper_nodes: u64,
+}
+
+impl Loss {
+    /// The sum of two losses.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            tables: self.tables + other.tables,
+            rows: self.rows + other.rows,
+            bytes: self.bytes + other.bytes,
+            keeper_nodes: self.keeper_nodes + other.keeper_nodes,
+        }
+    }
+
+    /// Whether nothing is lost.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One operation of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// `<step>/<number>`, numbered from 1 within the step.
+    pub id: OperationId,
+    /// Step it belongs to.
+    pub step: StepId,
+    /// Action of the step.
+    pub action: String,
+    /// Which of the action's operations this is, e.g. `drop_database`.
+    pub kind: String,
+    /// Target role, where one is touched.
+    pub target: Option<String>,
+    /// Host that the statements go to; absent where the engine works on Keeper, a bucket or this machine.
+    pub host: Option<HostName>,
+    /// What is touched, for people: ``database `default` ``, `table default.runs`.
+    pub object: String,
+    /// What it does to the world.
+    pub effect: Effect,
+    /// What it takes away.
+    pub loss: Loss,
+    /// The statements, exactly as they will be sent, in order; late values stand as `${...}`.
+    pub statements: Vec<Statement>,
+    /// Operations of a step run wave after wave.
+    pub wave: u32,
+    /// Within a wave, lanes run side by side; the operations of one lane run one after the other.
+    pub lane: String,
+    /// State before, in a few words.
+    pub before: String,
+    /// State after, in a few words.
+    pub after: String,
+    /// How the result is proved, in a few words.
+    pub check: String,
+    /// What the action needs to know to run it.
+    pub data: Value,
+    /// Rows it is expected to read or move; tells nothing binding and may change until the run.
+    #[serde(default)]
+    pub estimate_rows: Option<u64>,
+    /// Bytes it is expected to read or move; tells nothing binding and may change until the run.
+    #[serde(default)]
+    pub estimate_bytes: Option<u64>,
+}
+
+impl Operation {
+    /// An operation of a step; the planner fills in its id. Use the `with_*` methods for the rest.
+    #[must_use]
+    pub fn new(step: &StepId, action: &str, kind: &str, object: impl Into<String>, effect: Effect) -> Self {
+        Self {
+            id: OperationId(String::new()),
+            step: step.clone(),
+            action: action.to_owned(),
+            kind: kind.to_owned(),
+            target: None,
+            host: None,
+            object: object.into(),
+            effect,
+            loss: Loss::default(),
+            statements: Vec::new(),
+            wave: 0,
+            lane: String::new(),
+            before: String::new(),
+            after: String::new(),
+            check: String::new(),
+            data: Value::Null,
+            estimate_rows: None,
+            estimate_bytes: None,
+        }
+    }
+
+    /// Sets target role and host; the lane becomes the host.
+    #[must_use]
+    pub fn on(mut self, target: &str, host: &HostName) -> Self {
+        self.target = Some(target.to_owned());
+        self.host = Some(host.clone());
+        self.lane = host.0.clone();
+        self
+    }
+
+    /// Adds a statement.
+    #[must_use]
+    pub fn statement(mut self, statement: Statement) -> Self {
+        self.statements.push(statement);
+        self
+    }
+
+    /// Sets the wave.
+    #[must_use]
+    pub fn in_wave(mut self, wave: u32) -> Self {
+        self.wave = wave;
+        self
+    }
+
+    /// Sets the words on the state before and after, and on the proof.
+    #[must_use]
+    pub fn expect(mut self, before: impl Into<String>, after: impl Into<String>, check: impl Into<String>) -> Self {
+        self.before = before.into();
+        self.after = after.into();
+        self.check = check.into();
+        self
+    }
+
+    /// Sets what is taken away.
+    #[must_use]
+    pub fn loses(mut self, loss: Loss) -> Self {
+        self.loss = loss;
+        self
+    }
+
+    /// Sets what the action needs at run time.
+    ///
+    #[must_use]
+    pub fn with_data<T: Serialize>(mut self, data: &T) -> Self {
+        self.data = serde_json::to_value(data).unwrap_or(Value::Null);
+        self
+    }
+}

@@ -1,0 +1,163 @@
+//! The plan: everything an apply does, as data. It is saved, shown, compared and digested from here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::fact::Fact;
+use super::operation::{Effect, Loss, Operation};
+use crate::model::ids::{HostName, StepId};
+use crate::model::runbook::{Guards, OnFailure, Retry};
+
+/// Version of the plan format. A newer one is read by nobody older.
+pub const PLAN_VERSION: u32 = 1;
+
+/// A complete plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this format.
+    pub format_version: u32,
+    /// Version of the tool that made it.
+    pub tool_version: String,
+    /// Name of the runbook.
+    pub runbook: String,
+    /// What the runbook says about itself.
+    pub summary: String,
+    /// SHA-256 of the runbook's text, hexadecimal.
+    pub runbook_digest: String,
+    /// Name of the environment.
+    pub environment: String,
+    /// Parameters with the values used.
+    pub parameters: BTreeMap<String, Value>,
+    /// Hosts that are touched or read.
+    pub hosts: Vec<PlannedHost>,
+    /// Steps in order, also those left out by `when`.
+    pub steps: Vec<PlannedStep>,
+    /// Operations in order.
+    pub operations: Vec<Operation>,
+    /// Facts that must still hold at apply.
+    pub facts: Vec<Fact>,
+    /// The runbook's limits.
+    pub guards: Guards,
+    /// Things a reviewer should know: what is left out and why.
+    pub notes: Vec<String>,
+    /// SHA-256 over all of the above but the estimates, hexadecimal. This is what consent is given to.
+    pub digest: String,
+}
+
+/// A host of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedHost {
+    /// Target role.
+    pub target: String,
+    /// Name.
+    pub name: HostName,
+    /// Address.
+    pub url: String,
+    /// Shard.
+    pub shard: String,
+    /// ClickHouse version.
+    pub version: String,
+    /// Who the server is, in one line.
+    pub identity: String,
+}
+
+/// A step of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// Id.
+    pub id: StepId,
+    /// Action.
+    pub action: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The action's arguments after templates.
+    pub arguments: Value,
+    /// Why the step is left out, if it is.
+    pub skipped: Option<String>,
+    /// What happens when it fails.
+    pub on_failure: OnFailure,
+    /// Attempts.
+    pub retry: Option<Retry>,
+    /// Longest time of one operation, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Question asked before it starts.
+    pub confirm: Option<String>,
+    /// No way back after this step.
+    pub point_of_no_return: bool,
+}
+
+impl Plan {
+    /// The sum of what the operations take away.
+    #[must_use]
+    pub fn loss(&self) -> Loss {
+        self.operations.iter().fold(Loss::default(), |sum, operation| sum.plus(operation.loss))
+    }
+
+    /// Operations of one step.
+    pub fn operations_of<'a>(&'a self, step: &'a StepId) -> impl Iterator<Item = &'a Operation> {
+        self.operations.iter().filter(move |operation| operation.step == *step)
+    }
+
+    /// The step of an id.
+    #[must_use]
+    pub fn step(&self, id: &StepId) -> Option<&PlannedStep> {
+        self.steps.iter().find(|step| step.id == *id)
+    }
+
+    /// Whether anything is written or destroyed.
+    #[must_use]
+    pub fn changes_something(&self) -> bool {
+        self.operations.iter().any(|operation| operation.effect != Effect::Read)
+    }
+
+    /// Whether anything is destroyed.
+    #[must_use]
+    pub fn destroys_something(&self) -> bool {
+        self.operations.iter().any(|operation| operation.effect == Effect::Destroy)
+    }
+
+    /// Fills in the digest.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.digest = self.compute_digest();
+        self
+    }
+
+    /// Whether the digest fits the content.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.digest == self.compute_digest()
+    }
+
+    fn compute_digest(&self) -> String {
+        let mut bare = self.clone();
+        bare.digest = String::new();
+        for operation in &mut bare.operations {
+            operation.estimate_rows = None;
+            operation.estimate_bytes = None;
+        }
+        // Plain data with text keys always becomes JSON; an empty text would never equal a stored digest.
+        let text = serde_json::to_vec(&bare).unwrap_or_default();
+        hex(&Sha256::digest(text))
+    }
+}
+
+/// Bytes as hexadecimal text.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// SHA-256 of a text, hexadecimal.
+#[must_use]
+pub fn sha256(text: &[u8]) -> String {
+    hex(&Sha256::digest(text))
+}

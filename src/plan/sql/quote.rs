@@ -1,0 +1,45 @@
+//! Quoting: the only ways in which a name or a value gets into SQL.
+
+/// An identifier in backquotes, as ClickHouse writes it.
+#[must_use]
+pub fn identifier(name: &str) -> String {
+    format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
+}
+
+/// `database`.`table` with both parts quoted.
+#[must_use]
+pub fn qualified(database: &str, table: &str) -> String {
+    format!("{}.{}", identifier(database), identifier(table))
+}
+
+/// A string literal in single quotes.
+#[must_use]
+pub fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('\'');
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '\'' => out.push_str("\\'"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0' => out.push_str("\\0"),
+            other => out.push(other),
+        }
+    }
+    out.push('\'');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_gets_out_of_its_quotes() {
+        assert_eq!(identifier("a`; DROP"), "`a\\`; DROP`");
+        assert_eq!(literal("it's \\ \n"), "'it\\'s \\\\ \\n'");
+        assert_eq!(qualified("d", "t"), "`d`.`t`");
+    }
+}

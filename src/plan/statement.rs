@@ -1,0 +1,123 @@
+//! A statement as a plan shows it: exact text, with `${...}` where a value comes late.
+//!
+//! Late values are secrets (which a plan must not hold), and facts of the run that does not exist yet while
+//! planning (its id, its start, the number of the attempt, the path an earlier step wrote to). Only the tokens
+//! a statement declares are replaced, so a `${` in somebody's DDL stays as it is.
+
+use serde::{Deserialize, Serialize};
+
+/// A statement and the late values in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The text with tokens.
+    pub text: String,
+    /// The tokens to replace, each without `${` and `}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<String>,
+    /// Settings sent beside the statement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<(String, String)>,
+}
+
+impl Statement {
+    /// A statement without late values.
+    #[must_use]
+    pub fn exact(text: impl Into<String>) -> Self {
+        Self { text: text.into(), late: Vec::new(), settings: Vec::new() }
+    }
+
+    /// A statement with late values: every recognised token in the text counts.
+    #[must_use]
+    pub fn late(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let late = tokens(&text).into_iter().map(str::to_owned).collect();
+        Self { text, late, settings: Vec::new() }
+    }
+
+    /// Adds a setting sent in the URL.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.settings.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The text with each declared token replaced by what `lookup` says, in one pass.
+    ///
+    /// # Errors
+    /// The first token that `lookup` does not know.
+    pub fn fill(&self, mut lookup: impl FnMut(&str) -> Option<String>) -> Result<String, String> {
+        fill(&self.text, &self.late, &mut lookup)
+    }
+}
+
+/// Prefixes of the tokens that are recognised in a text made by the engine.
+const NAMESPACES: [&str; 4] = ["secret ", "run.", "attempt", "step "];
+
+fn tokens(text: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        rest = &rest[at + 2..];
+        let Some(end) = rest.find('}') else { break };
+        let token = &rest[..end];
+        if NAMESPACES.iter().any(|space| token.starts_with(space)) && !found.contains(&token) {
+            found.push(token);
+        }
+    }
+    found
+}
+
+/// Replaces the declared tokens of a text in one pass, so that a value is never searched for tokens again.
+///
+/// # Errors
+/// The first token that `lookup` does not know.
+pub fn fill(
+    text: &str,
+    late: &[String],
+    lookup: &mut dyn FnMut(&str) -> Option<String>,
+) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        let body = &after[2..];
+        match body.find('}') {
+            Some(end) if late.iter().any(|token| token == &body[..end]) => {
+                let token = &body[..end];
+                out.push_str(&lookup(token).ok_or_else(|| token.to_owned())?);
+                rest = &body[end + 1..];
+            }
+            _ => {
+                out.push_str("${");
+                rest = body;
+            }
+        }
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Replaces every recognised token of a text (a path, a local command), in one pass.
+///
+/// # Errors
+/// The first token that `lookup` does not know.
+pub fn fill_text(text: &str, lookup: &mut dyn FnMut(&str) -> Option<String>) -> Result<String, String> {
+    let late: Vec<String> = tokens(text).into_iter().map(str::to_owned).collect();
+    fill(text, &late, lookup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_declared_tokens_are_replaced_and_values_are_not_searched_again() {
+        let statement = Statement::late("a ${run.id} ${nothing} ${secret x}");
+        assert_eq!(statement.late, ["run.id", "secret x"]);
+        let filled = statement.fill(|token| Some(if token == "run.id" { "${secret x}".into() } else { "S".into() }));
+        assert_eq!(filled.as_deref(), Ok("a ${secret x} ${nothing} S"));
+        assert_eq!(Statement::exact("${run.id}").fill(|_| None).as_deref(), Ok("${run.id}"));
+        assert_eq!(Statement::late("${run.id").fill(|_| None).as_deref(), Ok("${run.id"));
+    }
+}
