@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::LabError;
 use crate::layout::Layout;
 use crate::s3::faults::S3Fault;
-use crate::state::{LabState, try_lock};
+use crate::state::{Claim, LabState, claim};
 use crate::status::StatusReport;
 
 /// What a supervisor can be asked. A node is named, and `keeper` is a name too.
@@ -109,9 +109,9 @@ fn exchange(layout: &Layout, request: &Request) -> io::Result<Response> {
 fn explain(layout: &Layout, error: io::Error) -> LabError {
     match LabState::read(layout) {
         Ok(None) => LabError::NotRunning { dir: layout.dir().to_path_buf() },
-        Ok(Some(state)) => match try_lock(layout) {
-            Ok(Some(_)) => LabError::Dead { dir: layout.dir().to_path_buf(), pid: state.supervisor.pid },
-            Ok(None) | Err(_) => LabError::io("talk to the supervisor through", &layout.socket())(error),
+        Ok(Some(state)) => match claim(layout) {
+            Ok(Claim::Ours(_)) => LabError::Dead { dir: layout.dir().to_path_buf(), pid: state.supervisor.pid },
+            Ok(Claim::Theirs) | Err(_) => LabError::io("talk to the supervisor through", &layout.socket())(error),
         },
         Err(other) => other,
     }

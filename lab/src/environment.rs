@@ -32,7 +32,7 @@ fn render(layout: &Layout, state: &LabState) -> String {
         "# A laboratory on this machine, written by `clickferry-lab up`. It is gone after `clickferry-lab down`.\n\
          apiVersion: clickferry/v1\nkind: Environment\nmetadata: { name: lab }\ntargets:\n  source:\n    hosts:\n",
     );
-    let mut hosts = |text: &mut String, replicas: bool| {
+    let hosts = |text: &mut String, replicas: bool| {
         for node in state.nodes.iter().filter(|node| node.shard.is_some() == replicas) {
             let url = quoted(&node.url());
             let _ = match &node.shard {

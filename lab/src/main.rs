@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! `clickferry-lab`: a throwaway ClickHouse cluster of real parts on this machine.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    clickferry_lab::main()
+}

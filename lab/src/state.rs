@@ -96,14 +96,37 @@ impl LabState {
     }
 }
 
-/// Takes the lock that the living supervisor holds; `None` when somebody else holds it.
-pub fn try_lock(layout: &Layout) -> Result<Option<File>, LabError> {
+/// The lock of a laboratory, as another process finds it.
+#[derive(Debug)]
+pub enum Claim {
+    /// Nobody held it; it is ours while the file lives. No file where the lock is gone already.
+    Ours(Option<File>),
+    /// A living supervisor holds it.
+    Theirs,
+}
+
+/// Tries the lock of an existing laboratory; never creates it, since its folder may just be going away.
+pub fn claim(layout: &Layout) -> Result<Claim, LabError> {
     let path = layout.lock();
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(LabError::io("open", &path))?;
+    match File::options().write(true).open(&path) {
+        Ok(file) => lock(file, &path),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Claim::Ours(None)),
+        Err(e) => Err(LabError::io("open", &path)(e)),
+    }
+}
+
+/// Creates and takes the lock of a new laboratory.
+pub fn claim_new(layout: &Layout) -> Result<Claim, LabError> {
+    let path = layout.lock();
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    lock(file.map_err(LabError::io("open", &path))?, &path)
+}
+
+fn lock(file: File, path: &Path) -> Result<Claim, LabError> {
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(e)) => Err(LabError::io("lock", &path)(e)),
+        Ok(()) => Ok(Claim::Ours(Some(file))),
+        Err(TryLockError::WouldBlock) => Ok(Claim::Theirs),
+        Err(TryLockError::Error(e)) => Err(LabError::io("lock", path)(e)),
     }
 }
 

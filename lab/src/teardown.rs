@@ -8,7 +8,7 @@ use crate::control::{self, Request};
 use crate::error::LabError;
 use crate::layout::Layout;
 use crate::process::ProcessId;
-use crate::state::{LabState, is_vacant, try_lock};
+use crate::state::{Claim, LabState, claim, is_vacant};
 
 /// How long a supervisor may take to end everything before it is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -32,7 +32,7 @@ pub fn down(layout: &Layout) -> Result<Ended, LabError> {
             false => Err(LabError::NotALaboratory { dir: layout.dir().to_path_buf() }),
         };
     };
-    if try_lock(layout)?.is_some() {
+    if matches!(claim(layout)?, Claim::Ours(_)) {
         clean_dead(layout)?;
         return Ok(Ended::Dead);
     }
@@ -48,7 +48,7 @@ pub fn down(layout: &Layout) -> Result<Ended, LabError> {
 /// Cleans up after a killed laboratory; refuses a living one, and does nothing where there is none.
 pub fn clean_dead(layout: &Layout) -> Result<(), LabError> {
     let Some(state) = LabState::read(layout)? else { return Ok(()) };
-    let Some(_lock) = try_lock(layout)? else {
+    let Claim::Ours(_lock) = claim(layout)? else {
         return Err(LabError::AlreadyRunning { dir: layout.dir().to_path_buf() });
     };
     // The supervisor is among them, but it cannot live: it would hold the lock.

@@ -3,7 +3,12 @@
 pub mod clickhouse;
 pub mod clock;
 pub mod command;
+mod connect;
+pub mod keeper;
 pub mod redact;
 pub mod s3;
 pub mod secrets;
+pub mod state_folder;
 pub mod tls;
+
+pub use connect::connect;

@@ -98,7 +98,13 @@ mod tests {
 
     #[test]
     fn short_secrets_do_not_garble_words() {
-        assert_eq!(redactor(&["table"]).scrub("table default.t does not exist"), "table default.t does not exist");
-        assert_eq!(redactor(&["0123456789abcdef"]).scrub("x 0123456789abcdef y"), "x [HIDDEN] y");
+        assert_eq!(
+            redactor(&["table"]).scrub("table default.t does not exist"),
+            "table default.t does not exist"
+        );
+        assert_eq!(
+            redactor(&["0123456789abcdef"]).scrub("x 0123456789abcdef y"),
+            "x [HIDDEN] y"
+        );
     }
 }

@@ -18,6 +18,8 @@ use crate::state::BUCKET;
 use crate::status::StatusReport;
 use crate::teardown;
 
+pub use manager::report_from_record;
+
 use listener::Event;
 use manager::Manager;
 

@@ -12,7 +12,7 @@ use crate::options::{PartPaths, Size};
 use crate::ports::{self, FreePorts};
 use crate::process::ProcessId;
 use crate::s3::S3Keys;
-use crate::state::{self, KeeperState, LabState};
+use crate::state::{self, Claim, KeeperState, LabState};
 use crate::{embedded, environment, keeper, server_engine, teardown, topology};
 
 /// A laboratory about to start.
@@ -45,7 +45,10 @@ fn take_folder(layout: &Layout) -> Result<File, LabError> {
         return Err(LabError::NotALaboratory { dir: layout.dir().to_path_buf() });
     }
     files::private_dir(layout.dir())?;
-    state::try_lock(layout)?.ok_or_else(|| LabError::AlreadyRunning { dir: layout.dir().to_path_buf() })
+    match state::claim_new(layout)? {
+        Claim::Ours(Some(lock)) => Ok(lock),
+        Claim::Ours(None) | Claim::Theirs => Err(LabError::AlreadyRunning { dir: layout.dir().to_path_buf() }),
+    }
 }
 
 fn fill(layout: &Layout, size: &Size, parts: &Parts, lock: File) -> Result<Prepared, LabError> {

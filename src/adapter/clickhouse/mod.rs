@@ -10,11 +10,11 @@
 
 mod answer;
 mod exception;
+mod failed;
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::answer::Unreadable;
+use self::failed::{Failed, shown};
 use super::redact::Redactor;
 use super::tls::{CONNECT_TIMEOUT, Connector};
 use crate::engine::ports::{Answer, Call, Sql, SqlError};
@@ -85,8 +86,16 @@ impl ClickHouse {
                 .pool_idle_timeout(POOL_IDLE)
                 .build(connector.fresh()),
         );
-        let hosts = hosts.into_iter().map(|host| (host.name.clone(), host)).collect();
-        Ok(Self { hosts, connector, reading, redactor })
+        let hosts = hosts
+            .into_iter()
+            .map(|host| (host.name.clone(), host))
+            .collect();
+        Ok(Self {
+            hosts,
+            connector,
+            reading,
+            redactor,
+        })
     }
 
     /// A client that keeps no connection, and a flag that tells whether it ever had one.
@@ -104,7 +113,9 @@ impl ClickHouse {
         match send(&self.reading, host, call, Compression::Lz4).await {
             Err(error) if no_answer_began(&error) => {
                 let (client, _) = self.once();
-                send(&client, host, call, Compression::Lz4).await.map_err(Failed::from)
+                send(&client, host, call, Compression::Lz4)
+                    .await
+                    .map_err(Failed::from)
             }
             other => other.map_err(Failed::from),
         }
@@ -116,9 +127,10 @@ impl ClickHouse {
         match tokio::time::timeout(call.timeout, sending).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(error)) => Err(Failed::from(error)),
-            Err(_) if !connected.load(Ordering::SeqCst) => {
-                Err(Failed::NotSent(format!("no connection within {:?}", call.timeout)))
-            }
+            Err(_) if !connected.load(Ordering::SeqCst) => Err(Failed::NotSent(format!(
+                "no connection within {:?}",
+                call.timeout
+            ))),
             Err(_) => Err(Failed::timeout(call.timeout)),
         }
     }
@@ -128,9 +140,16 @@ impl ClickHouse {
         match failed {
             Failed::NotSent(reason) => {
                 let reason = self.redactor.scrub(&reason);
-                SqlError::NotSent { host: name, url: shown(&host.url), reason }
+                SqlError::NotSent {
+                    host: name,
+                    url: shown(&host.url),
+                    reason,
+                }
             }
-            Failed::Lost(reason) => SqlError::Lost { host: name, reason: self.redactor.scrub(&reason) },
+            Failed::Lost(reason) => SqlError::Lost {
+                host: name,
+                reason: self.redactor.scrub(&reason),
+            },
             Failed::Server(thrown) => SqlError::Server {
                 host: name,
                 code: thrown.code,
@@ -162,45 +181,12 @@ impl Sql for ClickHouse {
         let answer = body.and_then(|body| {
             answer::parse(&body).map_err(|unreadable| match unreadable {
                 Unreadable::Exception(thrown) => Failed::Server(thrown),
-                Unreadable::Other(reason) => Failed::Lost(format!("the answer cannot be read: {reason}")),
+                Unreadable::Other(reason) => {
+                    Failed::Lost(format!("the answer cannot be read: {reason}"))
+                }
             })
         });
         answer.map_err(|failed| self.error(host, failed))
-    }
-}
-
-/// Why there is no body.
-enum Failed {
-    NotSent(String),
-    Lost(String),
-    Server(exception::Exception),
-}
-
-impl Failed {
-    fn timeout(limit: Duration) -> Self {
-        Self::Lost(format!(
-            "no complete answer within {limit:?}; the server may still be working on the statement"
-        ))
-    }
-}
-
-impl From<ClientError> for Failed {
-    fn from(error: ClientError) -> Self {
-        match &error {
-            // Both are found before a request is made of it.
-            ClientError::InvalidParams(reason) => Self::NotSent(chain(reason.as_ref())),
-            ClientError::Unsupported(reason) => Self::NotSent(reason.clone()),
-            ClientError::Network(reason) if is_connect(reason.as_ref()) => Self::NotSent(chain(reason.as_ref())),
-            ClientError::Network(reason) => Self::Lost(format!(
-                "the connection broke ({}); the server may have carried the statement out",
-                chain(reason.as_ref())
-            )),
-            ClientError::BadResponse(text) => exception::parse(text).map_or_else(
-                || Self::Lost(format!("something that is not ClickHouse answered: {}", excerpt(text))),
-                Self::Server,
-            ),
-            _ => Self::Lost(error.to_string()),
-        }
     }
 }
 
@@ -229,7 +215,11 @@ async fn send(
     if let Some(id) = &call.query_id {
         client = client.with_setting("query_id", id);
     }
-    client.query_raw(call.text.expose_secret()).fetch_bytes("JSONCompact")?.collect().await
+    client
+        .query_raw(call.text.expose_secret())
+        .fetch_bytes("JSONCompact")?
+        .collect()
+        .await
 }
 
 /// Whether the request failed before the head of an answer came, on a connection that stood.
@@ -237,54 +227,6 @@ fn no_answer_began(error: &ClientError) -> bool {
     // Failures of the body are hyper's own errors; those of the request are of its client.
     matches!(error, ClientError::Network(reason)
         if reason.downcast_ref::<legacy::Error>().is_some_and(|error| !error.is_connect()))
-}
-
-/// Whether no connection was made: refused, unknown name, TLS.
-fn is_connect(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect) {
-            return true;
-        }
-        current = error.source();
-    }
-    false
-}
-
-/// The causes of an error that say something, the outermost first.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut current = Some(error);
-    while let Some(error) = current {
-        let text = error.to_string();
-        // hyper-util's own text only names a variant; causes often repeat the text of their cause.
-        let noise = error.downcast_ref::<legacy::Error>().is_some() && error.source().is_some();
-        if !noise && !parts.iter().any(|part| part.contains(&text)) {
-            parts.push(text);
-        }
-        current = error.source();
-    }
-    parts.join(": ")
-}
-
-/// The first characters of a text, on one line.
-fn excerpt(text: &str) -> String {
-    let line: Vec<&str> = text.split_whitespace().collect();
-    line.join(" ").chars().take(200).collect()
-}
-
-/// An address without user, password and parameters.
-fn shown(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or(url);
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_once('/').map_or((rest, ""), |(a, p)| (a, p));
-            let host = authority.rsplit('@').next().unwrap_or(authority);
-            let slash = if path.is_empty() { "" } else { "/" };
-            format!("{scheme}://{host}{slash}{path}")
-        }
-        None => url.rsplit('@').next().unwrap_or(url).to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Objects in an S3 bucket, or a store that speaks its protocol. Reads only.
 
-use std::error::Error as StdError;
+mod errors;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +11,6 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_smithy_http_client::Builder as HttpBuilder;
 use aws_smithy_http_client::tls::Provider;
@@ -19,6 +19,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
+use self::errors::causes;
 use super::tls;
 use crate::engine::ports::{ObjectError, ObjectInfo, Objects};
 
@@ -58,7 +59,10 @@ impl Bucket {
     pub fn new(mut config: BucketConfig) -> Self {
         config.endpoint = config.endpoint.trim_end_matches('/').to_owned();
         config.prefix = config.prefix.trim_matches('/').to_owned();
-        Self { config, client: OnceCell::new() }
+        Self {
+            config,
+            client: OnceCell::new(),
+        }
     }
 
     async fn client(&self) -> Result<&Client, ObjectError> {
@@ -105,11 +109,17 @@ impl Bucket {
         if !tls::has_roots() {
             return Err(self.unavailable(&self.config.prefix, tls::NO_ROOTS));
         }
-        Ok(HttpBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
+        Ok(HttpBuilder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .build_https())
     }
 
     fn full(&self, key: &str) -> String {
-        if self.config.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.config.prefix) }
+        if self.config.prefix.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}/{key}", self.config.prefix)
+        }
     }
 
     /// The key below the storage's prefix.
@@ -117,7 +127,9 @@ impl Bucket {
         if self.config.prefix.is_empty() {
             return key;
         }
-        key.strip_prefix(&self.config.prefix).and_then(|rest| rest.strip_prefix('/')).unwrap_or(key)
+        key.strip_prefix(&self.config.prefix)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .unwrap_or(key)
     }
 
     /// All pages of a listing, one by one.
@@ -152,52 +164,6 @@ impl Bucket {
             }
         }
     }
-
-    fn unavailable(&self, key: &str, reason: &str) -> ObjectError {
-        ObjectError::Unavailable {
-            endpoint: self.config.endpoint.clone(),
-            location: self.location(key),
-            reason: reason.to_owned(),
-        }
-    }
-
-    fn location(&self, key: &str) -> String {
-        format!("s3://{}/{key}", self.config.bucket)
-    }
-
-    fn error<E>(&self, key: &str, error: &SdkError<E>) -> ObjectError
-    where
-        E: ProvideErrorMetadata + StdError + 'static,
-    {
-        let bucket = || self.config.bucket.clone();
-        let endpoint = || self.config.endpoint.clone();
-        let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-        let (code, message) = match error {
-            SdkError::ServiceError(service) => {
-                (service.err().code().unwrap_or_default(), service.err().message().unwrap_or_default())
-            }
-            _ => ("", ""),
-        };
-        let said = if code.is_empty() {
-            format!("status {status}")
-        } else {
-            format!("{code} {message}").trim().to_owned()
-        };
-        match (code, status) {
-            ("NoSuchBucket", _) => ObjectError::NoBucket { bucket: bucket(), endpoint: endpoint() },
-            ("NoSuchKey" | "NotFound", _) | ("", 404) => {
-                ObjectError::NotFound { location: self.location(key) }
-            }
-            (
-                "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken"
-                | "InvalidToken" | "AuthorizationHeaderMalformed" | "NotSignedUp",
-                _,
-            )
-            | (_, 401 | 403) => ObjectError::Denied { bucket: bucket(), endpoint: endpoint(), reason: said },
-            (_, status) if status != 0 => self.unavailable(key, &format!("it answered {said}")),
-            _ => self.unavailable(key, &causes(error)),
-        }
-    }
 }
 
 #[async_trait]
@@ -207,8 +173,14 @@ impl Objects for Bucket {
         self.pages(prefix, None, |page| {
             for object in page.contents() {
                 let Some(key) = object.key() else { continue };
-                let size = object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
-                found.push(ObjectInfo { key: self.strip(key).to_owned(), size });
+                let size = object
+                    .size()
+                    .and_then(|size| u64::try_from(size).ok())
+                    .unwrap_or_default();
+                found.push(ObjectInfo {
+                    key: self.strip(key).to_owned(),
+                    size,
+                });
             }
         })
         .await?;
@@ -221,7 +193,10 @@ impl Objects for Bucket {
         let start = self.full(prefix);
         let mut names: Vec<String> = Vec::new();
         self.pages(prefix, Some("/"), |page| {
-            let folders = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
+            let folders = page
+                .common_prefixes()
+                .iter()
+                .filter_map(|folder| folder.prefix());
             let objects = page.contents().iter().filter_map(|object| object.key());
             names.extend(
                 folders
@@ -282,27 +257,18 @@ impl Objects for Bucket {
     }
 
     fn describe(&self) -> String {
-        let BucketConfig { endpoint, bucket, prefix, .. } = &self.config;
+        let BucketConfig {
+            endpoint,
+            bucket,
+            prefix,
+            ..
+        } = &self.config;
         if prefix.is_empty() {
             format!("s3://{bucket} at {endpoint}")
         } else {
             format!("s3://{bucket}/{prefix} at {endpoint}")
         }
     }
-}
-
-/// An error with its causes, each said once.
-fn causes(error: &dyn StdError) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut current = Some(error);
-    while let Some(error) = current {
-        let text = error.to_string();
-        if !parts.iter().any(|part| part.contains(&text)) {
-            parts.push(text);
-        }
-        current = error.source();
-    }
-    parts.join(": ")
 }
 
 #[cfg(test)]

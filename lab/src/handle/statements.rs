@@ -1,0 +1,56 @@
+//! The statement log of a node, which tests read to see what a program really asked.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::LabError;
+
+/// One line of `statements.jsonl`. Fields that a line lacks are empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StatementRecord {
+    /// What happened, where the log tells begin and end apart.
+    pub event: Option<String>,
+    /// When.
+    pub time: serde_json::Value,
+    /// Id of the query.
+    pub query_id: String,
+    /// Who asked.
+    pub user: String,
+    /// The statement, its secrets hidden.
+    pub statement: String,
+    /// Its first words, like `SELECT` or `BACKUP`.
+    pub kind: String,
+    /// ClickHouse's error code, 0 for success.
+    pub code: Option<i64>,
+    /// How long it took.
+    pub elapsed_ms: Option<f64>,
+}
+
+/// Reads the log; a node that has seen nothing has none.
+pub fn read(path: &Path) -> Result<Vec<StatementRecord>, LabError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(LabError::io("read", path)(e)),
+    };
+    Ok(parse(&text))
+}
+
+/// A node killed in the middle of a write leaves half a line; it is no record.
+fn parse(text: &str) -> Vec<StatementRecord> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_is_left_out_and_missing_fields_are_empty() {
+        let records = parse("{\"statement\":\"SELECT 1\",\"code\":0,\"elapsed_ms\":1.5,\"new\":true}\n{\"statem");
+        assert_eq!(records.len(), 1);
+        assert_eq!((records[0].statement.as_str(), records[0].code), ("SELECT 1", Some(0)));
+    }
+}

@@ -1,0 +1,18 @@
+//! ClickHouse's HTTP interface in front of the engine.
+
+mod auth;
+mod body;
+mod compression;
+mod encoding;
+mod error;
+mod execute;
+mod format;
+mod input;
+mod output;
+mod request;
+mod response;
+mod server;
+mod session;
+
+pub use server::serve;
+pub use session::Sessions;

@@ -1,0 +1,336 @@
+//! Builds the ports of an environment. Secrets are read; no server is contacted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::clickhouse::{ClickHouse, Host};
+use super::clock::SystemClock;
+use super::command::LocalCommands;
+use super::keeper::ZooKeeper;
+use super::redact::Redactor;
+use super::s3::{Bucket, BucketConfig};
+use super::secrets::LocalSecrets;
+use super::state_folder::StateFolder;
+use crate::diag::Refusal;
+use crate::engine::ports::{Keeper, Objects, Ports, Secrets};
+use crate::model::environment::{Credentials, Environment, S3Binding, TargetBinding};
+use crate::model::ids::HostName;
+use crate::model::secret::SecretRef;
+
+/// The ports of an environment; relative paths in it start at `base_dir`.
+///
+/// # Errors
+/// Every secret that cannot be read and every address that cannot be used, in one go.
+pub async fn connect(environment: &Environment, base_dir: &Path) -> Result<Ports, Vec<Refusal>> {
+    let redactor = Redactor::default();
+    let secrets = LocalSecrets::new(base_dir, redactor.clone());
+    let mut builder = Builder {
+        secrets,
+        refusals: Vec::new(),
+    };
+
+    let hosts = builder.hosts(environment).await;
+    let objects = builder.objects(environment).await;
+    let keepers = builder.keepers(environment);
+    let sql = ClickHouse::new(hosts, redactor);
+
+    let Builder {
+        secrets,
+        mut refusals,
+    } = builder;
+    let sql = match sql {
+        Ok(sql) if refusals.is_empty() => sql,
+        Ok(_) => return Err(refusals),
+        Err(reason) => {
+            refusals.push(refusal(
+                "TLS cannot be set up",
+                "a working TLS library",
+                &reason,
+                "",
+                "",
+            ));
+            return Err(refusals);
+        }
+    };
+    Ok(Ports {
+        sql: Arc::new(sql),
+        objects,
+        keepers,
+        secrets: Arc::new(secrets),
+        commands: Arc::new(LocalCommands),
+        state: Arc::new(StateFolder::new(
+            base_dir.join(&environment.state.directory),
+        )),
+        clock: Arc::new(SystemClock),
+    })
+}
+
+struct Builder {
+    secrets: LocalSecrets,
+    refusals: Vec<Refusal>,
+}
+
+impl Builder {
+    async fn secret(&mut self, owner: &str, reference: &SecretRef) -> Option<SecretString> {
+        match self.secrets.resolve(reference).await {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.refusals.push(refusal(
+                    format!("the {owner} cannot be read"),
+                    format!("a value in {}", error.source_name),
+                    error.reason,
+                    evidence(reference),
+                    "provide the secret there, or name another source in the environment file",
+                ));
+                None
+            }
+        }
+    }
+
+    async fn hosts(&mut self, environment: &Environment) -> Vec<Host> {
+        let mut hosts = Vec::new();
+        // One server may stand behind several roles; it must be the same server and user then.
+        let mut seen: BTreeMap<HostName, (String, String, Option<SecretRef>)> = BTreeMap::new();
+        for (role, target) in &environment.targets {
+            let (user, reference) = user_of(target);
+            let password = match &reference {
+                Some(reference) => {
+                    self.secret(&format!("password of target {role}"), reference)
+                        .await
+                }
+                None => None,
+            };
+            for binding in &target.hosts {
+                let name = binding.host_name();
+                if let Some(reason) = unusable(&binding.url) {
+                    self.refusals.push(refusal(
+                        format!("the address of a host of target {role} cannot be used"),
+                        "http://host:port or https://host:port, without user and password",
+                        reason,
+                        "",
+                        "correct `url` in the environment file; credentials have a place of their own there",
+                    ));
+                    continue;
+                }
+                let identity = (binding.url.clone(), user.clone(), reference.clone());
+                match seen.get(&name) {
+                    None => {
+                        let url = binding.url.clone();
+                        let password = password.clone();
+                        hosts.push(Host {
+                            name: name.clone(),
+                            url,
+                            user: user.clone(),
+                            password,
+                        });
+                        seen.insert(name, identity);
+                    }
+                    Some(other) if *other == identity => {}
+                    Some(other) => self.refusals.push(refusal(
+                        format!("two different hosts are called {name}"),
+                        "one address and one user per name",
+                        format!("{} as {} and {} as {user}", other.0, other.1, binding.url),
+                        "",
+                        "give one of them another `name` in the environment file",
+                    )),
+                }
+            }
+        }
+        hosts
+    }
+
+    async fn objects(&mut self, environment: &Environment) -> BTreeMap<String, Arc<dyn Objects>> {
+        let mut objects: BTreeMap<String, Arc<dyn Objects>> = BTreeMap::new();
+        for (role, binding) in &environment.storage {
+            let binding = binding.s3();
+            if let Some(reason) = unusable(&binding.endpoint) {
+                self.refusals.push(refusal(
+                    format!("the endpoint of storage {role} cannot be used"),
+                    "http://host:port or https://host, without keys",
+                    reason,
+                    "",
+                    "correct `endpoint` in the environment file",
+                ));
+            }
+            let (access, secret) = keys_of(binding);
+            let access_key = self
+                .secret(&format!("access key of storage {role}"), &access)
+                .await;
+            let secret_key = self
+                .secret(&format!("secret key of storage {role}"), &secret)
+                .await;
+            if let (Some(access_key), Some(secret_key)) = (access_key, secret_key) {
+                let config = BucketConfig {
+                    endpoint: binding.endpoint.clone(),
+                    bucket: binding.bucket.clone(),
+                    region: binding.region.clone(),
+                    prefix: binding.prefix.clone().unwrap_or_default(),
+                    access_key,
+                    secret_key,
+                };
+                objects.insert(role.clone(), Arc::new(Bucket::new(config)));
+            }
+        }
+        objects
+    }
+
+    fn keepers(&mut self, environment: &Environment) -> BTreeMap<String, Arc<dyn Keeper>> {
+        let mut keepers: BTreeMap<String, Arc<dyn Keeper>> = BTreeMap::new();
+        for (role, target) in &environment.targets {
+            let Some(binding) = &target.keeper else {
+                continue;
+            };
+            let root = binding.root.as_deref().unwrap_or("/");
+            if binding.hosts.is_empty() || !root.starts_with('/') {
+                self.refusals.push(refusal(
+                    format!("the Keeper of target {role} cannot be used"),
+                    "at least one host:port, and a root that starts with /",
+                    format!("{} hosts and the root {root:?}", binding.hosts.len()),
+                    "SELECT * FROM system.zookeeper_connection",
+                    "correct `keeper` in the environment file",
+                ));
+                continue;
+            }
+            let keeper = ZooKeeper::new(binding.hosts.clone(), Some(root));
+            keepers.insert(role.clone(), Arc::new(keeper));
+        }
+        keepers
+    }
+}
+
+fn user_of(target: &TargetBinding) -> (String, Option<SecretRef>) {
+    match &target.credentials {
+        Some(Credentials { user, password }) => (user.clone(), password.clone()),
+        None => ("default".to_owned(), None),
+    }
+}
+
+/// Without keys in the environment file the usual variables are asked.
+fn keys_of(binding: &S3Binding) -> (SecretRef, SecretRef) {
+    match &binding.credentials {
+        Some(keys) => (keys.access_key.clone(), keys.secret_key.clone()),
+        None => (
+            SecretRef::Env("AWS_ACCESS_KEY_ID".to_owned()),
+            SecretRef::Env("AWS_SECRET_ACCESS_KEY".to_owned()),
+        ),
+    }
+}
+
+/// Why an address cannot be used; never quotes it, as it may hold a password.
+fn unusable(url: &str) -> Option<String> {
+    let Ok(uri) = url.parse::<http::Uri>() else {
+        return Some("it is not an address".to_owned());
+    };
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Some("it does not start with http:// or https://".to_owned());
+    }
+    match uri.authority() {
+        None => Some("it names no host".to_owned()),
+        Some(authority) if authority.as_str().contains('@') => {
+            Some("it holds a user or a password".to_owned())
+        }
+        Some(_) if uri.query().is_some() => Some("it has parameters".to_owned()),
+        Some(_) => None,
+    }
+}
+
+fn evidence(reference: &SecretRef) -> String {
+    match reference {
+        SecretRef::Env(name) => format!("printenv {name} | wc -c"),
+        SecretRef::File(path) => format!("ls -l {path}"),
+        SecretRef::Command(_) => String::new(),
+    }
+}
+
+fn refusal(
+    what: impl Into<String>,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+    evidence: impl Into<String>,
+    action: impl Into<String>,
+) -> Refusal {
+    Refusal {
+        what: what.into(),
+        expected: expected.into(),
+        found: found.into(),
+        evidence: evidence.into(),
+        action: action.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(targets: serde_json::Value, storage: serde_json::Value) -> Environment {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "clickferry/v1", "kind": "Environment", "metadata": { "name": "test" },
+            "targets": targets, "storage": storage,
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn builds_every_port_without_a_network() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), "k\n").unwrap();
+        let environment = environment(
+            serde_json::json!({ "destination": {
+                "hosts": [{ "url": "http://127.0.0.1:1" }, { "url": "https://127.0.0.1:2", "name": "b" }],
+                "keeper": { "hosts": ["127.0.0.1:3"], "root": "/ch" },
+            } }),
+            serde_json::json!({ "backups": { "s3": {
+                "endpoint": "http://127.0.0.1:4/", "bucket": "b", "prefix": "/p/",
+                "credentials": { "access_key": { "file": "key" }, "secret_key": { "file": "key" } },
+            } } }),
+        );
+        let ports = connect(&environment, folder.path())
+            .await
+            .unwrap_or_else(|_| panic!("refused"));
+        assert_eq!(
+            ports.objects["backups"].describe(),
+            "s3://b/p at http://127.0.0.1:4"
+        );
+        assert_eq!(ports.keepers["destination"].describe(), "127.0.0.1:3/ch");
+        assert_eq!(
+            ports.state.describe(),
+            folder.path().join(".clickferry").display().to_string()
+        );
+    }
+
+    #[tokio::test]
+    async fn tells_all_mistakes_at_once_and_no_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = environment(
+            serde_json::json!({
+                "a": {
+                    "hosts": [{ "url": "http://me:hunter2@127.0.0.1:1" }, { "url": "http://h:1", "name": "x" }],
+                    "credentials": { "password": { "env": "CLICKFERRY_NOT_SET" } },
+                },
+                "b": { "hosts": [{ "url": "http://h:2", "name": "x" }, { "url": "ftp://h" }], "keeper": { "hosts": [] } },
+            }),
+            serde_json::json!({ "backups": { "s3": {
+                "endpoint": "http://h", "bucket": "b",
+                "credentials": { "access_key": { "file": "none" }, "secret_key": { "command": ["false"] } },
+            } } }),
+        );
+        let Err(refusals) = connect(&environment, folder.path()).await else {
+            panic!("accepted")
+        };
+        let text: String = refusals.iter().map(ToString::to_string).collect();
+        assert_eq!(refusals.len(), 7, "{text}");
+        for part in [
+            "CLICKFERRY_NOT_SET",
+            "file none",
+            "command false",
+            "called x",
+            "user or a password",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The append-only record of a run: intent before each operation, outcome after it.
+
+mod record;
+mod reader;
+mod writer;
+
+pub use reader::{Journal, JournalError, read_journal};
+pub use record::{Entry, JOURNAL_VERSION, OutcomeKind, Record};
+pub use writer::{HeldLock, JournalWriter, WriteError};

@@ -1,0 +1,84 @@
+//! Appends records: durable when `append` returns, and only while every lock is held.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::record::{Entry, Record};
+use crate::engine::ports::{Clock, LockGuard, StateStore};
+use crate::model::ids::RunId;
+
+/// Why a record could not be written. The run ends: nothing may happen that the journal does not hold.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// A lock is gone: another engine may be working on the target.
+    #[error("the lock on {0} was lost, so nothing more may be written or started")]
+    LockLost(String),
+    /// The store failed.
+    #[error("{0}")]
+    Store(#[from] crate::engine::ports::StateError),
+}
+
+/// A lock and what it protects, for the message when it is lost.
+pub struct HeldLock {
+    /// What it protects.
+    pub name: String,
+    /// The lock.
+    pub guard: Box<dyn LockGuard>,
+}
+
+/// The only writer of a run's journal.
+pub struct JournalWriter {
+    state: Arc<dyn StateStore>,
+    clock: Arc<dyn Clock>,
+    run: RunId,
+    locks: Vec<HeldLock>,
+    tail: Mutex<Tail>,
+}
+
+struct Tail {
+    seq: u64,
+    prev: String,
+    broken: bool,
+}
+
+impl JournalWriter {
+    /// A writer that continues behind the record with number `seq` and checksum `prev`.
+    #[must_use]
+    pub fn new(state: Arc<dyn StateStore>, clock: Arc<dyn Clock>, run: RunId, locks: Vec<HeldLock>, seq: u64, prev: String) -> Self {
+        Self { state, clock, run, locks, tail: Mutex::new(Tail { seq, prev, broken: false }) }
+    }
+
+    /// Appends a record; durable when it returns.
+    ///
+    /// # Errors
+    /// After the first error every further append fails too.
+    pub async fn append(&self, entry: Entry) -> Result<Record, WriteError> {
+        let mut tail = self.tail.lock().await;
+        if let Some(lost) = self.locks.iter().find(|lock| !lock.guard.is_held()) {
+            tail.broken = true;
+            return Err(WriteError::LockLost(lost.name.clone()));
+        }
+        if tail.broken {
+            return Err(WriteError::LockLost("the journal".to_owned()));
+        }
+        let record = Record::new(tail.seq + 1, self.clock.now(), entry, &tail.prev);
+        // Plain data with text keys always becomes JSON.
+        let mut line = serde_json::to_vec(&record).unwrap_or_default();
+        line.push(b'\n');
+        if let Err(error) = self.state.append(&self.run, &line).await {
+            tail.broken = true;
+            return Err(error.into());
+        }
+        tail.seq = record.seq;
+        tail.prev.clone_from(&record.sum);
+        Ok(record)
+    }
+
+    /// Gives every lock back.
+    pub async fn release(&self) {
+        for lock in &self.locks {
+            lock.guard.release().await;
+        }
+    }
+}
