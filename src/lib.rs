@@ -7,7 +7,7 @@
 //! | `plan` | `model`, `diag` | network, clock |
 //! | `engine` | `plan`, `model`, `diag` | clients of servers, terminal |
 //! | `action` | `engine`, `plan`, `model`, `diag` | clients of servers, terminal |
-//! | `report` | `plan`, `model`, `diag`, events and journals of `engine` | adapters, command line |
+//! | `report` | `plan`, `model`, `diag`, events, journals and schemas of `engine` | adapters, command line |
 //! | `adapter` | ports of `engine`, `model`, `diag` | `plan`, `action`, `cli` |
 //! | `cli` | everything | - |
 //!
@@ -15,8 +15,10 @@
 
 pub mod action;
 pub mod adapter;
+pub mod cli;
 pub mod diag;
 pub mod engine;
 pub mod exit_code;
 pub mod model;
 pub mod plan;
+pub mod report;

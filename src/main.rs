@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `clickferry` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    clickferry::cli::run(std::env::args_os())
+}

@@ -22,7 +22,10 @@ fn file_reference(path: &std::path::Path) -> String {
 }
 
 fn render(layout: &Layout, state: &LabState) -> String {
-    let credentials = format!("{{ user: {USER}, password: {} }}", file_reference(&layout.password()));
+    let credentials = format!(
+        "{{ user: {USER}, password: {} }}",
+        file_reference(&layout.password())
+    );
     let keys = format!(
         "{{ access_key: {}, secret_key: {} }}",
         file_reference(&layout.access_key()),
@@ -33,7 +36,11 @@ fn render(layout: &Layout, state: &LabState) -> String {
          apiVersion: clickferry/v1\nkind: Environment\nmetadata: { name: lab }\ntargets:\n  source:\n    hosts:\n",
     );
     let hosts = |text: &mut String, replicas: bool| {
-        for node in state.nodes.iter().filter(|node| node.shard.is_some() == replicas) {
+        for node in state
+            .nodes
+            .iter()
+            .filter(|node| node.shard.is_some() == replicas)
+        {
             let url = quoted(&node.url());
             let _ = match &node.shard {
                 Some(shard) => writeln!(text, "      - {{ url: {url}, shard: {} }}", quoted(shard)),
@@ -42,7 +49,10 @@ fn render(layout: &Layout, state: &LabState) -> String {
         }
     };
     hosts(&mut text, false);
-    let _ = writeln!(text, "    credentials: {credentials}\n  destination:\n    cluster: {CLUSTER}\n    hosts:");
+    let _ = writeln!(
+        text,
+        "    credentials: {credentials}\n  destination:\n    cluster: {CLUSTER}\n    hosts:"
+    );
     hosts(&mut text, true);
     let keeper = quoted(&format!("127.0.0.1:{}", state.keeper.port));
     let endpoint = quoted(&format!("http://127.0.0.1:{}", state.s3_port));
@@ -67,7 +77,11 @@ mod tests {
 
     #[test]
     fn the_file_names_roles_and_references_but_no_secret() {
-        let size = Size { replicas: 2, shards: 1, engine: Engine::Embedded };
+        let size = Size {
+            replicas: 2,
+            shards: 1,
+            engine: Engine::Embedded,
+        };
         let mut nodes = topology::nodes(&size, &mut FreePorts::default()).unwrap();
         for (index, node) in nodes.iter_mut().enumerate() {
             node.http_port = 18130 + u16::try_from(index).unwrap();
@@ -77,7 +91,10 @@ mod tests {
             engine: Engine::Embedded,
             supervisor: ProcessId { pid: 1, started: 1 },
             nodes,
-            keeper: KeeperState { port: 12181, process: None },
+            keeper: KeeperState {
+                port: 12181,
+                process: None,
+            },
             s3_port: 18999,
         };
         let text = render(&Layout::new("/tmp/a lab"), &state);

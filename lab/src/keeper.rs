@@ -8,6 +8,7 @@ use crate::error::LabError;
 use crate::files;
 use crate::install::Parts;
 use crate::layout::Layout;
+use crate::sockets;
 use crate::supervisor::recipe::{Readiness, Recipe};
 
 /// Name Keeper answers to in commands.
@@ -58,6 +59,19 @@ pub fn serves(port: u16) -> bool {
     four_letters(port, "srvr").is_ok_and(|answer| answer.contains("Mode:"))
 }
 
+/// Whether a process has a session: a connection alone may still be shaking hands.
+pub fn has_session(port: u16, pid: i32) -> bool {
+    let Ok(answer) = four_letters(port, "cons") else { return false };
+    let with_session = session_ports(&answer);
+    sockets::connections_to(pid, port).iter().any(|local| with_session.contains(local))
+}
+
+/// The clients' ports in the answer to `cons`, of those that have a session.
+fn session_ports(answer: &str) -> Vec<u16> {
+    let lines = answer.lines().filter(|line| line.contains("sid=0x"));
+    lines.filter_map(|line| line.split('[').next()?.rsplit(':').next()?.parse().ok()).collect()
+}
+
 fn four_letters(port: u16, word: &str) -> std::io::Result<String> {
     let address = (Ipv4Addr::LOCALHOST, port).into();
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
@@ -77,6 +91,13 @@ mod tests {
         let text = configuration("/d", 2181);
         assert!(text.contains("clientPortAddress=127.0.0.1\n") && text.contains("admin.enableServer=false\n"));
         assert!(text.lines().all(|line| line == line.trim()), "ZooKeeper reads leading blanks as part of a name");
+    }
+
+    #[test]
+    fn only_clients_with_a_session_count() {
+        let answer = " /127.0.0.1:50340[1](queued=0,recved=2,sent=2,sid=0x10000301,lop=PING)\n \
+                      /127.0.0.1:50350[0](queued=0,recved=1,sent=0)\n\n";
+        assert_eq!(session_ports(answer), [50340]);
     }
 
     #[test]

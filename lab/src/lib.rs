@@ -24,6 +24,7 @@ mod process;
 mod s3;
 mod seed;
 mod server_engine;
+mod sockets;
 mod state;
 mod status;
 mod supervisor;

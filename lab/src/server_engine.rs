@@ -41,7 +41,7 @@ pub fn recipe(
         environment: vec![("CLICKHOUSE_WATCHDOG_ENABLE", "0")],
         log: dir.join("output.log"),
         dir,
-        readiness: Readiness::Ping(node.http_port),
+        readiness: Readiness::Server { http: node.http_port, keeper: node.shard.as_ref().map(|_| state.keeper.port) },
     })
 }
 

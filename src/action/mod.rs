@@ -1,11 +1,21 @@
 //! The catalogue of actions. One file (or folder) per action; adding one adds one line to [`CATALOGUE`].
 
+pub mod assert;
+pub mod run;
+pub mod wait_for;
+pub mod select;
+pub mod sql;
+
 use serde_json::{Map, Value, json};
 
 use crate::engine::action::Action;
 
 /// Every action, in the order of the reference.
 pub static CATALOGUE: &[&dyn Action] = &[
+    &sql::Sql,
+    &run::Run,
+    &assert::Assert,
+    &wait_for::WaitFor,
 ];
 
 /// The action of a name.

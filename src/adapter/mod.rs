@@ -1,4 +1,6 @@
 //! Implementations of the ports of `engine`: ClickHouse, S3, Keeper, state, secrets, commands, clock.
+// Tests may; production code is linted by the build without tests.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod clickhouse;
 pub mod clock;

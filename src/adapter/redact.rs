@@ -51,7 +51,7 @@ impl Redactor {
     }
 }
 
-/// Hides what follows an opening quote and is the secret or its beginning.
+/// Hides what follows an opening quote and is the secret, or its beginning where the text is cut.
 fn hide_literals(text: &str, secret: &str) -> String {
     let head: String = secret.chars().take(HEAD).collect();
     let needle = format!("'{head}");
@@ -59,18 +59,34 @@ fn hide_literals(text: &str, secret: &str) -> String {
     let mut rest = text;
     while let Some(at) = rest.find(&needle) {
         let start = at + 1;
+        let same = common(&rest[start..], secret);
+        let after = rest[start + same..].chars().next();
+        let hide = if same == secret.len() {
+            // A short secret may begin an ordinary word.
+            secret.len() > HEAD || !after.is_some_and(char::is_alphanumeric)
+        } else {
+            // A literal that ends with a quote of its own is another, shorter one.
+            after != Some('\'')
+        };
         out.push_str(&rest[..start]);
-        out.push_str(HIDDEN);
-        let same = rest[start..]
-            .chars()
-            .zip(secret.chars())
-            .take_while(|(found, wanted)| found == wanted)
-            .map(|(found, _)| found.len_utf8())
-            .sum::<usize>();
+        out.push_str(if hide {
+            HIDDEN
+        } else {
+            &rest[start..start + same]
+        });
         rest = &rest[start + same..];
     }
     out.push_str(rest);
     out
+}
+
+/// Length of the common beginning of two texts.
+fn common(left: &str, right: &str) -> usize {
+    let pairs = left.chars().zip(right.chars());
+    pairs
+        .take_while(|(left, right)| left == right)
+        .map(|(left, _)| left.len_utf8())
+        .sum()
 }
 
 #[cfg(test)]
@@ -101,6 +117,15 @@ mod tests {
         assert_eq!(
             redactor(&["table"]).scrub("table default.t does not exist"),
             "table default.t does not exist"
+        );
+        assert_eq!(
+            redactor(&["key"]).scrub("'keyboard' 'key'"),
+            "'keyboard' '[HIDDEN]'"
+        );
+        let text = "user 'default' and 'default-pass.";
+        assert_eq!(
+            redactor(&["default-password"]).scrub(text),
+            "user 'default' and '[HIDDEN]."
         );
         assert_eq!(
             redactor(&["0123456789abcdef"]).scrub("x 0123456789abcdef y"),

@@ -132,7 +132,7 @@ pub struct RunContext<'a> {
     /// When the intent of this attempt was written; the run's start in `prepare` itself.
     pub intended_at: Timestamp,
     /// What `prove` returned for the operations that are done.
-    pub outcomes: &'a BTreeMap<OperationId, Value>,
+    pub outcomes: BTreeMap<OperationId, Value>,
     /// Shows how far it is.
     pub progress: &'a dyn Progress,
     /// Cancelled when the user asks to stop; long waits end with an error of kind `AskProbe`.
@@ -232,6 +232,17 @@ impl RunContext<'_> {
     /// # Errors
     /// The kind tells whether anything was sent.
     pub async fn execute(&self, index: usize) -> Result<Answer, RunError> {
+        let answered = self.send(index).await?;
+        answered.map_err(|error| {
+            RunError::from_sql(format!("{} on {}: {}", self.operation.kind, error.host(), self.operation.object), &error)
+        })
+    }
+
+    /// As [`Self::execute`], with the server's error as it came, for actions that know what a code means for them.
+    ///
+    /// # Errors
+    /// What kept the statement from being sent at all.
+    pub async fn send(&self, index: usize) -> Result<Result<Answer, SqlError>, RunError> {
         let statement = self.operation.statements.get(index).ok_or_else(|| {
             self.fail(RunErrorKind::NotSent, format!("the plan has no statement {index}"), "", "", "", "plan again")
         })?;
@@ -239,12 +250,10 @@ impl RunContext<'_> {
         let query_id = if index == 0 { self.query_id() } else { format!("{}-{index}", self.query_id()) };
         let mut call = Call::change(text, query_id, self.timeout);
         call.settings.clone_from(&statement.settings);
-        let host = self.host()?;
-        self.ports
-            .sql
-            .call(host, call)
-            .await
-            .map_err(|error| RunError::from_sql(format!("{} on {host}: {}", self.operation.kind, self.operation.object), &error))
+        if let Some(database) = &statement.database {
+            call.database.clone_from(database);
+        }
+        Ok(self.ports.sql.call(self.host()?, call).await)
     }
 
     /// The text of statement `index` with its late values, secrets included.
@@ -304,6 +313,10 @@ impl RunContext<'_> {
     fn plain_value(&self, token: &str) -> Option<String> {
         if token == "run.id" {
             return Some(self.run.id.0.clone());
+        }
+        // Id of this attempt for the server: what `RunContext::query_id` says.
+        if token == "operation.id" {
+            return Some(self.query_id());
         }
         if token == "attempt" {
             return Some(if self.attempt <= 1 { String::new() } else { format!(".{}", self.attempt) });

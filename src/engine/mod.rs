@@ -2,13 +2,19 @@
 
 pub mod action;
 pub mod arguments;
+pub mod check;
 pub mod compile;
 pub mod context;
 pub mod errors;
+pub mod event;
+pub mod executor;
 pub mod guard;
 pub mod journal;
+pub mod manifest;
 pub mod observe;
 pub mod parameters;
 pub mod planner;
 pub mod ports;
+pub mod resume;
+pub mod run;
 pub mod schema;

@@ -97,6 +97,8 @@ pub fn make_plan(compiled: &CompiledRunbook, environment: &Environment, observat
         runbook: compiled.runbook.metadata.name.clone(),
         summary: compiled.runbook.metadata.summary.clone(),
         runbook_digest: sha256(compiled.source.text.as_bytes()),
+        runbook_text: compiled.source.text.clone(),
+        runbook_file: compiled.source.name.clone(),
         environment: environment.metadata.name.clone(),
         parameters: compiled.parameters.0.clone(),
         hosts: planned_hosts(&observations.world),

@@ -27,6 +27,10 @@ pub struct Plan {
     pub summary: String,
     /// SHA-256 of the runbook's text, hexadecimal.
     pub runbook_digest: String,
+    /// The runbook itself, so that a saved plan can be made again at apply and compared.
+    pub runbook_text: String,
+    /// Name of the runbook's file, for messages.
+    pub runbook_file: String,
     /// Name of the environment.
     pub environment: String,
     /// Parameters with the values used.
@@ -135,6 +139,9 @@ impl Plan {
     fn compute_digest(&self) -> String {
         let mut bare = self.clone();
         bare.digest = String::new();
+        // The same runbook may be read under another name; its text counts through its own digest.
+        bare.runbook_file = String::new();
+        bare.runbook_text = String::new();
         for operation in &mut bare.operations {
             operation.estimate_rows = None;
             operation.estimate_bytes = None;

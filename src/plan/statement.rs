@@ -17,13 +17,16 @@ pub struct Statement {
     /// Settings sent beside the statement.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<(String, String)>,
+    /// Current database of the session; `system` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 impl Statement {
     /// A statement without late values.
     #[must_use]
     pub fn exact(text: impl Into<String>) -> Self {
-        Self { text: text.into(), late: Vec::new(), settings: Vec::new() }
+        Self { text: text.into(), ..Self::default() }
     }
 
     /// A statement with late values: every recognised token in the text counts.
@@ -31,13 +34,20 @@ impl Statement {
     pub fn late(text: impl Into<String>) -> Self {
         let text = text.into();
         let late = tokens(&text).into_iter().map(str::to_owned).collect();
-        Self { text, late, settings: Vec::new() }
+        Self { text, late, ..Self::default() }
     }
 
     /// Adds a setting sent in the URL.
     #[must_use]
     pub fn setting(mut self, name: &str, value: impl Into<String>) -> Self {
         self.settings.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets the current database of the session.
+    #[must_use]
+    pub fn in_database(mut self, database: Option<&str>) -> Self {
+        self.database = database.map(str::to_owned);
         self
     }
 
@@ -51,7 +61,7 @@ impl Statement {
 }
 
 /// Prefixes of the tokens that are recognised in a text made by the engine.
-const NAMESPACES: [&str; 4] = ["secret ", "run.", "attempt", "step "];
+const NAMESPACES: [&str; 5] = ["secret ", "run.", "attempt", "operation.", "step "];
 
 fn tokens(text: &str) -> Vec<&str> {
     let mut found: Vec<&str> = Vec::new();

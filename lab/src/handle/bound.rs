@@ -19,26 +19,30 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Supervisor {
     child: Mutex<Child>,
-    id: u32,
     layout: Layout,
 }
 
 impl Supervisor {
     /// Starts it; returns when everything serves.
-    pub fn start(binary: &Path, layout: &Layout, size: &Size, parts: &PartPaths) -> Result<Supervisor, LabError> {
+    pub fn start(
+        binary: &Path,
+        layout: &Layout,
+        size: &Size,
+        parts: &PartPaths,
+    ) -> Result<Supervisor, LabError> {
         let child = launch::bound(binary, layout, size, parts)?;
-        Ok(Supervisor { id: child.id(), child: Mutex::new(child), layout: layout.clone() })
-    }
-
-    /// Its process number.
-    pub fn id(&self) -> u32 {
-        self.id
+        Ok(Supervisor {
+            child: Mutex::new(child),
+            layout: layout.clone(),
+        })
     }
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        let Ok(child) = self.child.get_mut() else { return };
+        let Ok(child) = self.child.get_mut() else {
+            return;
+        };
         drop(child.stdin.take());
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
@@ -70,17 +74,40 @@ pub fn find_binary(told: Option<&Path>) -> Result<PathBuf, LabError> {
 
 /// Programs lie in `target/debug`, tests and examples one folder below.
 fn beside(program: &Path) -> Option<PathBuf> {
-    program.ancestors().skip(1).take(2).map(|folder| folder.join("clickferry-lab")).find(|path| path.is_file())
+    program
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("clickferry-lab"))
+        .find(|path| path.is_file())
 }
 
-/// The folder asked for, or a fresh name under the temporary folder.
+/// How folders under the temporary folder begin.
+const PREFIX: &str = "clickferry-lab-";
+
+/// The folder asked for, or a fresh one under the temporary folder.
 pub fn folder(told: Option<&Path>) -> Result<PathBuf, LabError> {
     let root = env::temp_dir();
     match told {
         Some(dir) => std::path::absolute(dir).map_err(LabError::io("find", dir)),
         None => {
-            let dir = tempfile::Builder::new().prefix("clickferry-lab-").tempdir_in(&root);
-            dir.map(tempfile::TempDir::keep).map_err(LabError::io("create a folder in", &root))
+            remove_dead(&root);
+            let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&root);
+            dir.map(tempfile::TempDir::keep)
+                .map_err(LabError::io("create a folder in", &root))
+        }
+    }
+}
+
+/// Removes laboratories whose supervisor was killed together with the program that held them.
+fn remove_dead(root: &Path) {
+    let Ok(entries) = std::fs::read_dir(root) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            // A living one refuses, and one of another user cannot be touched; both are left alone.
+            let _ = teardown::clean_dead(&Layout::new(entry.path()));
         }
     }
 }
@@ -95,8 +122,26 @@ mod tests {
         let binary = dir.path().join("clickferry-lab");
         assert_eq!(beside(&dir.path().join("deps/test-1")), None);
         std::fs::write(&binary, "").unwrap();
-        assert_eq!(beside(&dir.path().join("deps/test-1")), Some(binary.clone()));
+        assert_eq!(
+            beside(&dir.path().join("deps/test-1")),
+            Some(binary.clone())
+        );
         assert_eq!(beside(&dir.path().join("program")), Some(binary));
+    }
+
+    #[test]
+    fn a_dead_laboratory_is_removed_and_a_foreign_folder_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let [dead, foreign] =
+            ["clickferry-lab-dead", "clickferry-lab-foreign"].map(|name| root.path().join(name));
+        for dir in [&dead, &foreign] {
+            std::fs::create_dir_all(dir.join("nodes/standalone")).unwrap();
+        }
+        let record = r#"{"version":1,"engine":"server","supervisor":{"pid":1,"started":1},"nodes":[],
+            "keeper":{"port":1,"process":null},"s3_port":1}"#;
+        std::fs::write(dead.join("lab.json"), record).unwrap();
+        remove_dead(root.path());
+        assert!(!dead.exists() && foreign.exists());
     }
 
     #[test]

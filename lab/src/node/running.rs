@@ -37,6 +37,11 @@ impl Running {
         self.ids().get(query_id).cloned().flatten()
     }
 
+    /// Whether no statement runs.
+    pub fn is_empty(&self) -> bool {
+        self.ids().is_empty()
+    }
+
     fn ids(&self) -> MutexGuard<'_, HashMap<String, Option<String>>> {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,7 @@
 //! The record of every statement a node ran: `statements.jsonl` in its folder.
 //!
-//! libchdb has no `system.query_log`. Each statement leaves two lines, one at its start and one at its end, so that
-//! a killed node shows what was in flight.
+//! libchdb has no `system.query_log`. Each statement leaves two lines, one at its start (`"event":"start"`)
+//! and one at its end, so that a killed node shows what was in flight.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -24,7 +24,8 @@ pub struct StatementLog {
 /// One line.
 #[derive(Serialize)]
 struct Line<'a> {
-    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
     time: String,
     query_id: &'a str,
     user: &'a str,
@@ -66,15 +67,15 @@ impl StatementLog {
 
     /// Records that a statement begins.
     pub fn start(&self, entry: &Entry) {
-        self.write("start", entry, None, None);
+        self.write(Some("start"), entry, None, None);
     }
 
     /// Records that a statement ended; code 0 means success.
     pub fn end(&self, entry: &Entry, code: i32, elapsed: Duration) {
-        self.write("end", entry, Some(code), Some((elapsed.as_secs_f64() * 1e6).round() / 1e3));
+        self.write(None, entry, Some(code), Some((elapsed.as_secs_f64() * 1e6).round() / 1e3));
     }
 
-    fn write(&self, event: &'static str, entry: &Entry, code: Option<i32>, elapsed_ms: Option<f64>) {
+    fn write(&self, event: Option<&'static str>, entry: &Entry, code: Option<i32>, elapsed_ms: Option<f64>) {
         let line = Line {
             event,
             time: timestamp(SystemTime::now()),

@@ -1,6 +1,7 @@
 //! The S3 endpoint: s3s-fs behind a fault switch, in the process of the supervisor.
 
 pub mod faults;
+mod rules;
 
 use std::convert::Infallible;
 use std::io;
@@ -20,6 +21,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use crate::error::LabError;
 use crate::files;
 use faults::{FaultKind, S3Fault, Switch};
+use rules::Rules;
 
 /// A running S3 endpoint; it ends with the runtime that serves it.
 #[derive(Clone, Debug)]
@@ -48,13 +50,24 @@ impl S3Endpoint {
         let store = s3s_fs::FileSystem::new(root)
             .map_err(|e| LabError::io("serve", root)(io::Error::other(format!("{e:?}"))))?;
         let mut builder = S3ServiceBuilder::new(store);
-        builder.set_auth(SimpleAuth::from_single(&*keys.access_key, &*keys.secret_key));
-        let service = builder.build();
-        let switch = Arc::new(Mutex::new(Switch::default()));
-        listener.set_nonblocking(true).map_err(LabError::io("serve", root))?;
+        builder.set_auth(SimpleAuth::from_single(
+            &*keys.access_key,
+            &*keys.secret_key,
+        ));
+        builder.set_access(Rules::new(root.to_path_buf()));
+        let store = Store {
+            service: builder.build(),
+            switch: Arc::default(),
+            conditional: Arc::default(),
+        };
+        let switch = Arc::clone(&store.switch);
+        listener
+            .set_nonblocking(true)
+            .map_err(LabError::io("serve", root))?;
         let _guard = runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(LabError::io("serve", root))?;
-        runtime.spawn(accept(listener, service, Arc::clone(&switch)));
+        let listener =
+            tokio::net::TcpListener::from_std(listener).map_err(LabError::io("serve", root))?;
+        runtime.spawn(accept(listener, store));
         Ok(S3Endpoint { switch })
     }
 
@@ -75,7 +88,17 @@ fn lock(switch: &Mutex<Switch>) -> MutexGuard<'_, Switch> {
     switch.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: tokio::net::TcpListener, service: S3Service, switch: Arc<Mutex<Switch>>) {
+/// What every connection shares.
+#[derive(Clone)]
+struct Store {
+    service: S3Service,
+    switch: Arc<Mutex<Switch>>,
+    /// Held by one conditional write at a time: s3s-fs looks first and writes later, and two writers that
+    /// both looked would both win, which S3 promises not to happen.
+    conditional: Arc<tokio::sync::Mutex<()>>,
+}
+
+async fn accept(listener: tokio::net::TcpListener, store: Store) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely; they come back when a connection ends.
@@ -85,27 +108,43 @@ async fn accept(listener: tokio::net::TcpListener, service: S3Service, switch: A
         // A small answer must not wait for the acknowledgement of the one before it. A failure here only
         // makes the connection slower.
         let _ = stream.set_nodelay(true);
-        let (service, switch) = (service.clone(), Arc::clone(&switch));
+        let store = store.clone();
         tokio::spawn(async move {
-            let answer = service_fn(move |request| answer(request, service.clone(), Arc::clone(&switch)));
+            let answer = service_fn(move |request| answer(request, store.clone()));
             // A client that goes away is no failure of the endpoint.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
         });
     }
 }
 
 type Answer = Response<http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>>;
 
-async fn answer(request: Request<Incoming>, service: S3Service, switch: Arc<Mutex<Switch>>) -> io::Result<Answer> {
-    let fault = lock(&switch).next(request.method().as_str());
+async fn answer(request: Request<Incoming>, store: Store) -> io::Result<Answer> {
+    let fault = lock(&store.switch).next(request.method().as_str());
     match fault {
         // hyper closes a connection whose service fails, without a word to the client.
-        Some(FaultKind::Cut) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut by the laboratory")),
+        Some(FaultKind::Cut) => {
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "cut by the laboratory",
+            ));
+        }
         Some(FaultKind::Status(status)) => return refusal(status, request).await,
         Some(FaultKind::DelayMs(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
         None => {}
     }
-    let response = hyper::service::Service::call(&service, request).await.map_err(|e| io::Error::other(format!("{e:?}")))?;
+    let conditional = ["if-match", "if-none-match"]
+        .iter()
+        .any(|name| request.headers().contains_key(*name));
+    let _turn = match conditional && !request.method().is_safe() {
+        true => Some(store.conditional.lock().await),
+        false => None,
+    };
+    let response = hyper::service::Service::call(&store.service, request)
+        .await
+        .map_err(|e| io::Error::other(format!("{e:?}")))?;
     Ok(response.map(|body| body.map_err(io::Error::other).boxed_unsync()))
 }
 
@@ -117,8 +156,14 @@ async fn refusal(status: u16, request: Request<Incoming>) -> io::Result<Answer> 
         frame.map_err(io::Error::other)?;
     }
     let xml = error_xml(status, &path);
-    let body = Full::new(Bytes::from(xml)).map_err(|never: Infallible| match never {}).boxed_unsync();
-    Response::builder().status(status).header("content-type", "application/xml").body(body).map_err(io::Error::other)
+    let body = Full::new(Bytes::from(xml))
+        .map_err(|never: Infallible| match never {})
+        .boxed_unsync();
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/xml")
+        .body(body)
+        .map_err(io::Error::other)
 }
 
 fn error_xml(status: u16, path: &str) -> String {
@@ -126,7 +171,10 @@ fn error_xml(status: u16, path: &str) -> String {
         403 => ("AccessDenied", "Access Denied"),
         404 => ("NoSuchKey", "The specified key does not exist."),
         429 => ("TooManyRequests", "Please reduce your request rate."),
-        500 => ("InternalError", "We encountered an internal error. Please try again."),
+        500 => (
+            "InternalError",
+            "We encountered an internal error. Please try again.",
+        ),
         503 => ("SlowDown", "Please reduce your request rate."),
         _ => ("LaboratoryFault", "The laboratory was told to answer this."),
     };

@@ -28,7 +28,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { database: "default".to_owned(), rows: 2_000_000, seed: 1, dirty: false }
+        Settings {
+            database: "default".to_owned(),
+            rows: 2_000_000,
+            seed: 1,
+            dirty: false,
+        }
     }
 }
 
@@ -49,7 +54,11 @@ impl Seeded {
     pub fn table(&self) -> String {
         let mut rows = vec![["TABLE", "ENGINE", "ROWS"].map(str::to_owned)];
         for (name, engine, count) in &self.tables {
-            rows.push([name.clone(), engine.clone(), count.map_or_else(|| "-".to_owned(), |n| n.to_string())]);
+            rows.push([
+                name.clone(),
+                engine.clone(),
+                count.map_or_else(|| "-".to_owned(), |n| n.to_string()),
+            ]);
         }
         rows.push(["total".to_owned(), String::new(), self.rows().to_string()]);
         text::table(&rows)
@@ -57,12 +66,22 @@ impl Seeded {
 }
 
 /// Fills a database of a node; refuses one that holds tables already.
-pub fn tracing(client: &Client, settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<Seeded, LabError> {
+pub fn tracing(
+    client: &Client,
+    settings: &Settings,
+    say: &mut dyn FnMut(&str),
+) -> Result<Seeded, LabError> {
     let begin = Instant::now();
     check_version(client)?;
     let name = settings.database.as_str();
-    client.query(&format!("CREATE DATABASE IF NOT EXISTS {}", identifier(name)))?;
-    let tables = client.query(&format!("SELECT count() FROM system.tables WHERE database = {}", literal(name)))?;
+    client.query(&format!(
+        "CREATE DATABASE IF NOT EXISTS {}",
+        identifier(name)
+    ))?;
+    let tables = client.query(&format!(
+        "SELECT count() FROM system.tables WHERE database = {}",
+        literal(name)
+    ))?;
     if tables.trim() != "0" {
         return Err(LabError::Invalid(format!(
             "expected the database `{name}` to be empty, it holds {} tables\n  help: nothing was changed; \
@@ -87,13 +106,21 @@ pub fn tracing(client: &Client, settings: &Settings, say: &mut dyn FnMut(&str)) 
         }
     }
     let seeded = count(client, name)?;
-    say(&format!("{} rows in {:.1} s", seeded.rows(), begin.elapsed().as_secs_f64()));
+    say(&format!(
+        "{} rows in {:.1} s",
+        seeded.rows(),
+        begin.elapsed().as_secs_f64()
+    ));
     Ok(seeded)
 }
 
 fn check_version(client: &Client) -> Result<(), LabError> {
     let version = client.query("SELECT version()")?;
-    let major: u32 = version.split('.').next().and_then(|word| word.parse().ok()).unwrap_or_default();
+    let major: u32 = version
+        .split('.')
+        .next()
+        .and_then(|word| word.parse().ok())
+        .unwrap_or_default();
     if major >= OLDEST_MAJOR {
         return Ok(());
     }
@@ -114,10 +141,15 @@ fn count(client: &Client, database: &str) -> Result<Seeded, LabError> {
     let mut tables = Vec::new();
     for line in list.lines() {
         let mut fields = line.split('\t');
-        let (Some(name), Some(engine)) = (fields.next(), fields.next()) else { continue };
+        let (Some(name), Some(engine)) = (fields.next(), fields.next()) else {
+            continue;
+        };
         let mut rows = fields.next().and_then(|n| n.parse().ok());
         if engine == "TinyLog" {
-            let counted = client.query_in(database, &format!("SELECT count() FROM {}", identifier(name)))?;
+            let counted = client.query_in(
+                database,
+                &format!("SELECT count() FROM {}", identifier(name)),
+            )?;
             rows = counted.trim().parse().ok();
         }
         tables.push((name.to_owned(), engine.to_owned(), rows));
@@ -147,7 +179,11 @@ mod tests {
             ],
         };
         assert_eq!(seeded.rows(), 7);
-        assert!(seeded.table().lines().nth(2).unwrap().ends_with('-'), "{}", seeded.table());
+        assert!(
+            seeded.table().lines().nth(2).unwrap().ends_with('-'),
+            "{}",
+            seeded.table()
+        );
     }
 
     #[test]

@@ -44,11 +44,12 @@ impl Service {
     /// Starts the process. Call it from the thread that lives as long as the laboratory.
     pub fn spawn(&mut self) -> Result<(), LabError> {
         let recipe = &self.recipe;
-        let log = File::options().create(true).append(true).open(&recipe.log).map_err(LabError::io("write", &recipe.log))?;
+        let log =
+            File::options().create(true).append(true).open(&recipe.log).map_err(LabError::io("write", &recipe.log))?;
         let copy = || log.try_clone().map_err(LabError::io("write", &recipe.log));
         let output = match recipe.readiness {
             Readiness::Line => Stdio::piped(),
-            Readiness::Ping(_) | Readiness::Keeper(_) => copy()?.into(),
+            Readiness::Server { .. } | Readiness::Keeper(_) => copy()?.into(),
         };
         let mut command = Command::new(&recipe.program);
         command.args(&recipe.arguments).envs(recipe.environment.iter().copied()).current_dir(&recipe.dir);
@@ -69,7 +70,7 @@ impl Service {
 
     /// Whether it serves.
     pub fn is_ready(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| self.recipe.readiness.reached(&running.line))
+        self.running.as_ref().is_some_and(|running| self.recipe.readiness.reached(running.id.pid, &running.line))
     }
 
     /// Takes note of a process that has ended; says how it ended.
@@ -82,10 +83,9 @@ impl Service {
     /// Sends a signal; an error when there is no process.
     pub fn signal(&self, signal: i32) -> Result<(), LabError> {
         let Some(running) = &self.running else {
-            return Err(self.failure(&format!(
-                "it does not run\n  help: `clickferry-lab start {}` starts it",
-                self.name()
-            )));
+            return Err(
+                self.failure(&format!("it does not run\n  help: `clickferry-lab start {}` starts it", self.name()))
+            );
         };
         let sent = running.id.signal(signal).map_err(|e| self.failure(&format!("no signal could be sent: {e}")))?;
         if sent { Ok(()) } else { Err(self.failure("it has just ended")) }

@@ -84,7 +84,9 @@ fn converse(stream: UnixStream, events: &Sender<Event>) -> io::Result<()> {
             sent.map_or_else(|_| ending(), |()| answer.recv().unwrap_or_else(|_| ending()))
         }
         Err(error) => Response::Error {
-            message: format!("not a request: {error}; the supervisor may be of another version, run `clickferry-lab down`"),
+            message: format!(
+                "not a request: {error}; the supervisor may be of another version, run `clickferry-lab down`"
+            ),
         },
     };
     let mut text = serde_json::to_vec(&response)?;

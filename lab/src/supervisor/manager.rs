@@ -4,16 +4,21 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::child::Service;
+use super::report::report_from_record;
 use crate::control::{Request, Response};
 use crate::error::LabError;
 use crate::layout::Layout;
+use crate::options::Engine;
 use crate::process::ProcessId;
 use crate::s3::S3Endpoint;
-use crate::state::{BUCKET, CLUSTER, LabState, REGION};
-use crate::status::{Health, KeeperStatus, NodeStatus, REPORT_VERSION, S3Status, StatusReport};
+use crate::state::LabState;
+use crate::status::StatusReport;
 
 /// How long one process may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Place of Keeper among the services; the nodes follow.
+const KEEPER_INDEX: usize = 0;
 
 /// The processes and what is being waited for.
 pub struct Manager {
@@ -23,6 +28,8 @@ pub struct Manager {
     services: Vec<Service>,
     s3: S3Endpoint,
     waits: Vec<Wait>,
+    /// Nodes that are started when Keeper serves.
+    queued: Vec<usize>,
 }
 
 /// Something that was begun and is not reached yet.
@@ -43,21 +50,34 @@ enum Goal {
 impl Manager {
     /// A manager of processes that do not run yet.
     pub fn new(layout: Layout, state: LabState, services: Vec<Service>, s3: S3Endpoint) -> Manager {
-        Manager { layout, state, services, s3, waits: Vec::new() }
+        Manager { layout, state, services, s3, waits: Vec::new(), queued: Vec::new() }
     }
 
-    /// Starts every process; `look` tells when they serve.
+    /// Starts every process, at once or as soon as Keeper serves; `look` tells when they serve.
     pub fn start_all(&mut self, patience: Duration) -> Result<(), LabError> {
-        for index in 0..self.services.len() {
-            self.spawn(index)?;
-            self.waits.push(Wait { index, goal: Goal::Ready, deadline: Instant::now() + patience, reply: None });
+        let deadline = Instant::now() + patience;
+        self.begin(KEEPER_INDEX, deadline)?;
+        let nodes = KEEPER_INDEX + 1..self.services.len();
+        match self.state.engine {
+            Engine::Embedded => nodes.into_iter().try_for_each(|node| self.begin(node, deadline)),
+            // ClickHouse 18.16 dies of a null pointer when it finds no Keeper at its start.
+            Engine::Server => {
+                self.queued = nodes.collect();
+                Ok(())
+            }
         }
+    }
+
+    fn begin(&mut self, index: usize, deadline: Instant) -> Result<(), LabError> {
+        self.spawn(index)?;
+        let goal = Goal::Ready;
+        self.waits.push(Wait { index, goal, deadline, reply: None });
         Ok(())
     }
 
     /// Whether everything of the start is reached.
     pub fn is_started(&self) -> bool {
-        self.waits.iter().all(|wait| wait.reply.is_some())
+        self.queued.is_empty() && self.waits.iter().all(|wait| wait.reply.is_some())
     }
 
     /// How long to sleep between two looks.
@@ -106,16 +126,26 @@ impl Manager {
             let ended = ended.get(wait.index).and_then(Option::as_deref);
             match self.judge(&wait, ended, now) {
                 None => open.push(wait),
-                Some(outcome) => match wait.reply {
-                    Some(reply) => drop(reply.send(outcome.map_or_else(
-                        |error| Response::Error { message: error.to_string() },
-                        |()| Response::Done,
-                    ))),
-                    None => outcome?,
-                },
+                Some(outcome) => {
+                    match wait.reply {
+                        Some(reply) => {
+                            drop(reply.send(outcome.map_or_else(
+                                |error| Response::Error { message: error.to_string() },
+                                |()| Response::Done,
+                            )))
+                        }
+                        None => outcome?,
+                    }
+                }
             }
         }
         self.waits = open;
+        let keeper_starts = self.waits.iter().any(|wait| wait.index == KEEPER_INDEX);
+        if !keeper_starts {
+            for node in std::mem::take(&mut self.queued) {
+                self.begin(node, now + PATIENCE)?;
+            }
+        }
         Ok(())
     }
 
@@ -213,39 +243,5 @@ impl Manager {
         report.s3.fault = fault;
         report.s3.requests = requests;
         report
-    }
-}
-
-/// The report as far as the record and the kernel tell it.
-pub fn report_from_record(layout: &Layout, state: &LabState) -> StatusReport {
-    let nodes = state.nodes.iter().map(|node| NodeStatus {
-        name: node.name.clone(),
-        role: if node.shard.is_some() { "replica" } else { "standalone" }.to_owned(),
-        shard: node.shard.clone(),
-        url: node.url(),
-        tcp_port: node.tcp_port,
-        pid: node.process.map(|process| process.pid),
-        state: Health::of(node.process),
-    });
-    StatusReport {
-        version: REPORT_VERSION,
-        dir: layout.dir().display().to_string(),
-        environment: layout.environment().display().to_string(),
-        engine: state.engine.word().to_owned(),
-        cluster: CLUSTER.to_owned(),
-        supervisor: state.supervisor.pid,
-        nodes: nodes.collect(),
-        keeper: KeeperStatus {
-            address: format!("127.0.0.1:{}", state.keeper.port),
-            pid: state.keeper.process.map(|process| process.pid),
-            state: Health::of(state.keeper.process),
-        },
-        s3: S3Status {
-            endpoint: format!("http://127.0.0.1:{}", state.s3_port),
-            bucket: BUCKET.to_owned(),
-            region: REGION.to_owned(),
-            requests: 0,
-            fault: None,
-        },
     }
 }

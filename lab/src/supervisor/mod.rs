@@ -5,6 +5,7 @@ mod listener;
 mod manager;
 mod prepare;
 pub mod recipe;
+mod report;
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -18,7 +19,7 @@ use crate::state::BUCKET;
 use crate::status::StatusReport;
 use crate::teardown;
 
-pub use manager::report_from_record;
+pub use report::report_from_record;
 
 use listener::Event;
 use manager::Manager;
@@ -65,7 +66,11 @@ fn give_up(layout: &Layout, error: LabError) -> LabError {
 }
 
 /// Serves requests until the end.
-fn live(manager: &mut Manager, inbox: &mpsc::Receiver<Event>, ready: &mut dyn FnMut(&StatusReport)) -> Result<(), LabError> {
+fn live(
+    manager: &mut Manager,
+    inbox: &mpsc::Receiver<Event>,
+    ready: &mut dyn FnMut(&StatusReport),
+) -> Result<(), LabError> {
     let mut announced = false;
     loop {
         match inbox.recv_timeout(manager.pace()) {

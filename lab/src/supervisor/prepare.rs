@@ -52,8 +52,9 @@ fn take_folder(layout: &Layout) -> Result<File, LabError> {
 }
 
 fn fill(layout: &Layout, size: &Size, parts: &Parts, lock: File) -> Result<Prepared, LabError> {
-    let supervisor = ProcessId::own()
-        .ok_or_else(|| LabError::Invalid("/proc is not mounted; the laboratory needs it to know its processes".to_owned()))?;
+    let supervisor = ProcessId::own().ok_or_else(|| {
+        LabError::Invalid("/proc is not mounted; the laboratory needs it to know its processes".to_owned())
+    })?;
     let mut free = FreePorts::default();
     let nodes = topology::nodes(size, &mut free)?;
     let keeper = KeeperState { port: free.take()?, process: None };
@@ -61,7 +62,10 @@ fn fill(layout: &Layout, size: &Size, parts: &Parts, lock: File) -> Result<Prepa
     let state = LabState { version: 1, engine: size.engine, supervisor, nodes, keeper, s3_port };
     // From here on the folder is known as a laboratory, whatever happens to this process.
     state.write(layout)?;
-    let keys = S3Keys { access_key: format!("LAB{}", files::random_hex(8)?.to_uppercase()), secret_key: files::random_hex(20)? };
+    let keys = S3Keys {
+        access_key: format!("LAB{}", files::random_hex(8)?.to_uppercase()),
+        secret_key: files::random_hex(20)?,
+    };
     let password = files::random_hex(16)?;
     files::private_dir(&layout.secrets())?;
     files::private_dir(&layout.run_state())?;
@@ -74,7 +78,9 @@ fn fill(layout: &Layout, size: &Size, parts: &Parts, lock: File) -> Result<Prepa
         let recipe = match (&parts.library, &parts.server) {
             (Some(library), _) => embedded::recipe(layout, library, &state, node, &password)?,
             (None, Some(server)) => server_engine::recipe(layout, server, &state, node, &password)?,
-            (None, None) => return Err(LabError::Invalid("no engine was found for the nodes".to_owned())),
+            (None, None) => {
+                return Err(LabError::Invalid("no engine was found for the nodes".to_owned()));
+            }
         };
         services.push(Service::new(recipe));
     }

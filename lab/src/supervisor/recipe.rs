@@ -34,23 +34,37 @@ pub struct Recipe {
 pub enum Readiness {
     /// It prints a line `ready`.
     Line,
-    /// Its HTTP interface answers `/ping` on this port.
-    Ping(u16),
+    /// Its HTTP interface answers `/ping`, and a replica has its session with Keeper.
+    ///
+    /// ClickHouse 18.16 answers earlier, and dies of a null pointer when a statement ON CLUSTER comes while
+    /// it still opens the session.
+    Server {
+        /// Port of the HTTP interface.
+        http: u16,
+        /// Port of Keeper; absent on the standalone node.
+        keeper: Option<u16>,
+    },
     /// It answers ZooKeeper's `srvr` on this port.
     Keeper(u16),
 }
 
 impl Readiness {
     /// Asks; `line` tells whether the line was seen.
-    pub fn reached(self, line: &Arc<AtomicBool>) -> bool {
+    pub fn reached(self, pid: i32, line: &Arc<AtomicBool>) -> bool {
         match self {
             Readiness::Line => line.load(Ordering::Acquire),
             Readiness::Keeper(port) => keeper::serves(port),
-            Readiness::Ping(port) => {
-                let address = (Ipv4Addr::LOCALHOST, port).into();
-                let timeout = Duration::from_secs(1);
-                Client { address, user: String::new(), password: String::new(), timeout }.ping()
+            Readiness::Server { http, keeper } => {
+                // Without Keeper there is no session to wait for.
+                let session = |port| keeper::has_session(port, pid) || !keeper::serves(port);
+                pings(http) && keeper.is_none_or(session)
             }
         }
     }
+}
+
+fn pings(port: u16) -> bool {
+    let address = (Ipv4Addr::LOCALHOST, port).into();
+    let (user, password) = (String::new(), String::new());
+    Client { address, user, password, timeout: Duration::from_secs(1) }.ping()
 }

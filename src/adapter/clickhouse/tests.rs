@@ -497,7 +497,13 @@ async fn a_password_in_the_address_is_not_shown() {
 #[ignore = "needs a ClickHouse server at CLICKFERRY_TEST_CLICKHOUSE"]
 async fn a_real_server_answers() {
     let url = std::env::var("CLICKFERRY_TEST_CLICKHOUSE").unwrap();
-    let client = client(&url, None);
+    let host = Host {
+        name: HostName::from("h"),
+        url,
+        user: "default".to_owned(),
+        password: None,
+    };
+    let client = ClickHouse::new(vec![host], Redactor::default()).unwrap();
     let read = async |text: &str| run(&client, Call::read(text)).await;
     let answer = read("SELECT version() AS v, toUInt64(18446744073709551615) AS n, 'a?b' AS q")
         .await

@@ -15,7 +15,7 @@ use memchr::memmem;
 use super::elf::Image;
 
 /// Build id of the libchdb.so of `@chdb/lib-linux-x64-gnu` 26.7.3-stable.1.
-const KNOWN_BUILD: &str = "d3d8f5517577ad52775b52318a193784b2fb5317";
+pub(super) const KNOWN_BUILD: &str = "d3d8f5517577ad52775b52318a193784b2fb5317";
 const KNOWN_ADDRESS: usize = 0x1417_c9c0;
 const ERROR_TEXT: &[u8] = b"Parameter 'interserver_http(s)_port' required for replication is not specified";
 /// `lea rax, [rip + disp32]`
@@ -98,25 +98,33 @@ fn locate(image: &Image) -> Result<usize, String> {
 }
 
 fn search(image: &Image) -> Option<usize> {
-    let text = image.loaded(false).find_map(|(at, data)| memmem::find(data, ERROR_TEXT).map(|found| at + found))?;
+    refers_to(image, ERROR_TEXT, |at, code, found| {
+        memmem::rfind(&code[..found], ADDRESS.begins_with).map(|start| at + start)
+    })
+}
+
+/// Finds the instruction that loads the address of a text; `then` gets the code's address, the code, and where in it
+/// the instruction stands.
+pub(super) fn refers_to(
+    image: &Image,
+    text: &[u8],
+    then: impl Fn(usize, &[u8], usize) -> Option<usize>,
+) -> Option<usize> {
+    let text = image.loaded(false).find_map(|(at, data)| memmem::find(data, text).map(|found| at + found))?;
     image.loaded(true).find_map(|(at, code)| {
         memmem::find_iter(code, LOAD_ADDRESS).find_map(|found| {
             let distance = code.get(found + 3..found + 7).and_then(|bytes| bytes.try_into().ok())?;
             let target = (at + found + 7).wrapping_add_signed(i32::from_le_bytes(distance) as isize);
-            let start = memmem::rfind(&code[..found], ADDRESS.begins_with).filter(|_| target == text)?;
-            Some(at + start)
+            if target == text { then(at, code, found) } else { None }
         })
     })
 }
 
 fn verify(image: &Image, middle: usize, accessor: &Accessor) -> Result<(), String> {
     let start = middle.wrapping_add_signed(accessor.distance);
-    let range = start..start + accessor.begins_with.len();
-    if !image.is_code(&range) {
-        return Err("a function of the interserver settings lies outside its code".to_owned());
-    }
-    // SAFETY: `range` was just seen to lie in a loaded code segment.
-    let begin = unsafe { std::slice::from_raw_parts(start as *const u8, range.len()) };
+    let begin = image
+        .code(start, accessor.begins_with.len())
+        .ok_or("a function of the interserver settings lies outside of its code")?;
     if begin == accessor.begins_with {
         Ok(())
     } else {

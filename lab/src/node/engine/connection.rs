@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use super::error::EngineError;
-use super::ffi::{Analysis, Api, ConnectionSlot, InsertHandle, ResultHandle};
+use super::ffi::{Api, ConnectionSlot, InsertHandle, ResultHandle};
 use super::query_id::QueryIdField;
 use super::result::{Counters, Output, text};
 
@@ -125,23 +125,6 @@ impl Connection {
             Some(error) => Err(error),
             None => Ok(insert),
         }
-    }
-
-    /// What the engine's parser makes of a statement, without running it.
-    pub fn classify(&mut self, sql: &[u8]) -> Analysis {
-        let mut analysis = Analysis { struct_size: size_of::<Analysis>() as u32, ..Analysis::default() };
-        // SAFETY: the text is valid for the call, `analysis` is writable and tells its size.
-        unsafe {
-            (self.api.classify)(
-                self.handle(),
-                sql.as_ptr().cast(),
-                sql.len(),
-                std::ptr::null(),
-                0,
-                &raw mut analysis,
-            )
-        };
-        analysis
     }
 }
 

@@ -1,12 +1,11 @@
 //! Just enough of ELF to find things in the mapped library: its segments and its build id.
 
-use std::ops::Range;
-
 const PROGRAM_HEADERS_AT: usize = 32;
 const PROGRAM_HEADER_SIZE: usize = 56;
 const KIND_LOAD: u32 = 1;
 const KIND_NOTE: u32 = 4;
 const FLAG_EXECUTE: u32 = 1;
+const FLAG_WRITE: u32 = 2;
 const NOTE_BUILD_ID: u32 = 3;
 
 /// The mapped library.
@@ -20,6 +19,7 @@ struct Segment {
     flags: u32,
     address: usize,
     size: usize,
+    size_in_memory: usize,
 }
 
 impl Image {
@@ -41,6 +41,7 @@ impl Image {
                     flags: number(&entry[4..], 4) as u32,
                     address: number(&entry[16..], 8),
                     size: number(&entry[32..], 8),
+                    size_in_memory: number(&entry[40..], 8),
                 }
             })
             .collect();
@@ -52,9 +53,17 @@ impl Image {
         self.base + file_address
     }
 
-    /// Whether the range lies in code.
-    pub fn is_code(&self, range: &Range<usize>) -> bool {
-        self.loaded(true).any(|(at, code)| at <= range.start && range.end <= at + code.len())
+    /// Code at an address in memory; `None` where no code lies.
+    pub fn code(&self, start: usize, len: usize) -> Option<&'static [u8]> {
+        self.loaded(true).find_map(|(at, code)| code.get(start.checked_sub(at)?..)?.get(..len))
+    }
+
+    /// Whether a variable of this size lies at the address.
+    pub fn is_variable(&self, start: usize, len: usize) -> bool {
+        let writable = self.segments.iter().filter(|s| s.kind == KIND_LOAD && s.flags & FLAG_WRITE != 0);
+        writable.map(|s| self.base + s.address..self.base + s.address + s.size_in_memory).any(|segment| {
+            segment.contains(&start) && segment.contains(&(start + len - 1))
+        })
     }
 
     /// The loaded segments, code or the rest, with their addresses in memory.

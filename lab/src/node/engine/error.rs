@@ -22,7 +22,7 @@ impl EngineError {
 
     pub(super) fn library(path: &Path, error: &dyn std::error::Error) -> Self {
         let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-        Self::new(479, "CANNOT_DLOPEN", format!("cannot open `{}`: {error}{cause}", path.display()))
+        Self::new(375, "CANNOT_DLOPEN", format!("cannot open `{}`: {error}{cause}", path.display()))
     }
 
     /// Reads the engine's text. Errors of the client half of libchdb are wrapped twice; the inner one counts.
@@ -75,10 +75,10 @@ fn split_prefix(text: &str) -> Option<(i32, &str)> {
 
 /// `text (NAME_OF_CODE)` into the text and the name.
 fn split_name(text: &str) -> Option<(&str, &str)> {
-    let open = text.rfind(" (")?;
-    let name = text[open + 2..].strip_suffix(')')?;
+    let open = text.rfind('(').filter(|at| text[..*at].ends_with(char::is_whitespace))?;
+    let name = text[open + 1..].strip_suffix(')')?;
     let is_name = name.len() > 2 && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    is_name.then(|| (&text[..open], name))
+    is_name.then(|| (text[..open].trim_end(), name))
 }
 
 #[cfg(test)]

@@ -31,20 +31,6 @@ type QueryFn = unsafe extern "C" fn(
 ) -> *mut c_void;
 type CountFn = unsafe extern "C" fn(ResultHandle) -> u64;
 
-/// What a statement does, as the engine's own parser sees it (`chdb_classify_query_n`).
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Analysis {
-    /// Size of this struct, set by the caller.
-    pub struct_size: u32,
-    /// Executable statements in the text; 0 when it does not parse.
-    pub statement_count: u32,
-    /// Flags, unused here.
-    pub flags: u32,
-    /// 0 reads only, 1 changes a database, 2 changes something global, 3 control, 4 unknown.
-    pub query_class: u32,
-}
-
 /// Functions of the opened library. The library stays loaded for the life of the process.
 pub struct Api {
     library: Library,
@@ -60,9 +46,6 @@ pub struct Api {
     pub(super) insert_cancel: Symbol<unsafe extern "C" fn(InsertHandle)>,
     pub(super) insert_error: Symbol<unsafe extern "C" fn(InsertHandle) -> *const c_char>,
     pub(super) insert_destroy: Symbol<unsafe extern "C" fn(InsertHandle)>,
-    pub(super) classify: Symbol<
-        unsafe extern "C" fn(*mut c_void, *const c_char, usize, *const c_char, usize, *mut Analysis) -> c_int,
-    >,
     pub(super) destroy: Symbol<unsafe extern "C" fn(ResultHandle)>,
     pub(super) buffer: Symbol<unsafe extern "C" fn(ResultHandle) -> *const u8>,
     pub(super) length: Symbol<unsafe extern "C" fn(ResultHandle) -> usize>,
@@ -102,7 +85,6 @@ impl Api {
             insert_cancel: symbol!("chdb_stream_cancel_insert"),
             insert_error: symbol!("chdb_stream_insert_error"),
             insert_destroy: symbol!("chdb_destroy_insert_stream"),
-            classify: symbol!("chdb_classify_query_n"),
             destroy: symbol!("chdb_destroy_query_result"),
             buffer: symbol!("chdb_result_buffer"),
             length: symbol!("chdb_result_length"),

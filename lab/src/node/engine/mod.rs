@@ -15,15 +15,18 @@ mod ffi;
 mod pool;
 mod query_id;
 mod result;
+mod server_uuid;
 
 use std::ffi::CString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-pub use connection::{Connection, Parameters};
+pub use connection::Connection;
 pub use error::EngineError;
 pub use pool::Lease;
-pub use result::{Counters, Output};
+pub use result::Counters;
+pub use server_uuid::load as load_uuid;
 
 use super::NodeError;
 use elf::Image;
@@ -52,6 +55,8 @@ pub struct Start<'a> {
     pub data: &'a Path,
     /// The engine's `config.xml`.
     pub config: &'a Path,
+    /// The server's UUID.
+    pub uuid: &'a str,
     /// Where other replicas fetch parts: host and port.
     pub interserver: (&'a str, u16),
 }
@@ -65,6 +70,7 @@ impl Engine {
         // SAFETY: `base` is the load address of a library that is never unloaded.
         let image = unsafe { Image::at(base) };
         accessors::install(&image, start.interserver.0, start.interserver.1).map_err(unknown)?;
+        server_uuid::install(&image, start.uuid).map_err(unknown)?;
         api.disable_signal_handlers();
 
         let mut arguments = vec![
@@ -83,15 +89,37 @@ impl Engine {
             Self { api, arguments, reserve: Reserve::default(), version: String::new(), timezone: String::new() };
         let mut first = engine.connect().ok_or(NodeError::NoEngine)?;
         first.set_query_id("a-query-id-of-the-node-itself");
-        let row = first.rows("SELECT queryID(), version(), timezone()").map_err(NodeError::Engine)?;
-        let [id, version, timezone] = row.concat().try_into().map_err(|_| NodeError::NoEngine)?;
+        let row = first.rows("SELECT queryID(), version(), timezone(), serverUUID()").map_err(NodeError::Engine)?;
+        let [id, version, timezone, uuid] = row.concat().try_into().map_err(|_| NodeError::NoEngine)?;
         if id != "a-query-id-of-the-node-itself" {
             return Err(unknown("the query id of a session lies elsewhere".to_owned()));
+        }
+        if uuid != start.uuid {
+            return Err(unknown("the server's UUID lies elsewhere".to_owned()));
         }
         (engine.version, engine.timezone) = (version, timezone);
         engine.reserve.keep(first);
         engine.fill_reserve();
         Ok(engine)
+    }
+
+    /// Ends what runs, for at most a few seconds, and closes the connections that are not in use. When the last one is
+    /// closed the engine shuts down: tables are flushed and the Keeper session ends at once.
+    pub fn close(&self, nothing_runs: impl Fn() -> bool) {
+        const STEP: Duration = Duration::from_millis(20);
+        if let Some(mut connection) = self.connect()
+            && !nothing_runs()
+        {
+            // Whatever it answers: the wait below has an end.
+            let _ = connection.run("KILL QUERY WHERE 1 ASYNC");
+        }
+        for _ in 0..150 {
+            if nothing_runs() {
+                break;
+            }
+            std::thread::sleep(STEP);
+        }
+        self.reserve.clear();
     }
 
     /// A new connection; `None` while the database `default` does not exist.

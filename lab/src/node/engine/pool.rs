@@ -43,6 +43,11 @@ impl Reserve {
         self.shelves().untouched.push(connection);
     }
 
+    /// Closes the connections on the shelves.
+    pub fn clear(&self) {
+        *self.shelves() = Shelves::default();
+    }
+
     fn shelves(&self) -> MutexGuard<'_, Shelves> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,8 +108,8 @@ impl Engine {
 /// Takes back what a request left in a session.
 fn clean(connection: &mut Connection) -> Result<(), EngineError> {
     let changed = "SELECT name FROM system.settings WHERE changed \
-                   AND name NOT IN ('implicit_select', 'allow_introspection_functions', 'storage_file_read_method', \
-                   'output_format_arrow_use_native_writer')";
+                   AND name NOT IN ('implicit_select', 'allow_introspection_functions', 'serialize_query_plan', \
+                   'storage_file_read_method', 'output_format_arrow_use_native_writer')";
     for name in connection.rows(changed)?.concat() {
         connection.run(&format!("SET {name} = DEFAULT"))?;
     }

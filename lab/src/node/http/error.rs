@@ -7,17 +7,16 @@ pub fn status_of(code: i32) -> StatusCode {
     match code {
         // REQUIRED_PASSWORD
         194 => StatusCode::UNAUTHORIZED,
-        // UNKNOWN_USER, WRONG_PASSWORD, ACCESS_DENIED, UNKNOWN_ROLE is 404, SET_NON_GRANTED_ROLE, AUTHENTICATION_FAILED
+        // UNKNOWN_USER, WRONG_PASSWORD, ACCESS_DENIED, SET_NON_GRANTED_ROLE, AUTHENTICATION_FAILED
         192 | 193 | 497 | 512 | 516 => StatusCode::FORBIDDEN,
-        // Arguments, parsing, columns, syntax and types.
-        6 | 8 | 15 | 25 | 26 | 27 | 36 | 38 | 41 | 44 | 53 | 62 | 69 | 72 | 117 | 167 | 168 | 223 | 224 | 376 | 427
-        | 441 | 675 | 676 => StatusCode::BAD_REQUEST,
-        // UNKNOWN_AGGREGATE_FUNCTION, UNKNOWN_FUNCTION, UNKNOWN_IDENTIFIER, UNKNOWN_TYPE, UNKNOWN_STORAGE,
-        // UNKNOWN_TABLE, UNKNOWN_FORMAT, UNKNOWN_TYPE_OF_QUERY, UNKNOWN_DATABASE, UNKNOWN_DATABASE_ENGINE,
-        // UNKNOWN_SETTING, UNKNOWN_DIRECTION_OF_SORTING, UNKNOWN_ROLE
-        63 | 46 | 47 | 50 | 56 | 60 | 73 | 78 | 81 | 111 | 115 | 116 | 148 | 511 => StatusCode::NOT_FOUND,
+        // Arguments, parsing, columns, syntax and types: BAD_ARGUMENTS, CANNOT_PARSE_*, SYNTAX_ERROR and their like.
+        6 | 8 | 15 | 25 | 26 | 27 | 36 | 37 | 38 | 41 | 44 | 53 | 62 | 72 | 117 | 123 | 167 | 168 | 223 | 321 | 376
+        | 427 | 441 | 675 | 676 => StatusCode::BAD_REQUEST,
+        // UNKNOWN_ FUNCTION, IDENTIFIER, TYPE, STORAGE, TABLE, AGGREGATE_FUNCTION, FORMAT, TYPE_OF_QUERY, DATABASE,
+        // SETTING, DIRECTION_OF_SORTING, DATABASE_ENGINE, ROLE
+        46 | 47 | 50 | 56 | 60 | 63 | 73 | 78 | 81 | 115 | 152 | 336 | 511 => StatusCode::NOT_FOUND,
         // QUERY_IS_TOO_LARGE
-        143 => StatusCode::PAYLOAD_TOO_LARGE,
+        229 => StatusCode::PAYLOAD_TOO_LARGE,
         // NOT_IMPLEMENTED
         48 => StatusCode::NOT_IMPLEMENTED,
         // CANNOT_OPEN_FILE, SOCKET_TIMEOUT, CANNOT_SCHEDULE_TASK

@@ -14,5 +14,6 @@ mod response;
 mod server;
 mod session;
 
+pub use request::{Request, pairs as query_pairs};
 pub use server::serve;
 pub use session::Sessions;

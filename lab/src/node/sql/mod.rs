@@ -7,6 +7,6 @@ mod mask;
 mod statement;
 
 pub use insert::InsertParts;
-pub use lexer::{Kind, Token, quote_identifier, quote_string, unquote};
+pub use lexer::{quote_identifier, quote_string};
 pub use mask::masked;
 pub use statement::Statement;

@@ -99,6 +99,16 @@ impl Statement {
         }
     }
 
+    /// The statement with `UUID '...'` behind the name of its table.
+    pub fn with_table_uuid(&self, words: usize, uuid: &str) -> String {
+        let mut at = words + if self.word_at(words, "IF") { 3 } else { 0 };
+        if self.tokens.get(at + 1).is_some_and(|token| token.kind == Kind::Sign('.')) {
+            at += 2;
+        }
+        let end = self.tokens.get(at).map_or(self.text.len(), |token| token.range.end);
+        format!("{} UUID '{uuid}'{}", &self.text[..end], &self.text[end..])
+    }
+
     /// Whether any of the words stands in the statement outside of brackets.
     pub fn contains_any(&self, words: &[&str]) -> bool {
         words.iter().any(|word| self.word(word).is_some())
@@ -112,6 +122,20 @@ impl Statement {
             Kind::Word if token.depth == 0 && self.of(token).eq_ignore_ascii_case("SYNC") => Some("ASYNC".to_owned()),
             _ => None,
         })
+    }
+
+    /// The statement with the ids the engine knows in the place of the clients'.
+    pub fn with_ids(&self, engine_id: impl Fn(&str) -> Option<String>) -> String {
+        self.replaced(|token| {
+            let id = Some(token).filter(|token| token.kind == Kind::Text).map(|token| unquote(self.of(token)))?;
+            engine_id(&id).map(|id| quote_string(&id))
+        })
+    }
+
+    /// Whether this is an INSERT of a query that reads data sent with it.
+    pub fn reads_input(&self) -> bool {
+        let calls_input = |pair: &[Token]| self.is(&pair[0], "input") && pair[1].kind == Kind::Sign('(');
+        self.begins_with(&["INSERT"]) && self.insert.is_none() && self.tokens.windows(2).any(calls_input)
     }
 
     /// The statement with some tokens replaced.
@@ -202,5 +226,7 @@ mod tests {
         assert_eq!(of("ALTER TABLE a.`b` ADD COLUMN c Int8"), Some((Some("a".into()), "b".into())));
         assert_eq!(of("OPTIMIZE TABLE t FINAL"), Some((None, "t".into())));
         assert_eq!(of("TRUNCATE TABLE IF EXISTS t"), Some((None, "t".into())));
+        let created = Statement::new("CREATE TABLE IF NOT EXISTS a.b (x Int8)").with_table_uuid(2, "u");
+        assert_eq!(created, "CREATE TABLE IF NOT EXISTS a.b UUID 'u' (x Int8)");
     }
 }

@@ -1,0 +1,93 @@
+//! `run`: a local command (helm, a migrator) with its environment.
+
+mod arguments;
+mod execute;
+mod plan;
+mod words;
+
+use async_trait::async_trait;
+use schemars::{Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde_json::Value;
+
+use arguments::RunArguments;
+
+use super::sql::{check_syntax, one_query};
+use crate::diag::{Failure, Refusal};
+use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
+use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::plan::operation::Operation;
+
+/// The action.
+pub struct Run;
+
+#[async_trait]
+impl Action for Run {
+    fn name(&self) -> &'static str {
+        "run"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Starts a command on this machine, without a shell."
+    }
+
+    fn reference(&self) -> &'static str {
+        REFERENCE
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<RunArguments>()
+    }
+
+    fn check(&self, arguments: &Value) -> Vec<ArgumentError> {
+        RunArguments::deserialize(arguments).map(|arguments| arguments.check()).unwrap_or_default()
+    }
+
+    async fn observe(&self, context: &ObserveContext<'_>) -> Result<Value, Failure> {
+        let arguments: RunArguments = context.arguments()?;
+        let probe = arguments.probe.unwrap_or_default();
+        if let (Some(role), Some(query)) = (&probe.on, &probe.query) {
+            check_syntax(context, role.as_str(), &[one_query(query)]).await?;
+        }
+        Ok(Value::Null)
+    }
+
+    fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
+        plan::plan(context)
+    }
+
+    async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError> {
+        execute::run(context).await
+    }
+
+    async fn probe(&self, context: &RunContext<'_>) -> Probe {
+        execute::probe(context).await
+    }
+
+    async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
+        execute::prove(context).await
+    }
+
+    async fn still_holds(&self, _context: &RunContext<'_>, _outcome: &Value) -> Holds {
+        // What a command promises beyond its end is not known here; an `assert` step can ask for it.
+        Holds::Yes
+    }
+}
+
+const REFERENCE: &str = "\
+**Operations**: one. The words of `command:` are started as they are, without a shell, in a process group of their \
+own. A secret travels in the environment of the process (`environment: { TOKEN: { env: TOKEN } }`), never in its \
+words; the plan shows only where it comes from, and it is hidden in everything the command prints. The output is kept \
+beside the journal.
+
+**Effect**: `write` unless declared otherwise; a command that destroys must declare its `loss:`.
+
+**Probe after a lost outcome**: `probe:`, either a command of its own with an exit code, or a query on a target. The \
+exit code of a command that failed proves nothing, so the probe is asked then too. Without a probe the outcome is \
+unknown and the run stops for a person. A command that outlives a killed engine is not seen; the probe must tell \
+done from not done by what the command brings about.
+
+**Post-condition**: `expect:` exit code (0) and text in the output; with a probe, its answer as well.
+
+**Undo**: none.
+";

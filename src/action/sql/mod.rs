@@ -1,0 +1,143 @@
+//! `sql`: statements of the runbook on a named selection of hosts.
+
+mod arguments;
+mod outcome;
+mod plan;
+mod simulate;
+
+use async_trait::async_trait;
+use schemars::{Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use arguments::{check_query, error, one_query};
+use arguments::SqlArguments;
+
+use super::select::{select, syntax_error};
+use crate::diag::{Failure, Refusal};
+use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
+use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::plan::operation::Operation;
+use crate::plan::statement::{Statement, fill_text};
+
+/// The action.
+pub struct Sql;
+
+#[async_trait]
+impl Action for Sql {
+    fn name(&self) -> &'static str {
+        "sql"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Sends statements to a selection of hosts, each directly and once."
+    }
+
+    fn reference(&self) -> &'static str {
+        REFERENCE
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<SqlArguments>()
+    }
+
+    fn check(&self, arguments: &Value) -> Vec<ArgumentError> {
+        SqlArguments::deserialize(arguments).map(|arguments| arguments.check()).unwrap_or_default()
+    }
+
+    async fn observe(&self, context: &ObserveContext<'_>) -> Result<Value, Failure> {
+        let arguments: SqlArguments = context.arguments()?;
+        let mut texts: Vec<String> = arguments.parse().unwrap_or_default().into_iter().map(|one| one.text).collect();
+        texts.extend(arguments.probe.iter().map(|probe| one_query(&probe.query)));
+        texts.extend(arguments.expect.iter().map(|expect| one_query(&expect.query)));
+        check_syntax(context, arguments.on.as_str(), &texts).await.map(|()| Value::Null)
+    }
+
+    fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
+        plan::plan(context)
+    }
+
+    async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError> {
+        outcome::run(context).await
+    }
+
+    async fn probe(&self, context: &RunContext<'_>) -> Probe {
+        outcome::probe(context).await
+    }
+
+    async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
+        outcome::prove(context).await
+    }
+
+    async fn still_holds(&self, context: &RunContext<'_>, _outcome: &Value) -> Holds {
+        outcome::still_holds(context).await
+    }
+}
+
+/// Lets the first host of a target parse statements without executing them.
+///
+/// # Errors
+/// Every statement that it cannot parse, with the place.
+pub async fn check_syntax(context: &ObserveContext<'_>, role: &str, statements: &[String]) -> Result<(), Failure> {
+    let target = context.world.targets.get(role);
+    let Some(host) = target.and_then(|target| select(target, super::select::Every::Any).first().map(|host| host.name.clone())) else {
+        return Ok(());
+    };
+    let mut problems = Vec::new();
+    for statement in statements {
+        // Late values stand in places where any text parses; secrets become whole literals.
+        let late = Statement::late(statement.clone());
+        let stand_in = |token: &str| Some(if token.starts_with("secret ") { "''" } else { "x" }.to_owned());
+        let text = if late.late.is_empty() {
+            statement.clone()
+        } else {
+            fill_text(statement, &mut { stand_in }).unwrap_or_else(|_| statement.clone())
+        };
+        // The database `system` always exists; the step's own may be created by an earlier step.
+        if let Some(message) = syntax_error(context.ports.sql.as_ref(), &host, None, &text).await {
+            problems.push(Refusal {
+                what: format!("{host} cannot parse a statement: {}", first_line(statement)),
+                expected: "SQL of this server's version".to_owned(),
+                found: message,
+                evidence: format!("on {host}: EXPLAIN AST {}", first_line(statement)),
+                action: "correct the statement in the runbook".to_owned(),
+            });
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Error(problems)) }
+}
+
+/// The beginning of a statement, for people.
+#[must_use]
+pub fn first_line(statement: &str) -> String {
+    const LIMIT: usize = 120;
+    let flat: String = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    if flat.chars().count() <= LIMIT {
+        return flat;
+    }
+    let head: String = flat.chars().take(LIMIT).collect();
+    format!("{head}…")
+}
+
+const REFERENCE: &str = "\
+**Operations**: one per statement and host. All hosts finish a statement before the next one starts. The effect \
+(read, write, destroy) and the loss are told from the statement: DROP and TRUNCATE lose what the observed objects \
+hold; DELETE, DROP PARTITION, CREATE OR REPLACE and the like lose at most all rows of their table; for everything \
+that cannot be told, `loss:` must be declared (per host). On a replicated table, what one host's statement does to \
+the other replicas counts too.
+
+**Refused**: ON CLUSTER (a queued task can run days later), BACKUP and RESTORE (they are actions of their own), SET \
+and USE (every statement has a session of its own), an INSERT into a replicated table on more than one replica of a \
+shard.
+
+**Probe after a lost outcome**: still in `system.processes` is running. Then the step's `probe:`; without one, the \
+catalogue of the server for CREATE and DROP of tables and databases, an empty table for TRUNCATE, and a \
+`QueryFinish` in `system.query_log`. Otherwise the outcome is unknown and the run stops for a person: look, then \
+add a `probe:` to the step or plan anew.
+
+**Post-condition**: `expect:` on every selected host after the last statement; CREATE, DROP and TRUNCATE are looked \
+after by themselves; otherwise the `probe:`. ALTER ... UPDATE and DELETE return before the rows are changed: write \
+`SETTINGS mutations_sync = 2`.
+
+**Undo**: none.
+";

@@ -1,0 +1,217 @@
+//! What the command line takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Declarative migration runbooks for ClickHouse: plan, apply, resume, verify.
+#[derive(Debug, Parser)]
+#[command(name = "clickferry", version, about, long_about = None, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// The environment: which servers and buckets stand behind the roles of the runbook
+    #[arg(short, long, global = true, value_name = "FILE", env = "CLICKFERRY_ENVIRONMENT")]
+    pub environment: Option<PathBuf>,
+    /// A value for a parameter of the runbook; may be given several times
+    #[arg(short, long = "param", global = true, value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+    /// How results are written to standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Whether colours are used
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+    /// The state folder, instead of the one in the environment
+    #[arg(long, global = true, value_name = "DIR", env = "CLICKFERRY_STATE")]
+    pub state: Option<PathBuf>,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs; versioned, with a schema
+    Json,
+}
+
+/// Whether colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented runbook and an environment to start from
+    Init(InitArgs),
+    /// Check runbooks offline: syntax, keys, templates, references; every mistake in one go
+    Validate(ValidateArgs),
+    /// Show what is there: servers, databases, tables, rows
+    Inspect(InspectArgs),
+    /// Show every operation that an apply would do, with its statement, its loss and its check
+    Plan(PlanArgs),
+    /// Execute a runbook, or a saved plan exactly as it was saved
+    Apply(ApplyArgs),
+    /// Carry on with a run that stopped or was killed
+    Resume(ResumeArgs),
+    /// Show how far a run is
+    Status(StatusArgs),
+    /// List the runs of the state folder
+    Runs,
+    /// Only check: the verifying steps of a runbook
+    Verify(VerifyArgs),
+    /// Print a schema of the files, for editors
+    Schema(SchemaArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
+    /// The laboratory: a throwaway cluster on this machine (hands over to clickferry-lab)
+    #[command(disable_help_flag = true)]
+    Lab(LabArgs),
+    /// Write or check the generated files of this repository
+    #[command(hide = true)]
+    Dev(DevArgs),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Which bundled runbook to start from
+    #[arg(default_value = "standalone-to-replicated")]
+    pub name: String,
+    /// List the bundled runbooks instead
+    #[arg(long)]
+    pub list: bool,
+    /// Folder to write to
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub into: PathBuf,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Runbooks (and environments) to check
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Only these targets of the environment
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The runbook
+    pub runbook: PathBuf,
+    /// Save the plan, to be reviewed and applied later
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Leave the statements out
+    #[arg(long)]
+    pub summary: bool,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// A runbook (YAML), or a plan saved with `plan -o` (JSON)
+    #[arg(value_name = "RUNBOOK|PLAN")]
+    pub what: PathBuf,
+    /// Consent to exactly the plan with this digest (its first 12 characters or more)
+    #[arg(long, value_name = "DIGEST")]
+    pub consent: Option<String>,
+    /// Leave the statements out of the plan that is shown first
+    #[arg(long)]
+    pub summary: bool,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run; the latest one that is not over when absent
+    pub run: Option<String>,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The run; the latest one when absent
+    pub run: Option<String>,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The runbook
+    pub runbook: PathBuf,
+    /// The run whose backup the rows are compared with; the latest run of the runbook when absent
+    #[arg(long)]
+    pub run: Option<String>,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Which file the schema is for
+    #[arg(value_enum, default_value_t = SchemaOf::Runbook)]
+    pub of: SchemaOf,
+}
+
+/// Files with a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// kind: Runbook
+    Runbook,
+    /// kind: Environment
+    Environment,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `lab`.
+#[derive(Debug, Args)]
+pub struct LabArgs {
+    /// Handed over as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<std::ffi::OsString>,
+}
+
+/// Arguments of `dev`.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Root of the repository
+    #[arg(default_value = ".")]
+    pub root: PathBuf,
+    /// Only say which generated files are not up to date
+    #[arg(long)]
+    pub check: bool,
+}

@@ -1,0 +1,189 @@
+//! `apply`: executes a runbook after consent, or a saved plan exactly as it was saved.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::plan::plan_of;
+use crate::action::CATALOGUE;
+use crate::cli::args::{ApplyArgs, Common, Format};
+use crate::cli::interrupt::listen;
+use crate::cli::person::TerminalPerson;
+use crate::cli::printer::Printer;
+use crate::cli::progress::ProgressView;
+use crate::cli::session::{Session, given_parameters, open, read_source};
+use crate::diag::{Diagnostic, Failure, Refusal, SourceFile};
+use crate::engine::guard::{CONSENT_LENGTH, check_budget, check_consent, check_unmoved};
+use crate::engine::resume::OperationState;
+use crate::engine::run::{Runner, find_run};
+use crate::exit_code::Exit;
+use crate::model::ids::RunId;
+use crate::plan::plan_file::{PLAN_VERSION, Plan};
+use crate::report::matrix::render_matrix;
+use crate::report::plan_view::PlanView;
+
+/// Runs the command.
+///
+/// # Errors
+/// Everything [`super::plan`] can fail with, a world that moved, missing consent, and failed operations.
+pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
+    let printer = printer.shared();
+    let session = open(common, &printer).await?;
+    let plan = if is_plan(&args.what) { saved_plan(&args.what, &session).await? } else { fresh_plan(args, common, &session).await? };
+    check_budget(&plan)?;
+    let person = TerminalPerson { printer: Arc::clone(&printer) };
+    let consent = consent(args, &plan, &person, &printer)?;
+    let observer = ProgressView::new(Arc::clone(&printer));
+    let interrupts = listen(Arc::clone(&printer));
+    let runner = Runner {
+        catalogue: CATALOGUE,
+        environment: &session.environment,
+        environment_text: &session.environment_text,
+        ports: &session.ports,
+        observer: &observer,
+        person: &person,
+        stop: interrupts.stop,
+        detach: interrupts.detach,
+        owner: owner(),
+    };
+    let result = runner.begin(&plan, &consent).await;
+    let id = observer.run_id();
+    if let Some(id) = &id {
+        show_end(&session, id, common.format, &printer).await;
+    }
+    finish(result.map(|_| ()), id.as_ref(), common, &printer)
+}
+
+fn is_plan(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+async fn fresh_plan(args: &ApplyArgs, common: &Common, session: &Session) -> Result<Plan, Failure> {
+    let source = read_source(&args.what)?;
+    plan_of(&source, &given_parameters(common)?, session).await
+}
+
+/// Reads a saved plan and makes it again from its own runbook: it is applied exactly, or not at all.
+async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
+    let source = read_source(path)?;
+    let version = serde_json::from_str::<Value>(&source.text).ok().and_then(|json| json.get("format_version").and_then(Value::as_u64));
+    if version.is_some_and(|version| version > u64::from(PLAN_VERSION)) {
+        return Err(Failure::refused(Refusal {
+            what: format!("{} was written by a newer clickferry", path.display()),
+            expected: format!("plan format {PLAN_VERSION} or older"),
+            found: format!("format {}", version.unwrap_or_default()),
+            evidence: String::new(),
+            action: "use the version that made the plan, or plan again".to_owned(),
+        }));
+    }
+    let saved: Plan = serde_json::from_str(&source.text).map_err(|error| {
+        Failure::Input(Diagnostic::new("bad-plan", format!("{} is not a saved plan: {error}", path.display())).help("save one with `clickferry plan RUNBOOK -e ENV -o FILE`").into())
+    })?;
+    if !saved.is_intact() || crate::plan::plan_file::sha256(saved.runbook_text.as_bytes()) != saved.runbook_digest {
+        return Err(Failure::refused(Refusal {
+            what: format!("{} was changed after it was saved", path.display()),
+            expected: "a plan whose digest fits its content".to_owned(),
+            found: "another content".to_owned(),
+            evidence: String::new(),
+            action: "plan again; plans are not edited by hand, runbooks are".to_owned(),
+        }));
+    }
+    let runbook = SourceFile::new(saved.runbook_file.clone(), saved.runbook_text.clone());
+    let given: BTreeMap<String, String> = saved
+        .parameters
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    let now = plan_of(&runbook, &given, session).await?;
+    check_unmoved(&saved, &now)?;
+    Ok(now)
+}
+
+/// Consent for exactly this plan, and how it was given.
+fn consent(args: &ApplyArgs, plan: &Plan, person: &TerminalPerson, printer: &Printer) -> Result<String, Failure> {
+    if let Some(given) = &args.consent {
+        check_consent(plan, given)?;
+        return Ok(format!("--consent {given}"));
+    }
+    if !plan.changes_something() {
+        return Ok("not needed: the plan only reads".to_owned());
+    }
+    let view = PlanView { width: printer.width(), style: printer.err_style(), summary: args.summary };
+    printer.error(&view.render(plan));
+    if TerminalPerson::is_there() {
+        return person.consent(plan).ok_or_else(|| no_consent(plan, "another answer at the terminal"));
+    }
+    if plan.destroys_something() {
+        return Err(no_consent(plan, "no terminal to ask at, and no --consent"));
+    }
+    Ok("not needed: nothing is destroyed".to_owned())
+}
+
+fn no_consent(plan: &Plan, found: &str) -> Failure {
+    Failure::refused(Refusal {
+        what: "no consent was given to this plan".to_owned(),
+        expected: format!("--consent {}, or the number of destroyed rows typed at a terminal", &plan.digest[..CONSENT_LENGTH]),
+        found: found.to_owned(),
+        evidence: "clickferry plan RUNBOOK -e ENVIRONMENT".to_owned(),
+        action: "read the plan, then give its digest; nothing was changed".to_owned(),
+    })
+}
+
+/// User and host of this process.
+pub fn owner() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned());
+    format!("{user}@{host}")
+}
+
+/// The matrix of verdicts, from what the journal holds.
+pub async fn show_end(session: &Session, id: &RunId, format: Format, printer: &Printer) {
+    let Ok(found) = find_run(&*session.ports.state, id).await else { return };
+    let outcomes = found.verify_outcomes();
+    let outcomes: Vec<&Value> = outcomes.iter().collect();
+    if format == Format::Text
+        && let Some(matrix) = render_matrix(&outcomes, printer.width(), printer.style())
+    {
+        printer.result(&format!("\n{matrix}"));
+    }
+    if format == Format::Json {
+        let operations: BTreeMap<&str, &str> = found
+            .state
+            .operations
+            .iter()
+            .map(|(operation, state)| {
+                let word = match state {
+                    OperationState::Done(_) => "done",
+                    OperationState::Lost { .. } => "unknown",
+                    OperationState::Outstanding { .. } => "outstanding",
+                };
+                (operation.as_str(), word)
+            })
+            .collect();
+        let json = serde_json::json!({ "version": 1, "run": id, "verdict": found.state.finished, "operations": operations, "verify": outcomes });
+        printer.result(&format!("{json:#}\n"));
+    }
+}
+
+/// The last line, and the exit code.
+///
+/// # Errors
+/// The failure itself, after telling how to carry on.
+pub fn finish(result: Result<(), Failure>, id: Option<&RunId>, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
+    let style = printer.err_style();
+    match (result, id) {
+        (Ok(()), Some(id)) => {
+            printer.error(&style.good(&format!("Run {id} is done.\n")));
+            Ok(Exit::Done)
+        }
+        (Ok(()), None) => Ok(Exit::Done),
+        (Err(failure), Some(id)) => {
+            let environment = common.environment.as_ref().map(|path| format!(" -e {}", path.display())).unwrap_or_default();
+            printer.error(&style.notice(&format!("Run {id} is not complete. See it: clickferry status {id}{environment}. Carry on: clickferry resume {id}{environment}\n")));
+            Err(failure)
+        }
+        (Err(failure), None) => Err(failure),
+    }
+}

@@ -1,0 +1,16 @@
+//! One file per command; each only joins parts.
+
+pub mod apply;
+pub mod completions;
+pub mod dev;
+pub mod init;
+pub mod inspect;
+pub mod lab;
+pub mod man;
+pub mod plan;
+pub mod resume;
+pub mod runs;
+pub mod schema;
+pub mod status;
+pub mod validate;
+pub mod verify;

@@ -1,0 +1,65 @@
+//! `plan`: what an apply would do.
+
+use crate::cli::args::{Common, Format, PlanArgs};
+use crate::cli::printer::Printer;
+use crate::cli::session::{Session, compile_for, given_parameters, open, read_source};
+use crate::diag::Failure;
+use crate::engine::guard::{CONSENT_LENGTH, check_budget};
+use crate::engine::planner::{make_plan, observe_for};
+use crate::exit_code::Exit;
+use crate::plan::plan_file::Plan;
+use crate::report::plan_view::PlanView;
+
+/// Runs the command.
+///
+/// # Errors
+/// Mistakes in the files, unreachable servers, steps that are impossible, a loss beyond the budget.
+pub async fn run(args: &PlanArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
+    let source = read_source(&args.runbook)?;
+    let given = given_parameters(common)?;
+    let session = open(common, printer).await?;
+    let plan = plan_of(&source, &given, &session).await?;
+    if let Some(path) = &args.output {
+        // Plain data with text keys always becomes JSON.
+        let text = serde_json::to_vec_pretty(&plan).unwrap_or_default();
+        std::fs::write(path, text)
+            .map_err(|error| Failure::simple(format!("the plan cannot be written to {}: {error}", path.display()), "give another file with `-o`"))?;
+    }
+    match common.format {
+        Format::Json => printer.result(&format!("{}\n", serde_json::to_string_pretty(&plan).unwrap_or_default())),
+        Format::Text => {
+            let view = PlanView { width: printer.width(), style: printer.style(), summary: args.summary };
+            printer.result(&view.render(&plan));
+            printer.result(&next(args, common, &plan));
+        }
+    }
+    check_budget(&plan)?;
+    Ok(if plan.changes_something() { Exit::Differs } else { Exit::Done })
+}
+
+/// Plans a runbook against the world as it is now.
+///
+/// # Errors
+/// As [`run`], but for the budget.
+pub async fn plan_of(
+    source: &std::sync::Arc<crate::diag::SourceFile>,
+    given: &std::collections::BTreeMap<String, String>,
+    session: &Session,
+) -> Result<Plan, Failure> {
+    let compiled = compile_for(source, given, &session.environment.metadata.name)?;
+    let observations = observe_for(&compiled, &session.environment, &session.ports).await?;
+    make_plan(&compiled, &session.environment, &observations)
+}
+
+fn next(args: &PlanArgs, common: &Common, plan: &Plan) -> String {
+    if !plan.changes_something() {
+        return String::new();
+    }
+    let environment = common.environment.as_ref().map(|path| format!(" -e {}", path.display())).unwrap_or_default();
+    let digest = plan.digest.get(..CONSENT_LENGTH).unwrap_or_default();
+    let (what, parameters) = match &args.output {
+        Some(file) => (file.display().to_string(), String::new()),
+        None => (args.runbook.display().to_string(), common.param.iter().map(|text| format!(" -p {text}")).collect()),
+    };
+    format!("To apply exactly this:\n  clickferry apply {what}{environment}{parameters} --consent {digest}\n")
+}

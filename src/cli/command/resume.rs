@@ -1,0 +1,46 @@
+//! `resume`: carries on with a run that stopped or was killed.
+
+use std::sync::Arc;
+
+use super::apply::{finish, owner, show_end};
+use crate::action::CATALOGUE;
+use crate::cli::args::{Common, ResumeArgs};
+use crate::cli::interrupt::listen;
+use crate::cli::person::TerminalPerson;
+use crate::cli::printer::Printer;
+use crate::cli::progress::ProgressView;
+use crate::cli::session::{open_for_run, which_run};
+use crate::diag::Failure;
+use crate::engine::run::{Runner, find_run};
+use crate::exit_code::Exit;
+
+/// Runs the command.
+///
+/// # Errors
+/// A run that does not exist or is damaged, a promise that no longer holds, and failed operations.
+pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
+    let printer = printer.shared();
+    let session = open_for_run(common, &printer, args.run.as_deref()).await?;
+    let state = &session.ports.state;
+    let id = which_run(&**state, args.run.as_deref(), async |run| {
+        find_run(&**state, run).await.is_ok_and(|found| found.state.finished.is_none())
+    })
+    .await?;
+    let person = TerminalPerson { printer: Arc::clone(&printer) };
+    let observer = ProgressView::new(Arc::clone(&printer));
+    let interrupts = listen(Arc::clone(&printer));
+    let runner = Runner {
+        catalogue: CATALOGUE,
+        environment: &session.environment,
+        environment_text: &session.environment_text,
+        ports: &session.ports,
+        observer: &observer,
+        person: &person,
+        stop: interrupts.stop,
+        detach: interrupts.detach,
+        owner: owner(),
+    };
+    let result = runner.resume(&id).await;
+    show_end(&session, &id, common.format, &printer).await;
+    finish(result, Some(&id), common, &printer)
+}

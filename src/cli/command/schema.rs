@@ -1,0 +1,21 @@
+//! `schema`: schemas for editors.
+
+use crate::action::CATALOGUE;
+use crate::cli::args::{SchemaArgs, SchemaOf};
+use crate::cli::printer::Printer;
+use crate::diag::Failure;
+use crate::engine::schema::{environment_schema, runbook_schema};
+use crate::exit_code::Exit;
+
+/// Runs the command.
+///
+/// # Errors
+/// Never.
+pub fn run(args: &SchemaArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let schema = match args.of {
+        SchemaOf::Runbook => runbook_schema(CATALOGUE),
+        SchemaOf::Environment => environment_schema(),
+    };
+    printer.result(&format!("{schema:#}\n"));
+    Ok(Exit::Done)
+}

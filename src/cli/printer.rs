@@ -1,0 +1,109 @@
+//! The only place that writes to the terminal: results to standard output, everything else to standard error,
+//! and no secret to either.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex};
+
+use dialoguer::console::Term;
+use indicatif::MultiProgress;
+
+use super::args::Colour;
+use crate::adapter::redact::Redactor;
+use crate::report::text::Style;
+
+/// Writes for the user. Clones write to the same streams.
+#[derive(Clone)]
+pub struct Printer {
+    out_style: Style,
+    err_style: Style,
+    width: usize,
+    redactor: Redactor,
+    bars: Arc<Mutex<Option<MultiProgress>>>,
+}
+
+impl Printer {
+    /// A printer for this process's streams.
+    #[must_use]
+    pub fn new(colour: Colour) -> Self {
+        let wanted = |is_terminal: bool| match colour {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        let columns = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked()).map(|(_, columns)| usize::from(columns));
+        let from_environment = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+        Self {
+            out_style: Style { colour: wanted(std::io::stdout().is_terminal()) },
+            err_style: Style { colour: wanted(std::io::stderr().is_terminal()) },
+            width: columns.or(from_environment).unwrap_or(100).clamp(60, 160),
+            redactor: Redactor::default(),
+            bars: Arc::new(Mutex::new(None)),
+        }
+    }
+
+    /// The same printer, to be shared with what runs beside.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Self> {
+        Arc::new(self.clone())
+    }
+
+    /// Style of standard output.
+    #[must_use]
+    pub fn style(&self) -> Style {
+        self.out_style
+    }
+
+    /// Style of standard error.
+    #[must_use]
+    pub fn err_style(&self) -> Style {
+        self.err_style
+    }
+
+    /// Columns of the terminal, or 100.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Learns the secrets that must never be written.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// Whether standard error is a terminal, so that bars make sense.
+    #[must_use]
+    pub fn shows_bars(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
+    /// Lines are written above these bars from now on.
+    pub fn use_bars(&self, bars: MultiProgress) {
+        *self.bars.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(bars);
+    }
+
+    /// Writes a result to standard output.
+    pub fn result(&self, text: &str) {
+        let text = self.redactor.scrub(text);
+        self.around_bars(|| write_all(&mut std::io::stdout().lock(), &text));
+    }
+
+    /// Writes anything that is not a result to standard error.
+    pub fn error(&self, text: &str) {
+        let text = self.redactor.scrub(text);
+        self.around_bars(|| write_all(&mut std::io::stderr().lock(), &text));
+    }
+
+    fn around_bars(&self, write: impl FnOnce()) {
+        match &*self.bars.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+/// A reader that went away is no failure of ours.
+fn write_all(stream: &mut dyn Write, text: &str) {
+    let _ = stream.write_all(text.as_bytes());
+    let _ = stream.flush();
+}

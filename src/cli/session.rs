@@ -1,0 +1,161 @@
+//! What most commands begin with: the environment, the runbook, the ports.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::Common;
+use super::printer::Printer;
+use crate::action::CATALOGUE;
+use crate::adapter::connect;
+use crate::diag::{Diagnostic, Diagnostics, Failure, SourceFile};
+use crate::engine::compile::{CompileOptions, CompiledRunbook, LoadedEnvironment, compile, load_environment};
+use crate::adapter::state_folder::StateFolder;
+use crate::engine::ports::{Ports, StateStore};
+use crate::engine::run::ENVIRONMENT_DOCUMENT;
+use crate::model::environment::Environment;
+use crate::model::ids::RunId;
+
+/// An environment with its ports.
+pub struct Session {
+    /// The environment.
+    pub environment: Environment,
+    /// Its text.
+    pub environment_text: String,
+    /// The outside.
+    pub ports: Ports,
+}
+
+/// Reads a file the user named.
+///
+/// # Errors
+/// What the system says, with the file's name.
+pub fn read_source(path: &Path) -> Result<Arc<SourceFile>, Diagnostics> {
+    std::fs::read_to_string(path).map(|text| SourceFile::new(path.display().to_string(), text)).map_err(|error| {
+        Diagnostic::new("unreadable", format!("{} cannot be read: {error}", path.display()))
+            .help("give the path of a YAML file that exists and is UTF-8 text")
+            .into()
+    })
+}
+
+/// Values of `-p name=value`.
+///
+/// # Errors
+/// Every argument without `=`.
+pub fn given_parameters(common: &Common) -> Result<BTreeMap<String, String>, Diagnostics> {
+    let mut found = Diagnostics::default();
+    let mut given = BTreeMap::new();
+    for text in &common.param {
+        match text.split_once('=') {
+            Some((name, value)) => {
+                given.insert(name.to_owned(), value.to_owned());
+            }
+            None => found.push(Diagnostic::new("bad-parameter", format!("`-p {text}` has no `=`")).help("write `-p name=value`")),
+        }
+    }
+    found.into_result(given)
+}
+
+/// Loads the environment named by `-e` and builds its ports. Contacts nobody.
+///
+/// # Errors
+/// Mistakes in the file, secrets that cannot be read.
+pub async fn open(common: &Common, printer: &Printer) -> Result<Session, Failure> {
+    let Some(path) = &common.environment else {
+        return Err(Diagnostics::from(
+            Diagnostic::new("no-environment", "no environment is given").help("add `-e environment.yaml`, or set CLICKFERRY_ENVIRONMENT"),
+        )
+        .into());
+    };
+    let source = read_source(path)?;
+    let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+    let mut loaded = load_environment(&source, base)?;
+    if let Some(state) = &common.state {
+        loaded.environment.state.directory = absolute(state)?.display().to_string();
+    }
+    let text = format!("{READ_FROM}{}\n{}", absolute(path)?.display(), source.text);
+    with_ports(loaded, &text, printer).await
+}
+
+async fn with_ports(loaded: LoadedEnvironment, text: &str, printer: &Printer) -> Result<Session, Failure> {
+    let ports = connect(&loaded.environment, &loaded.base, printer.redactor()).await.map_err(Failure::Error)?;
+    Ok(Session { environment: loaded.environment, environment_text: text.to_owned(), ports })
+}
+
+/// First line of the copy of an environment in the state: where relative paths in it start.
+const READ_FROM: &str = "# read from ";
+
+/// The environment of a run: the one named by `-e`, else the copy that the run keeps.
+///
+/// # Errors
+/// As [`open`]; and where neither is there.
+pub async fn open_for_run(common: &Common, printer: &Printer, run: Option<&str>) -> Result<Session, Failure> {
+    if common.environment.is_some() {
+        return open(common, printer).await;
+    }
+    let state = open_state(common)?;
+    let id = which_run(&*state, run, async |_| true).await?;
+    let bytes = state.get(&id, ENVIRONMENT_DOCUMENT).await.map_err(crate::engine::run::state_failure)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let path = text.lines().next().and_then(|line| line.strip_prefix(READ_FROM)).map(PathBuf::from).unwrap_or_default();
+    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let source = SourceFile::new(format!("environment of run {id}"), text.clone());
+    let mut loaded = load_environment(&source, base)?;
+    loaded.environment.state.directory = absolute(&state_directory(common)?)?.display().to_string();
+    with_ports(loaded, &text, printer).await
+}
+
+/// The state alone, for commands that contact no server: `--state`, else the environment's, else `.clickferry`.
+///
+/// # Errors
+/// Mistakes in the environment.
+pub fn open_state(common: &Common) -> Result<Box<dyn StateStore>, Failure> {
+    Ok(Box::new(StateFolder::new(state_directory(common)?)))
+}
+
+fn state_directory(common: &Common) -> Result<PathBuf, Failure> {
+    if let Some(state) = &common.state {
+        return Ok(state.clone());
+    }
+    let Some(path) = &common.environment else { return Ok(PathBuf::from(".clickferry")) };
+    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let loaded = load_environment(&read_source(path)?, base)?;
+    Ok(loaded.base.join(&loaded.environment.state.directory))
+}
+
+/// Compiles a runbook for an environment.
+///
+/// # Errors
+/// Every mistake in it and in the parameters.
+pub fn compile_for(source: &Arc<SourceFile>, given: &BTreeMap<String, String>, environment: &str) -> Result<CompiledRunbook, Diagnostics> {
+    compile(source, &CompileOptions { catalogue: CATALOGUE, given, environment, allow_missing: false })
+}
+
+/// The run that a command means: the one named, or the latest that `fits`.
+///
+/// # Errors
+/// Where there is none.
+pub async fn which_run(state: &dyn StateStore, named: Option<&str>, fits: impl AsyncFn(&RunId) -> bool) -> Result<RunId, Failure> {
+    let runs = state.runs().await.map_err(crate::engine::run::state_failure)?;
+    if let Some(name) = named {
+        let matching: Vec<&RunId> = runs.iter().filter(|run| run.0 == name || run.0.ends_with(name)).collect();
+        return match matching.as_slice() {
+            [one] => Ok((*one).clone()),
+            _ => Err(Failure::simple(format!("there is no run `{name}` in {}", state.describe()), "`clickferry runs` lists the runs")),
+        };
+    }
+    for run in runs.iter().rev() {
+        if fits(run).await {
+            return Ok(run.clone());
+        }
+    }
+    Err(Failure::simple(format!("there is no such run in {}", state.describe()), "`clickferry runs` lists the runs"))
+}
+
+/// A path that stays the same whatever the current folder is.
+///
+/// # Errors
+/// Where the current folder is gone.
+pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::simple(format!("{} is no usable path: {error}", path.display()), "give another path"))
+}

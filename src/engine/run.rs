@@ -1,0 +1,364 @@
+//! Begins and resumes runs: locks, journal, proofs asked again, execution.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::action::Holds;
+use super::context::RunInfo;
+use super::event::{Observer, Person, RunEvent};
+use super::executor::Execution;
+use super::journal::{Entry, HeldLock, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
+use super::ports::{Keeper, KeeperError, LockGuard, LockHolder, Ports, StateError, StateStore};
+use super::resume::{OperationState, RunState, run_state};
+use super::schema::Catalogue;
+use crate::diag::{Failure, Refusal};
+use crate::model::environment::Environment;
+use crate::model::ids::{OperationId, RunId};
+use crate::plan::plan_file::Plan;
+
+/// Name of the plan among a run's documents.
+pub const PLAN_DOCUMENT: &str = "plan.json";
+/// Name of the journal among a run's documents.
+pub const JOURNAL_DOCUMENT: &str = "journal.jsonl";
+/// Name of the copy of the environment (references to secrets, never secrets) among a run's documents.
+pub const ENVIRONMENT_DOCUMENT: &str = "environment.yaml";
+/// Longest wait for the lock of this run's former process; sessions last 10 s.
+const OWN_LOCK_WAIT: Duration = Duration::from_secs(30);
+const OWN_LOCK_PAUSE: Duration = Duration::from_millis(500);
+/// Folder in Keeper under which targets are locked.
+const LOCK_ROOT: &str = "/clickferry/locks";
+
+/// Who runs, and with what.
+pub struct Runner<'a> {
+    /// The actions.
+    pub catalogue: &'a Catalogue,
+    /// The environment.
+    pub environment: &'a Environment,
+    /// Its text, kept beside the journal.
+    pub environment_text: &'a str,
+    /// The outside.
+    pub ports: &'a Ports,
+    /// Is told what happens.
+    pub observer: &'a dyn Observer,
+    /// Answers questions.
+    pub person: &'a dyn Person,
+    /// Cancelled to stop before the next operation.
+    pub stop: CancellationToken,
+    /// Cancelled to stop waiting.
+    pub detach: CancellationToken,
+    /// User and host of this process.
+    pub owner: String,
+}
+
+/// A run as it was found.
+pub struct FoundRun {
+    /// Its plan.
+    pub plan: Plan,
+    /// Its journal.
+    pub journal: Journal,
+    /// How far it is.
+    pub state: RunState,
+}
+
+impl FoundRun {
+    /// What the `verify` operations found last, also where they did not hold; in the order of the plan.
+    #[must_use]
+    pub fn verify_outcomes(&self) -> Vec<Value> {
+        let mut latest: BTreeMap<&OperationId, &Value> = BTreeMap::new();
+        for record in &self.journal.records {
+            if let Entry::Outcome { operation, data, .. } = &record.entry {
+                latest.insert(operation, data);
+            }
+        }
+        self.plan
+            .operations
+            .iter()
+            .filter(|operation| operation.action == "verify")
+            .filter_map(|operation| latest.get(&operation.id).map(|data| (*data).clone()))
+            .collect()
+    }
+}
+
+impl Runner<'_> {
+    /// Begins a run of a plan and brings it to its end.
+    ///
+    /// # Errors
+    /// Why it stopped. The run's id comes through [`RunEvent::Started`].
+    pub async fn begin(&self, plan: &Plan, consent: &str) -> Result<RunId, Failure> {
+        let started = self.ports.clock.now();
+        let id = new_run_id(started);
+        let locks = self.locks(plan, &id).await?;
+        let run = RunInfo { id: id.clone(), started };
+        self.ports.state.create_run(&id).await.map_err(state_failure)?;
+        self.ports.state.put(&id, ENVIRONMENT_DOCUMENT, self.environment_text.as_bytes()).await.map_err(state_failure)?;
+        // Plain data with text keys always becomes JSON.
+        let text = serde_json::to_vec_pretty(plan).unwrap_or_default();
+        self.ports.state.put(&id, PLAN_DOCUMENT, &text).await.map_err(state_failure)?;
+        let journal = JournalWriter::new(Arc::clone(&self.ports.state), Arc::clone(&self.ports.clock), id.clone(), locks, 0, String::new());
+        let first = Entry::Started {
+            version: JOURNAL_VERSION,
+            run: id.clone(),
+            plan: plan.digest.clone(),
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            owner: self.owner.clone(),
+            consent: consent.to_owned(),
+        };
+        let record = journal.append(first).await.map_err(write_failure)?;
+        let run = RunInfo { started: record.at, ..run };
+        self.observer.event(&RunEvent::Started { run: &id, plan, resumed: false });
+        let state = RunState::default();
+        let result = self.execution(plan, run, &journal, BTreeMap::new()).run(&state).await;
+        journal.release().await;
+        result.map(|()| id)
+    }
+
+    /// Carries on with a run.
+    ///
+    /// # Errors
+    /// Why it stopped, or why it cannot be resumed.
+    pub async fn resume(&self, id: &RunId) -> Result<(), Failure> {
+        let before = self.find(id).await?;
+        let locks = self.locks(&before.plan, id).await?;
+        // Read again under the locks: another process may have carried on meanwhile.
+        let FoundRun { plan, journal: found, state } = self.find(id).await?;
+        if let Some(verdict) = state.finished.as_deref() {
+            release(&locks).await;
+            return if verdict == "done" { Ok(()) } else { Err(already_over(id)) };
+        }
+        if found.torn_bytes > 0 {
+            self.ports.state.truncate(id, found.intact_bytes).await.map_err(state_failure)?;
+        }
+        let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
+        let started = found.started().unwrap_or_else(|| self.ports.clock.now());
+        let journal = JournalWriter::new(Arc::clone(&self.ports.state), Arc::clone(&self.ports.clock), id.clone(), locks, seq, prev);
+        journal
+            .append(Entry::Resumed { tool: env!("CARGO_PKG_VERSION").to_owned(), owner: self.owner.clone() })
+            .await
+            .map_err(write_failure)?;
+        self.observer.event(&RunEvent::Started { run: id, plan: &plan, resumed: true });
+        let outcomes = state
+            .operations
+            .iter()
+            .filter_map(|(operation, state)| match state {
+                OperationState::Done(data) => Some((operation.clone(), data.clone())),
+                _ => None,
+            })
+            .collect();
+        let execution = self.execution(&plan, RunInfo { id: id.clone(), started }, &journal, outcomes);
+        let result = match self.reprove(&execution, &state).await {
+            Ok(()) => execution.run(&state).await,
+            Err(failure) => Err(failure),
+        };
+        journal.release().await;
+        result
+    }
+
+    /// Reads a run without changing it.
+    ///
+    /// # Errors
+    /// Where it does not exist, is damaged, or does not fit its plan.
+    pub async fn find(&self, id: &RunId) -> Result<FoundRun, Failure> {
+        find_run(&*self.ports.state, id).await
+    }
+
+    fn execution<'e>(&'e self, plan: &'e Plan, run: RunInfo, journal: &'e JournalWriter, outcomes: BTreeMap<OperationId, Value>) -> Execution<'e> {
+        Execution {
+            plan,
+            run,
+            catalogue: self.catalogue,
+            environment: self.environment,
+            ports: self.ports,
+            journal,
+            observer: self.observer,
+            person: self.person,
+            stop: self.stop.clone(),
+            detach: self.detach.clone(),
+            outcomes: Mutex::new(outcomes),
+        }
+    }
+
+    /// Law 5: at resume every finished operation is asked whether its promise still holds.
+    async fn reprove(&self, execution: &Execution<'_>, state: &RunState) -> Result<(), Failure> {
+        let mut done = Vec::new();
+        for operation in &execution.plan.operations {
+            if let Some(OperationState::Done(outcome)) = state.operations.get(&operation.id)
+                && let Some(step) = execution.plan.step(&operation.step)
+            {
+                done.push((operation, outcome, step, execution.action_of(operation)?));
+            }
+        }
+        let answers: Vec<_> = stream::iter(done)
+            .map(|(operation, outcome, step, action)| async move {
+                let context = execution.finished_context(operation, step);
+                let holds = action.still_holds(&context, outcome).await;
+                self.observer.event(&RunEvent::Reproved { operation });
+                (operation, holds)
+            })
+            .buffered(16)
+            .collect()
+            .await;
+        let (mut broken, mut untold) = (Vec::new(), Vec::new());
+        for (operation, holds) in answers {
+            let answer = match holds {
+                Holds::Yes => continue,
+                Holds::No(refusal) => {
+                    broken.push(*refusal);
+                    "no"
+                }
+                Holds::CannotTell(refusal) => {
+                    untold.push(*refusal);
+                    "cannot_tell"
+                }
+            };
+            execution
+                .journal
+                .append(Entry::Reproved { operation: operation.id.clone(), answer: answer.to_owned() })
+                .await
+                .map_err(write_failure)?;
+        }
+        if !broken.is_empty() {
+            return Err(Failure::Refused(broken));
+        }
+        if untold.is_empty() { Ok(()) } else { Err(Failure::Error(untold)) }
+    }
+
+    /// Law 8: the state and every target with a Keeper are locked for as long as the run lasts.
+    async fn locks(&self, plan: &Plan, run: &RunId) -> Result<Vec<HeldLock>, Failure> {
+        let holder = LockHolder {
+            run: run.0.clone(),
+            owner: self.owner.clone(),
+            pid: std::process::id(),
+            since: self.ports.clock.now().to_string(),
+        };
+        let guard = self.ports.state.lock(&holder).await.map_err(state_failure)?;
+        let mut locks = vec![HeldLock { name: format!("the state {}", self.ports.state.describe()), guard }];
+        let mut targets: Vec<&str> = plan.hosts.iter().map(|host| host.target.as_str()).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let mut taken: Vec<String> = Vec::new();
+        for target in targets {
+            let (Some(keeper), Some(binding)) = (self.ports.keepers.get(target), self.environment.targets.get(target)) else { continue };
+            let name = binding.cluster.clone().unwrap_or_else(|| binding.hosts.iter().map(|host| host.host_name().0).collect::<Vec<_>>().join(","));
+            let path = format!("{LOCK_ROOT}/{name}");
+            let key = format!("{} {path}", keeper.describe());
+            if taken.contains(&key) {
+                continue;
+            }
+            match self.lock_target(&**keeper, &path, &holder).await {
+                Ok(guard) => locks.push(HeldLock { name: format!("the target {target} ({path} in Keeper)"), guard }),
+                Err(error) => {
+                    release(&locks).await;
+                    return Err(lock_failure(target, &path, &error));
+                }
+            }
+            taken.push(key);
+        }
+        Ok(locks)
+    }
+}
+
+impl Runner<'_> {
+    /// A killed engine's ephemeral node stays until its session times out, so the lock of this very run is waited
+    /// for; the state's lock has already shown that its former process is gone or on another machine.
+    async fn lock_target(&self, keeper: &dyn Keeper, path: &str, holder: &LockHolder) -> Result<Box<dyn LockGuard>, KeeperError> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match keeper.lock(path, holder).await {
+                Err(KeeperError::Locked { holder: other }) if other.run == holder.run && waited < OWN_LOCK_WAIT => {
+                    if waited.is_zero() {
+                        self.observer.event(&RunEvent::Waiting { why: "the lock of the process that held this run before is still there; it vanishes with its session" });
+                    }
+                    self.ports.clock.sleep(OWN_LOCK_PAUSE).await;
+                    waited += OWN_LOCK_PAUSE;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+async fn release(locks: &[HeldLock]) {
+    for lock in locks {
+        lock.guard.release().await;
+    }
+}
+
+/// Reads a run without changing it.
+///
+/// # Errors
+/// Where it does not exist, is damaged, or does not fit its plan.
+pub async fn find_run(store: &dyn StateStore, id: &RunId) -> Result<FoundRun, Failure> {
+    let location = format!("{}/runs/{id}", store.describe());
+    let plan = store.get(id, PLAN_DOCUMENT).await.map_err(state_failure)?;
+    let plan: Plan = serde_json::from_slice(&plan).map_err(|error| {
+        Failure::simple(format!("the plan of run {id} cannot be read: {error}"), format!("look at {location}/{PLAN_DOCUMENT}"))
+    })?;
+    let bytes = store.get(id, JOURNAL_DOCUMENT).await.map_err(state_failure)?;
+    let journal = read_journal(&bytes, &format!("{location}/{JOURNAL_DOCUMENT}")).map_err(Failure::error)?;
+    let state = run_state(&plan, &journal).map_err(Failure::error)?;
+    Ok(FoundRun { plan, journal, state })
+}
+
+/// An id that sorts by the time of the start: `20261120-223700-4f2a`.
+fn new_run_id(started: jiff::Timestamp) -> RunId {
+    let time = started.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
+    let random = uuid::Uuid::now_v7().simple().to_string();
+    RunId(format!("{time}-{}", &random[random.len() - 4..]))
+}
+
+fn lock_failure(target: &str, path: &str, error: &KeeperError) -> Failure {
+    let refusal = |expected: &str, action: &str| Refusal {
+        what: format!("the target `{target}` cannot be locked"),
+        expected: expected.to_owned(),
+        found: error.to_string(),
+        evidence: format!("the node {path} in Keeper"),
+        action: action.to_owned(),
+    };
+    match error {
+        KeeperError::Locked { .. } => Failure::refused(refusal(
+            "no other engine works on this target",
+            "wait for that run, or stop it; its lock vanishes with its process and the session time-out",
+        )),
+        _ => Failure::error(refusal("Keeper answers", "start Keeper or correct `keeper` in the environment; nothing was changed")),
+    }
+}
+
+/// A failure of the state store.
+#[must_use]
+pub fn state_failure(error: StateError) -> Failure {
+    let refusal = |expected: &str, action: &str| Refusal {
+        what: error.to_string(),
+        expected: expected.to_owned(),
+        found: String::new(),
+        evidence: "clickferry runs".to_owned(),
+        action: action.to_owned(),
+    };
+    match &error {
+        StateError::Locked { .. } => Failure::refused(refusal("no other engine works with this state", "wait for that run to end, or stop its process")),
+        StateError::Missing { .. } => Failure::error(refusal("", "`clickferry runs` lists what is there")),
+        StateError::Io { .. } => Failure::error(refusal("the state folder can be read and written", "repair the folder (rights, space); nothing more was started")),
+    }
+}
+
+fn write_failure(error: super::journal::WriteError) -> Failure {
+    match error {
+        super::journal::WriteError::Store(error) => state_failure(error),
+        super::journal::WriteError::LockLost(name) => Failure::simple(format!("the lock on {name} was lost"), "`clickferry resume` takes it again and asks what happened"),
+    }
+}
+
+fn already_over(id: &RunId) -> Failure {
+    Failure::Differs(vec![Refusal {
+        what: format!("run {id} is over: a check did not hold"),
+        expected: String::new(),
+        found: String::new(),
+        evidence: format!("clickferry status {id}"),
+        action: "plan and apply anew, or `clickferry verify`".to_owned(),
+    }])
+}

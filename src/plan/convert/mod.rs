@@ -1,0 +1,20 @@
+//! CREATE statements as text: what a statement makes, how it becomes a replicated one, in which order a database's
+//! objects are created, and whether a created object is the one that was promised. Pure.
+//!
+//! The input is what the server itself writes (`system.tables.create_table_query`): names are qualified, columns
+//! are listed, defaults are filled in, and `POPULATE` is gone (seen on 26.7).
+
+mod compare;
+mod ddl;
+mod engines;
+mod normalise;
+mod order;
+mod replicate;
+
+pub use compare::differences;
+pub use ddl::{Ddl, Engine, ObjectKind};
+pub use normalise::normalise;
+pub use order::{Dependencies, Place, dependencies, levels};
+pub use replicate::{
+    Conversion, Created, LogTables, Reason, Replication, expand_names, path_part, to_replicated,
+};

@@ -1,0 +1,81 @@
+//! The servers as they are now, for people.
+
+use std::fmt::Write;
+
+use super::text::{Style, bytes, count, number, pad};
+use crate::model::observed::{HostWorld, World};
+
+/// Draws every server of a world.
+#[must_use]
+pub fn render_world(world: &World, style: Style) -> String {
+    let mut out = String::new();
+    for (role, target) in &world.targets {
+        let cluster = target.cluster.as_ref().map(|name| format!(", cluster {name}")).unwrap_or_default();
+        let _ = writeln!(out, "{}", style.heading(&format!("{role}: {}{cluster}", count(target.hosts.len() as u64, "server"))));
+        for host in &target.hosts {
+            host_lines(host, style, &mut out);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn host_lines(host: &HostWorld, style: Style, out: &mut String) {
+    let macros: Vec<String> = host.identity.macros.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let _ = writeln!(out, "  {}  {}  ClickHouse {}", style.heading(&host.name.0), host.url, host.version);
+    let _ = writeln!(
+        out,
+        "    {} free in {}{}",
+        bytes(host.free_bytes),
+        host.identity.data_path,
+        if macros.is_empty() { String::new() } else { format!(", macros {}", macros.join(" ")) }
+    );
+    for (name, database) in &host.databases {
+        let tables: Vec<_> = host.tables_of(name).filter(|table| !table.is_inner()).collect();
+        let rows: u64 = host.tables_of(name).filter_map(|table| table.rows).sum();
+        let size: u64 = host.tables_of(name).filter_map(|table| table.bytes).sum();
+        let _ = writeln!(out, "    database {name} ({}): {}, {} rows, {}", database.engine, count(tables.len() as u64, "table"), number(rows), bytes(size));
+        let width = tables.iter().map(|table| table.name.chars().count()).max().unwrap_or(0);
+        for table in tables {
+            let rows = table.rows.map_or_else(|| "-".to_owned(), number);
+            let path = table.zookeeper_path.as_ref().map(|path| format!("  {path}")).unwrap_or_default();
+            let readonly = if table.is_readonly { style.bad("  read-only") } else { String::new() };
+            let _ = writeln!(out, "      {}  {:<28} {rows:>14}{}{readonly}", pad(&table.name, width), table.engine, style.dim(&path));
+        }
+    }
+    for (label, list) in [("dropped, data still there", &host.pending_drops), ("running backup or restore", &host.running_backups), ("mutation not done", &host.mutations)] {
+        for entry in list {
+            let _ = writeln!(out, "    {}", style.notice(&format!("{label}: {entry}")));
+        }
+    }
+    for (table, parts) in &host.detached_parts {
+        let _ = writeln!(out, "    {}", style.notice(&format!("{parts} detached parts in {table}")));
+    }
+}
+
+/// A bucket and the backups in it.
+pub struct Bucket {
+    /// Storage role.
+    pub role: String,
+    /// Where it is.
+    pub place: String,
+    /// Path of each backup, and whether it is complete.
+    pub backups: Vec<(String, bool)>,
+}
+
+/// Draws buckets with their backups.
+#[must_use]
+pub fn render_buckets(buckets: &[Bucket], style: Style) -> String {
+    let mut out = String::new();
+    for bucket in buckets {
+        let _ = writeln!(out, "{}", style.heading(&format!("{}: {}", bucket.role, bucket.place)));
+        if bucket.backups.is_empty() {
+            let _ = writeln!(out, "  no backup");
+        }
+        for (path, complete) in &bucket.backups {
+            let word = if *complete { "complete".to_owned() } else { style.notice("being written, or left by a killed server") };
+            let _ = writeln!(out, "  {path}  {word}");
+        }
+    }
+    out
+}

@@ -1,0 +1,138 @@
+//! Small pieces of text views: colours by meaning, numbers for people, wrapping.
+
+/// Colours by meaning; off gives plain text, which says everything too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// Whether escape sequences are written.
+    pub colour: bool,
+}
+
+impl Style {
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// A heading.
+    #[must_use]
+    pub fn heading(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    /// Something that is taken away, or failed.
+    #[must_use]
+    pub fn bad(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+
+    /// Something that is added, or holds.
+    #[must_use]
+    pub fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    /// Something to look at.
+    #[must_use]
+    pub fn notice(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    /// Something of less weight.
+    #[must_use]
+    pub fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+}
+
+/// A number with narrow groups: `2 000 000`.
+#[must_use]
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes in binary units: `1.4 GiB`.
+#[must_use]
+pub fn bytes(value: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut unit = 0;
+    #[allow(clippy::cast_precision_loss)]
+    let mut size = value as f64;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{value} B") } else { format!("{size:.1} {}", UNITS[unit]) }
+}
+
+/// `1 table`, `2 tables`.
+#[must_use]
+pub fn count(value: u64, one: &str) -> String {
+    format!("{} {one}{}", number(value), if value == 1 { "" } else { "s" })
+}
+
+/// Wraps a text at blanks to a width, each line behind an indent; long words stand as they are.
+#[must_use]
+pub fn wrap(text: &str, width: usize, indent: &str) -> String {
+    let room = width.saturating_sub(indent.chars().count()).max(20);
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut used = 0;
+        for word in line.split(' ') {
+            let length = word.chars().count();
+            if used > 0 && used + 1 + length > room {
+                out.push('\n');
+                used = 0;
+            }
+            if used == 0 {
+                out.push_str(indent);
+            } else {
+                out.push(' ');
+                used += 1;
+            }
+            out.push_str(word);
+            used += length;
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// A duration for people: `0.4 s`, `12 s`, `3 min 20 s`.
+#[must_use]
+pub fn duration(value: std::time::Duration) -> String {
+    let seconds = value.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", value.as_secs_f64()),
+        10..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Pads a text to a width counted in characters.
+#[must_use]
+pub fn pad(text: &str, width: usize) -> String {
+    let missing = width.saturating_sub(text.chars().count());
+    format!("{text}{}", " ".repeat(missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(number(2_000_000), "2 000 000");
+        assert_eq!(number(999), "999");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(count(1, "table"), "1 table");
+        assert_eq!(wrap("aaaa bbbb cccc dddd eeee ffff", 24, "    "), "    aaaa bbbb cccc dddd\n    eeee ffff\n");
+    }
+}
