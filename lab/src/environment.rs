@@ -22,10 +22,7 @@ fn file_reference(path: &std::path::Path) -> String {
 }
 
 fn render(layout: &Layout, state: &LabState) -> String {
-    let credentials = format!(
-        "{{ user: {USER}, password: {} }}",
-        file_reference(&layout.password())
-    );
+    let credentials = format!("{{ user: {USER}, password: {} }}", file_reference(&layout.password()));
     let keys = format!(
         "{{ access_key: {}, secret_key: {} }}",
         file_reference(&layout.access_key()),
@@ -33,36 +30,39 @@ fn render(layout: &Layout, state: &LabState) -> String {
     );
     let mut text = String::from(
         "# A laboratory on this machine, written by `clickferry-lab up`. It is gone after `clickferry-lab down`.\n\
-         apiVersion: clickferry/v1\nkind: Environment\nmetadata: { name: lab }\ntargets:\n  source:\n    hosts:\n",
+         apiVersion: clickferry/v1\nkind: Environment\nmetadata: { name: lab }\ntargets:\n",
     );
-    let hosts = |text: &mut String, replicas: bool| {
-        for node in state
-            .nodes
-            .iter()
-            .filter(|node| node.shard.is_some() == replicas)
-        {
-            let url = quoted(&node.url());
-            let _ = match &node.shard {
-                Some(shard) => writeln!(text, "      - {{ url: {url}, shard: {} }}", quoted(shard)),
-                None => writeln!(text, "      - {{ url: {url} }}"),
-            };
-        }
-    };
-    hosts(&mut text, false);
-    let _ = writeln!(
-        text,
-        "    credentials: {credentials}\n  destination:\n    cluster: {CLUSTER}\n    hosts:"
-    );
-    hosts(&mut text, true);
     let keeper = quoted(&format!("127.0.0.1:{}", state.keeper.port));
+    // Each group of servers stands under two roles: for runbooks that move something and for those that do not.
+    for role in ["source", "server"] {
+        let _ = writeln!(text, "  {role}:\n    hosts:\n{}    credentials: {credentials}", hosts(state, false));
+    }
+    for role in ["destination", "cluster"] {
+        let _ = writeln!(
+            text,
+            "  {role}:\n    cluster: {CLUSTER}\n    hosts:\n{}    keeper: {{ hosts: [{keeper}] }}\n    credentials: {credentials}",
+            hosts(state, true)
+        );
+    }
     let endpoint = quoted(&format!("http://127.0.0.1:{}", state.s3_port));
     let directory = quoted(&layout.run_state().display().to_string());
     let _ = write!(
         text,
-        "    keeper: {{ hosts: [{keeper}] }}\n    credentials: {credentials}\nstorage:\n  backups:\n    s3:\n      \
-         endpoint: {endpoint}\n      bucket: {BUCKET}\n      region: {REGION}\n      credentials: {keys}\n\
-         state: {{ directory: {directory} }}\n"
+        "storage:\n  backups:\n    s3:\n      endpoint: {endpoint}\n      bucket: {BUCKET}\n      region: {REGION}\n      \
+         credentials: {keys}\nstate: {{ directory: {directory} }}\n"
     );
+    text
+}
+
+fn hosts(state: &LabState, replicas: bool) -> String {
+    let mut text = String::new();
+    for node in state.nodes.iter().filter(|node| node.shard.is_some() == replicas) {
+        let (name, url) = (quoted(&node.name), quoted(&node.url()));
+        let _ = match &node.shard {
+            Some(shard) => writeln!(text, "      - {{ name: {name}, url: {url}, shard: {} }}", quoted(shard)),
+            None => writeln!(text, "      - {{ name: {name}, url: {url} }}"),
+        };
+    }
     text
 }
 
@@ -99,8 +99,8 @@ mod tests {
         };
         let text = render(&Layout::new("/tmp/a lab"), &state);
         for expected in [
-            "  source:\n    hosts:\n      - { url: \"http://127.0.0.1:18130\" }\n",
-            "      - { url: \"http://127.0.0.1:18132\", shard: \"01\" }\n",
+            "  source:\n    hosts:\n      - { name: \"standalone\", url: \"http://127.0.0.1:18130\" }\n",
+            "      - { name: \"replica2\", url: \"http://127.0.0.1:18132\", shard: \"01\" }\n",
             "    keeper: { hosts: [\"127.0.0.1:12181\"] }\n",
             "password: { file: \"/tmp/a lab/secrets/clickhouse-password\" }",
             "      endpoint: \"http://127.0.0.1:18999\"\n",

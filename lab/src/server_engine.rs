@@ -60,7 +60,7 @@ fn users_file(password: &str) -> String {
 fn configuration(dir: &Path, state: &LabState, node: &NodeState, password: &str) -> String {
     let at = |name: &str| escape(&dir.join(name).display().to_string());
     let mut text = format!(
-        "<yandex>\n  <logger><level>information</level><log>{}</log><errorlog>{}</errorlog></logger>\n",
+        "<yandex>\n  <logger><level>trace</level><log>{}</log><errorlog>{}</errorlog></logger>\n",
         at("server.log"),
         at("error.log")
     );

@@ -1,8 +1,14 @@
 //! The catalogue of actions. One file (or folder) per action; adding one adds one line to [`CATALOGUE`].
 
 pub mod assert;
+pub mod backup;
 pub mod run;
 pub mod wait_for;
+pub mod clear_keeper;
+pub mod gate;
+#[cfg(test)]
+mod planning;
+pub mod recreate_database;
 pub mod select;
 pub mod sql;
 
@@ -12,10 +18,13 @@ use crate::engine::action::Action;
 
 /// Every action, in the order of the reference.
 pub static CATALOGUE: &[&dyn Action] = &[
+    &backup::Backup,
     &sql::Sql,
     &run::Run,
     &assert::Assert,
     &wait_for::WaitFor,
+    &recreate_database::RecreateDatabase,
+    &clear_keeper::ClearKeeper,
 ];
 
 /// The action of a name.

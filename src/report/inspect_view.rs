@@ -32,8 +32,8 @@ fn host_lines(host: &HostWorld, style: Style, out: &mut String) {
     );
     for (name, database) in &host.databases {
         let tables: Vec<_> = host.tables_of(name).filter(|table| !table.is_inner()).collect();
-        let rows: u64 = host.tables_of(name).filter_map(|table| table.rows).sum();
-        let size: u64 = host.tables_of(name).filter_map(|table| table.bytes).sum();
+        let rows: u64 = host.tables_of(name).filter(|table| table.holds_rows()).filter_map(|table| table.rows).sum();
+        let size: u64 = host.tables_of(name).filter(|table| table.holds_rows()).filter_map(|table| table.bytes).sum();
         let _ = writeln!(out, "    database {name} ({}): {}, {} rows, {}", database.engine, count(tables.len() as u64, "table"), number(rows), bytes(size));
         let width = tables.iter().map(|table| table.name.chars().count()).max().unwrap_or(0);
         for table in tables {

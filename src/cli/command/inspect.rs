@@ -11,6 +11,7 @@ use crate::diag::{Failure, Refusal};
 use crate::engine::observe::observe;
 use crate::engine::ports::{ObjectError, Objects};
 use crate::exit_code::Exit;
+use crate::model::environment::{Environment, TargetBinding};
 use crate::model::runbook::Topology;
 use crate::report::inspect_view::{Bucket, render_buckets, render_world};
 
@@ -32,7 +33,7 @@ pub async fn run(args: &InspectArgs, common: &Common, printer: &Printer) -> Resu
         .environment
         .targets
         .iter()
-        .filter(|(role, _)| args.targets.is_empty() || args.targets.contains(role))
+        .filter(|(role, _)| if args.targets.is_empty() { !is_alias(role, &session.environment) } else { args.targets.contains(role) })
         .map(|(role, binding)| (role.clone(), if binding.cluster.is_some() { Topology::Replicated } else { Topology::Standalone }))
         .collect();
     let world = observe(&session.environment, &wanted, &session.ports).await?;
@@ -52,6 +53,13 @@ pub async fn run(args: &InspectArgs, common: &Common, printer: &Printer) -> Resu
         }
     }
     Ok(Exit::Done)
+}
+
+/// Whether an earlier target of the environment has the same hosts: they are looked at once.
+fn is_alias(role: &str, environment: &Environment) -> bool {
+    let urls = |binding: &TargetBinding| binding.hosts.iter().map(|host| host.url.clone()).collect::<Vec<_>>();
+    let Some((at, _, own)) = environment.targets.get_full(role) else { return false };
+    environment.targets.values().take(at).any(|earlier| urls(earlier) == urls(own))
 }
 
 /// Paths of the backups in a bucket, and whether each is complete: a `.backup` and no `.lock`.

@@ -15,7 +15,7 @@ use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
 pub use ddl::{deletes_rows_by_ttl, engine_of, inner_engine_of, is_refreshable};
-pub use error::{ManifestError, MissingObject};
+pub use error::{ManifestError, MissingObject, object_refusal};
 
 use super::ports::{ObjectError, Objects};
 use collect::{Collected, Counted};

@@ -1,0 +1,1 @@
+//! Plans of backups from a hand-made world.

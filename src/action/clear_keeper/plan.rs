@@ -1,0 +1,191 @@
+//! Planning: one operation per path, and everything that speaks against it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::observe::{LiveTable, Observed, Subtree, expanded, is_at_or_below};
+use super::{Arguments, Data};
+use crate::diag::Refusal;
+use crate::engine::context::PlanContext;
+use crate::model::ids::{HostName, StepId};
+use crate::plan::fact::Fact;
+use crate::plan::operation::{Effect, Loss, Operation};
+use crate::plan::sql::literal;
+use crate::plan::statement::Statement;
+
+const NAME: &str = "clear_keeper";
+
+pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
+    let arguments: Arguments = context.arguments()?;
+    let role = arguments.on.as_str();
+    let target = context.target(role)?.clone();
+    if !target.keeper {
+        return Err(vec![context.refuse(
+            format!("the Keeper of `{role}` is not known"),
+            "`keeper:` under the target in the environment",
+            "none",
+            "add `keeper: { hosts: [\"host:port\"] }` to the target",
+        )]);
+    }
+    let observed = Observed::deserialize(context.observed).unwrap_or_default();
+    let paths = expanded(&arguments, &target);
+    let mut problems = Vec::new();
+    for (path, hosts) in &paths {
+        if let Some(at) = path.find('{') {
+            let rest = &path[at..];
+            let name = rest.find('}').map_or(rest, |end| &rest[..=end]);
+            let mut refusal = context.refuse(
+                format!("the path {path} holds a macro that the servers do not have"),
+                format!("a macro {name} on {}", hosts.join(", ")),
+                "none",
+                "correct the path, or write the value itself",
+            );
+            refusal.evidence = format!("on {}: SELECT * FROM system.macros", hosts.join(", "));
+            problems.push(refusal);
+        }
+        problems.extend(in_use(context, role, path, observed.paths.get(path), &observed.tables));
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut operations = Vec::new();
+    for path in paths.keys() {
+        let subtree = observed.paths.get(path).cloned().unwrap_or_default();
+        context.facts.extend(facts(role, path, &subtree));
+        operations.push(operation(context, role, path, &subtree, &observed.tables));
+    }
+    let paths: Vec<&String> = paths.keys().collect();
+    context.promises.insert(context.step.clone(), json!({ "keeper_cleared": { "target": role, "paths": paths } }));
+    Ok(operations)
+}
+
+/// Whether an earlier step clears a Keeper path of a target.
+#[must_use]
+pub fn is_cleared(promises: &BTreeMap<StepId, Value>, role: &str, path: &str) -> bool {
+    promises.values().filter_map(|promise| promise.get("keeper_cleared")).any(|cleared| {
+        cleared.get("target").and_then(Value::as_str) == Some(role)
+            && cleared
+                .get("paths")
+                .and_then(Value::as_array)
+                .is_some_and(|paths| paths.iter().filter_map(Value::as_str).any(|above| is_at_or_below(path, above)))
+    })
+}
+
+/// Tables and sessions that use a path when the step begins.
+fn in_use(context: &PlanContext<'_>, role: &str, path: &str, subtree: Option<&Subtree>, before: &[LiveTable]) -> Vec<Refusal> {
+    let touches = |used: &str| is_at_or_below(used, path) || is_at_or_below(path, used);
+    let mut users = Vec::new();
+    for (other, target) in &context.world.targets {
+        if !may_share_keeper(context, role, other) {
+            continue;
+        }
+        for host in &target.hosts {
+            for table in host.tables.iter().filter(|table| table.zookeeper_path.as_deref().is_some_and(touches)) {
+                users.push(format!("{} on {}", table.full_name(), host.name));
+            }
+        }
+    }
+    let mut problems = Vec::new();
+    if !users.is_empty() {
+        let mut refusal = context.refuse(
+            format!("the Keeper path {path} is in use"),
+            "no table uses it when the step begins",
+            users.join(", "),
+            "drop these tables in an earlier step (`recreate_database`), or leave the path out",
+        );
+        refusal.evidence = "on each host: SELECT database, table, zookeeper_path FROM system.replicas".to_owned();
+        problems.push(refusal);
+    }
+    let mut strangers: Vec<String> = Vec::new();
+    for (table, seen) in subtree.iter().flat_map(|subtree| &subtree.tables) {
+        for (replica, state) in seen.replicas.iter().filter(|(_, state)| state.is_active) {
+            if !before.iter().any(|known| known.path == *table && known.replica == *replica) {
+                strangers.push(format!("{table}/replicas/{replica} ({})", state.host));
+            }
+        }
+    }
+    strangers.extend(subtree.iter().flat_map(|subtree| subtree.sessions.clone()));
+    if !strangers.is_empty() {
+        let mut refusal = context.refuse(
+            format!("a server that the environment does not name uses the Keeper path {path}"),
+            "no live session but those of the hosts in the environment",
+            strangers.join("; "),
+            "find these servers; name them in the environment, or stop using the path there",
+        );
+        refusal.evidence = format!("SELECT name, value FROM system.zookeeper WHERE path = {}", literal(path));
+        problems.push(refusal);
+    }
+    problems
+}
+
+/// Two targets have different Keepers only where the environment names both and they share no server and root.
+fn may_share_keeper(context: &PlanContext<'_>, role: &str, other: &str) -> bool {
+    if role == other {
+        return true;
+    }
+    let keeper = |role: &str| context.environment.targets.get(role).and_then(|binding| binding.keeper.as_ref());
+    match (keeper(role), keeper(other)) {
+        (Some(one), Some(two)) => {
+            let root = |text: &Option<String>| text.as_deref().unwrap_or("/").trim_matches('/').to_owned();
+            root(&one.root) == root(&two.root) && one.hosts.iter().any(|host| two.hosts.contains(host))
+        }
+        _ => true,
+    }
+}
+
+fn operation(context: &PlanContext<'_>, role: &str, path: &str, subtree: &Subtree, before: &[LiveTable]) -> Operation {
+    // Tables that stand there now and not any longer when the step begins: earlier steps drop them.
+    let dropped: Vec<&LiveTable> = before.iter().filter(|table| is_at_or_below(&table.path, path)).collect();
+    let left = subtree.nodes.saturating_sub(dropped_nodes(subtree, &dropped));
+    let only_look = subtree.nodes == 0 && dropped.is_empty();
+    let (effect, before, after) = if only_look {
+        (Effect::Read, "nothing is there".to_owned(), "nothing is there")
+    } else {
+        let effect = if subtree.nodes > 0 { Effect::Destroy } else { Effect::Write };
+        let words = format!("{left} nodes besides the tables that earlier steps drop ({} on all hosts)", dropped.len());
+        (effect, words, "gone, with everything below; exported before")
+    };
+    let mut operation = Operation::new(context.step, NAME, "clear_path", format!("Keeper path {path}"), effect)
+        .statement(Statement::exact(format!("{} {path}", if only_look { "ls" } else { "rmr" })))
+        .loses(Loss { keeper_nodes: if effect == Effect::Destroy { left } else { 0 }, ..Loss::default() })
+        .expect(before, after, "the path does not exist")
+        .with_data(&Data { path: path.to_owned(), only_look });
+    operation.target = Some(role.to_owned());
+    "keeper".clone_into(&mut operation.lane);
+    operation
+}
+
+/// Nodes that go with the tables that earlier steps drop: the whole table with its last replica, else the replica.
+/// These change by themselves while a table lives (its log, its blocks), so they are not part of the loss.
+fn dropped_nodes(subtree: &Subtree, dropped: &[&LiveTable]) -> u64 {
+    let mut nodes = 0;
+    for (path, table) in &subtree.tables {
+        let gone = |replica: &str| dropped.iter().any(|known| known.path == *path && known.replica == replica);
+        let all_gone = !table.replicas.is_empty() && table.replicas.keys().all(|name| gone(name));
+        nodes += if all_gone {
+            table.nodes
+        } else {
+            table.replicas.iter().filter(|(name, _)| gone(name)).map(|(_, replica)| replica.nodes).sum()
+        };
+    }
+    nodes
+}
+
+fn facts(role: &str, path: &str, subtree: &Subtree) -> Vec<Fact> {
+    let nowhere = HostName::default();
+    let query = |path: &str| format!("SELECT name FROM system.zookeeper WHERE path = {}", literal(path));
+    let state = if subtree.nodes == 0 { "not there" } else { "there" };
+    let mut facts = vec![Fact::new(&nowhere, format!("Keeper path {path} of {role}"), state, query(path))];
+    for (table, seen) in &subtree.tables {
+        let replicas: Vec<&str> = seen.replicas.keys().map(String::as_str).collect();
+        facts.push(Fact::new(
+            &nowhere,
+            format!("replicas in Keeper at {table} of {role}"),
+            replicas.join(", "),
+            query(&format!("{table}/replicas")),
+        ));
+    }
+    facts
+}

@@ -1,0 +1,174 @@
+//! Removing a subtree: nothing live, everything exported, from the leaves, each node in the version exported.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::observe::is_at_or_below;
+use super::{Data, export_name, exported};
+use crate::action::gate::{PAUSE, explain_keeper, pause, since};
+use crate::engine::action::{Probe, RunError, RunErrorKind};
+use crate::engine::context::RunContext;
+use crate::engine::ports::{Keeper, KeeperError, KeeperNode};
+
+/// A killed server's session ends after its timeout, 30 seconds by default (`zookeeper.session_timeout_ms`).
+const SESSION_WAIT: Duration = Duration::from_secs(45);
+
+/// How often the subtree is listed again because something appeared below it.
+const ROUNDS: u32 = 5;
+
+fn keeper(context: &RunContext<'_>) -> Result<Arc<dyn Keeper>, RunError> {
+    let role = context.operation.target.as_deref().unwrap_or_default();
+    context.ports.keepers.get(role).cloned().ok_or_else(|| {
+        context.fail(
+            RunErrorKind::NotSent,
+            format!("the Keeper of `{role}` is not known"),
+            "`keeper:` under the target in the environment",
+            "none",
+            "",
+            "add it to the environment",
+        )
+    })
+}
+
+fn failed(context: &RunContext<'_>, kind: RunErrorKind, error: &KeeperError) -> RunError {
+    let operation = context.operation;
+    RunError { kind, refusal: explain_keeper(format!("{} {} ({})", operation.id, operation.kind, operation.object), error) }
+}
+
+pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
+    let keeper = keeper(context)?;
+    let start = context.ports.clock.now();
+    loop {
+        let nodes = keeper.subtree(&data.path).await.map_err(|error| failed(context, RunErrorKind::NotSent, &error))?;
+        let sessions = sessions(&nodes);
+        if sessions.is_empty() {
+            return Ok(json!({ "nodes": nodes.len() }));
+        }
+        if data.only_look || since(context, start) > SESSION_WAIT {
+            return Err(live(context, RunErrorKind::NotSent, data, &sessions));
+        }
+        context.progress.progress(&context.operation.id, 0, None, &format!("waiting for {} sessions to end", sessions.len()));
+        pause(context, PAUSE * 4).await.map_err(|error| RunError { kind: RunErrorKind::NotSent, ..error })?;
+    }
+}
+
+fn sessions(nodes: &[KeeperNode]) -> Vec<&KeeperNode> {
+    nodes.iter().filter(|node| node.stat.ephemeral).collect()
+}
+
+fn live(context: &RunContext<'_>, kind: RunErrorKind, data: &Data, sessions: &[&KeeperNode]) -> RunError {
+    let shown: Vec<&str> = sessions.iter().take(5).map(|node| node.path.as_str()).collect();
+    context.fail(
+        kind,
+        format!("a live server uses {}", data.path),
+        "no session below the path",
+        format!("{} ephemeral nodes: {}", sessions.len(), shown.join(", ")),
+        "SELECT database, table, replica_path FROM system.replicas on the server that owns the session",
+        "drop the table there first, or leave the path out",
+    )
+}
+
+pub async fn run(context: &RunContext<'_>, data: &Data) -> Result<(), RunError> {
+    if data.only_look {
+        return Ok(());
+    }
+    let keeper = keeper(context)?;
+    let mut export: BTreeMap<String, Value> = BTreeMap::new();
+    let mut deleted = 0;
+    for _ in 0..ROUNDS {
+        // Nothing is deleted yet in the first round, so a failure there is known to have changed nothing.
+        let kind = if deleted == 0 { RunErrorKind::NotSent } else { RunErrorKind::AskProbe };
+        let nodes = keeper.subtree(&data.path).await.map_err(|error| failed(context, kind, &error))?;
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let sessions = sessions(&nodes);
+        if !sessions.is_empty() {
+            return Err(live(context, kind, data, &sessions));
+        }
+        export.extend(nodes.iter().map(|node| (node.path.clone(), exported(node))));
+        write_export(context, data, &export, kind).await?;
+        deleted += remove(context, &*keeper, data, &nodes, deleted).await?;
+    }
+    Err(context.fail(
+        RunErrorKind::AskProbe,
+        format!("something writes below {} again and again", data.path),
+        "nothing new while the path is removed",
+        format!("still there after {ROUNDS} rounds, {deleted} nodes removed"),
+        "SELECT database, table, zookeeper_path FROM system.replicas on every server",
+        "find out which server creates tables there, stop that, then `clickferry resume`",
+    ))
+}
+
+async fn write_export(context: &RunContext<'_>, data: &Data, export: &BTreeMap<String, Value>, kind: RunErrorKind) -> Result<(), RunError> {
+    let nodes: Vec<&Value> = export.values().collect();
+    let document = json!({ "path": data.path, "nodes": nodes });
+    let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
+    let name = export_name(context, context.attempt);
+    context.ports.state.put(&context.run.id, &name, &text).await.map_err(|error| {
+        context.fail(kind, "the export could not be written", "an export before anything is removed", error.to_string(), "", "repair the state, then `clickferry resume`")
+    })
+}
+
+/// Removes the nodes, children before parents. What changed meanwhile is left for the next round.
+async fn remove(context: &RunContext<'_>, keeper: &dyn Keeper, data: &Data, nodes: &[KeeperNode], before: u64) -> Result<u64, RunError> {
+    let mut deepest: Vec<&KeeperNode> = nodes.iter().filter(|node| is_at_or_below(&node.path, &data.path)).collect();
+    deepest.sort_by_key(|node| std::cmp::Reverse(node.path.matches('/').count()));
+    let total = before + deepest.len() as u64;
+    let mut deleted = 0;
+    for node in deepest {
+        match keeper.delete(&node.path, node.stat.version).await {
+            Ok(()) => deleted += 1,
+            Err(KeeperError::NoNode { .. } | KeeperError::Changed { .. }) => {}
+            Err(error) => return Err(failed(context, RunErrorKind::AskProbe, &error)),
+        }
+        if deleted % 100 == 0 {
+            context.progress.progress(&context.operation.id, before + deleted, Some(total), "nodes removed");
+        }
+    }
+    Ok(deleted)
+}
+
+pub async fn probe(context: &RunContext<'_>, data: &Data) -> Probe {
+    let answer = match keeper(context) {
+        Ok(keeper) => keeper.get(&data.path).await.map_err(|error| failed(context, RunErrorKind::AskProbe, &error)),
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(None) => Probe::Done,
+        // Removing the rest is not doing anything twice.
+        Ok(Some(_)) => Probe::NotDone,
+        Err(error) => Probe::Unknown(Box::new(error.refusal)),
+    }
+}
+
+pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
+    let keeper = keeper(context)?;
+    let found = keeper.get(&data.path).await.map_err(|error| failed(context, RunErrorKind::AskProbe, &error))?;
+    if found.is_some() {
+        let kind = if data.only_look { RunErrorKind::Differs } else { RunErrorKind::Broken };
+        return Err(context.fail(
+            kind,
+            format!("the Keeper path {} is there", data.path),
+            "not there",
+            "it exists",
+            format!("SELECT name FROM system.zookeeper WHERE path = '{}'", data.path),
+            "find out who creates tables there, then plan again",
+        ));
+    }
+    let mut exports = Vec::new();
+    let mut paths = std::collections::BTreeSet::new();
+    for attempt in 1..=context.attempt {
+        let name = export_name(context, attempt);
+        // An attempt that found nothing to remove wrote no export.
+        let Ok(text) = context.ports.state.get(&context.run.id, &name).await else { continue };
+        let document: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let nodes = document.get("nodes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        paths.extend(nodes.iter().filter_map(|node| node.get("path").and_then(Value::as_str).map(str::to_owned)));
+        exports.push(name);
+    }
+    Ok(json!({ "path": data.path, "nodes_deleted": paths.len(), "export": exports }))
+}

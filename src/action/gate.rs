@@ -1,0 +1,152 @@
+//! What several actions ask right before they change something, and how they tell what a read that failed means.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::diag::Refusal;
+use crate::engine::action::{Holds, Probe, RunError, RunErrorKind};
+use crate::engine::context::RunContext;
+use crate::engine::errors::explain_sql;
+use crate::engine::planner::{IDENTITY_QUERY, identity_line};
+use crate::engine::ports::{Answer, KeeperError, SqlError};
+use crate::model::ids::HostName;
+use crate::model::observed::{HostWorld, Identity};
+use crate::plan::sql::literal;
+
+/// Pause between two looks at something that settles by itself.
+pub const PAUSE: Duration = Duration::from_millis(250);
+
+/// Refuses where the server behind an address is another one than at planning (law 6).
+///
+/// # Errors
+/// [`RunErrorKind::NotSent`] where it is another one, or does not answer.
+pub async fn same_server(context: &RunContext<'_>, host: &HostName) -> Result<(), RunError> {
+    let Some(planned) = context.plan.hosts.iter().find(|planned| planned.name == *host) else {
+        return Err(context.fail(
+            RunErrorKind::NotSent,
+            format!("the plan does not know the host {host}"),
+            "",
+            "",
+            "",
+            "plan again",
+        ));
+    };
+    let found = identity(context, host).await.map_err(|error| unread(context, "asking who the server is", &error))?;
+    if found == planned.identity {
+        return Ok(());
+    }
+    Err(context.fail(
+        RunErrorKind::NotSent,
+        format!("another server answers for {host} than at planning; nothing was changed"),
+        planned.identity.clone(),
+        found,
+        format!("on {host}: {IDENTITY_QUERY}"),
+        "find out what was moved or restarted with other settings, then plan again",
+    ))
+}
+
+async fn identity(context: &RunContext<'_>, host: &HostName) -> Result<String, SqlError> {
+    let text = |answer: &Answer, column: &str| answer.text(0, column).unwrap_or_default();
+    // As the observation asks: one that this version does not have counts as empty.
+    let optional = async |sql: &str| match context.read(host, sql).await {
+        Err(error) if matches!(error.code(), Some(46 | 47 | 60)) => Ok(Answer::default()),
+        other => other,
+    };
+    let name = context.read(host, "SELECT hostName() AS host").await?;
+    let uuid = optional("SELECT toString(serverUUID()) AS uuid").await?;
+    let disk = optional("SELECT path FROM system.disks WHERE name = 'default'").await?;
+    let macros = context.read(host, "SELECT macro, substitution FROM system.macros ORDER BY macro").await?;
+    let identity = Identity {
+        server_uuid: text(&uuid, "uuid"),
+        host_name: text(&name, "host"),
+        data_path: text(&disk, "path"),
+        macros: (0..macros.rows.len())
+            .filter_map(|row| Some((macros.text(row, "macro")?, macros.text(row, "substitution")?)))
+            .collect(),
+    };
+    Ok(identity_line(&HostWorld { identity, ..HostWorld::default() }))
+}
+
+/// A read before anything was sent failed: nothing was changed.
+#[must_use]
+pub fn unread(context: &RunContext<'_>, what: &str, error: &SqlError) -> RunError {
+    RunError { kind: RunErrorKind::NotSent, refusal: explained(context, what, error) }
+}
+
+/// A read after the statement failed: what was done stays done, and only asking again tells.
+#[must_use]
+pub fn unproved(context: &RunContext<'_>, what: &str, error: &SqlError) -> RunError {
+    RunError { kind: RunErrorKind::AskProbe, refusal: explained(context, what, error) }
+}
+
+/// A probe that was not answered.
+#[must_use]
+pub fn unanswered(context: &RunContext<'_>, error: &SqlError) -> Probe {
+    Probe::Unknown(Box::new(explained(context, "asking whether it took effect", error)))
+}
+
+/// A promise that could not be asked for again.
+#[must_use]
+pub fn cannot_tell(context: &RunContext<'_>, error: &SqlError) -> Holds {
+    Holds::CannotTell(Box::new(explained(context, "asking whether it still holds", error)))
+}
+
+fn explained(context: &RunContext<'_>, what: &str, error: &SqlError) -> Refusal {
+    let operation = context.operation;
+    explain_sql(format!("{} {} ({}): {what}", operation.id, operation.kind, operation.object), error)
+}
+
+/// What a failed request to Keeper means.
+#[must_use]
+pub fn explain_keeper(what: impl Into<String>, error: &KeeperError) -> Refusal {
+    Refusal {
+        what: what.into(),
+        expected: "Keeper answers".to_owned(),
+        found: error.to_string(),
+        evidence: "echo mntr | nc <keeper host> <port>".to_owned(),
+        action: "repair Keeper or correct `keeper` of the target in the environment, then carry on".to_owned(),
+    }
+}
+
+/// Waits a little; ends at once where the user asks to stop.
+///
+/// # Errors
+/// [`RunErrorKind::AskProbe`] where the user asked to stop.
+pub async fn pause(context: &RunContext<'_>, time: Duration) -> Result<(), RunError> {
+    tokio::select! {
+        () = context.ports.clock.sleep(time) => Ok(()),
+        () = context.cancel.cancelled() => Err(context.fail(
+            RunErrorKind::AskProbe,
+            "stopped waiting, as asked",
+            "",
+            "",
+            "",
+            "`clickferry resume` carries on",
+        )),
+    }
+}
+
+/// Time since a moment.
+#[must_use]
+pub fn since(context: &RunContext<'_>, start: jiff::Timestamp) -> Duration {
+    context.ports.clock.now().duration_since(start).unsigned_abs()
+}
+
+/// Whether a statement of this attempt still runs on a host.
+///
+/// # Errors
+/// See [`SqlError`].
+pub async fn still_running(context: &RunContext<'_>, host: &HostName) -> Result<bool, SqlError> {
+    let query = format!(
+        "SELECT count() AS running FROM system.processes WHERE query_id = {}",
+        literal(&context.query_id())
+    );
+    Ok(context.read(host, query).await?.number(0, "running").unwrap_or(0) > 0)
+}
+
+/// The outcome of an operation as a text field.
+#[must_use]
+pub fn field<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
+    value.get(name).and_then(Value::as_str)
+}

@@ -1,0 +1,158 @@
+//! `recreate_database`: drops a database on every replica and creates it empty.
+
+mod plan;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::diag::Refusal;
+use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
+use crate::engine::context::{PlanContext, RunContext};
+use crate::model::formats::{DatabaseName, TargetRole};
+use crate::plan::operation::Operation;
+
+/// Drops a database on every replica and creates it empty.
+pub struct RecreateDatabase;
+
+/// Arguments of `recreate_database`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {
+    /// Target whose database is dropped and created.
+    pub on: TargetRole,
+    /// On which hosts; only every replica is possible, for one that is left out would keep the old rows.
+    #[serde(default)]
+    pub every: Every,
+    /// Database that is dropped and created.
+    pub database: DatabaseName,
+    /// Engine of the new database.
+    #[serde(default)]
+    pub engine: DatabaseEngine,
+}
+
+/// Hosts that the database is recreated on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Every {
+    /// Every host of the target.
+    #[default]
+    Replica,
+}
+
+/// Engine of a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DatabaseEngine {
+    /// `Atomic`, the default of ClickHouse since 20.10.
+    #[default]
+    Atomic,
+}
+
+/// What an operation needs at run time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Data {
+    Drop(DropData),
+    Create(CreateData),
+}
+
+/// The database as it was planned to be dropped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct DropData {
+    database: String,
+    /// UUID; `None` where an earlier step of the plan creates the database or its tables, so that what stands in
+    /// it cannot be known before.
+    uuid: Option<String>,
+    tables: Vec<PlannedTable>,
+}
+
+/// A table that is dropped with its database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct PlannedTable {
+    name: String,
+    uuid: String,
+    /// Rows, where it holds rows of its own.
+    rows: Option<u64>,
+}
+
+/// The database to create.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct CreateData {
+    database: String,
+    /// UUID of the one dropped before, where it was known at planning.
+    former: Option<String>,
+}
+
+#[async_trait]
+impl Action for RecreateDatabase {
+    fn name(&self) -> &'static str {
+        "recreate_database"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Drops a database on every replica, with proof that nothing of it is left, and creates it empty."
+    }
+
+    fn reference(&self) -> &'static str {
+        include_str!("reference.md")
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Arguments>()
+    }
+
+    fn check(&self, arguments: &Value) -> Vec<ArgumentError> {
+        let database = arguments.get("database").and_then(Value::as_str).unwrap_or_default();
+        if ["system", "information_schema"].contains(&database.to_ascii_lowercase().as_str()) {
+            return vec![ArgumentError {
+                pointer: "/database".to_owned(),
+                message: format!("`{database}` belongs to the server itself and is never dropped"),
+                help: Some("name a database of yours".to_owned()),
+            }];
+        }
+        Vec::new()
+    }
+
+    fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
+        plan::plan(context)
+    }
+
+    async fn prepare(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
+        match context.data()? {
+            Data::Drop(data) => run::prepare_drop(context, &data).await,
+            Data::Create(data) => run::prepare_create(context, &data).await,
+        }
+    }
+
+    async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError> {
+        context.execute(0).await.map(|_| ())
+    }
+
+    async fn probe(&self, context: &RunContext<'_>) -> Probe {
+        match context.data() {
+            Ok(Data::Drop(data)) => run::probe_drop(context, &data).await,
+            Ok(Data::Create(data)) => run::probe_create(context, &data).await,
+            Err(error) => Probe::Unknown(Box::new(error.refusal)),
+        }
+    }
+
+    async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
+        match context.data()? {
+            Data::Drop(data) => run::prove_drop(context, &data).await,
+            Data::Create(data) => run::prove_create(context, &data).await,
+        }
+    }
+
+    async fn still_holds(&self, context: &RunContext<'_>, outcome: &Value) -> Holds {
+        match context.data() {
+            Ok(Data::Drop(data)) => run::drop_holds(context, &data, outcome).await,
+            Ok(Data::Create(data)) => run::create_holds(context, &data, outcome).await,
+            Err(error) => Holds::CannotTell(Box::new(error.refusal)),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Planning: what is dropped on each host, and what that takes away.
+
+use super::{Arguments, CreateData, Data, DropData, PlannedTable};
+use crate::diag::Refusal;
+use crate::engine::context::PlanContext;
+use crate::model::observed::{Database, HostWorld};
+use crate::plan::fact::Fact;
+use crate::plan::operation::{Effect, Loss, Operation};
+use crate::plan::plan_file::sha256;
+use crate::plan::sql::{TokenKind, identifier, literal, tokenize};
+use crate::plan::statement::Statement;
+
+const NAME: &str = "recreate_database";
+
+pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
+    let arguments: Arguments = context.arguments()?;
+    let (role, database) = (arguments.on.as_str(), arguments.database.as_str());
+    let target = context.target(role)?.clone();
+    let problems: Vec<Refusal> =
+        target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut operations = Vec::new();
+    for host in &target.hosts {
+        let former = host.databases.get(database);
+        context.facts.extend(facts(host, database));
+        context.notes.extend(notes(host, database));
+        if let Some(former) = former {
+            operations.push(drop_operation(context, role, host, database, former));
+        }
+        operations.push(create_operation(context, role, host, database, former));
+    }
+    forget(context, role, database);
+    Ok(operations)
+}
+
+fn problems(context: &PlanContext<'_>, host: &HostWorld, database: &str) -> Vec<Refusal> {
+    let mut problems = Vec::new();
+    if let Some(found) = host.databases.get(database)
+        && !matches!(found.engine.as_str(), "Atomic" | "Ordinary")
+    {
+        let mut refusal = context.refuse(
+            format!("the database {} on {} cannot be recreated", identifier(database), host.name),
+            "engine Atomic (or Ordinary)",
+            format!("engine {}", found.engine),
+            "drop such a database by hand: what else its engine reaches (other servers, Keeper, a whole \
+             replicated database) is not known to this step",
+        );
+        refusal.evidence = format!("on {}: SELECT name, engine, uuid FROM system.databases", host.name);
+        problems.push(refusal);
+    }
+    if !host.running_backups.is_empty() {
+        let mut refusal = context.refuse(
+            format!("backups or restores run on {}", host.name),
+            "none while a database is dropped",
+            host.running_backups.join(", "),
+            "wait for their end, then plan again",
+        );
+        refusal.evidence = format!("on {}: SELECT id, name, status FROM system.backups", host.name);
+        problems.push(refusal);
+    }
+    problems
+}
+
+fn drop_operation(context: &PlanContext<'_>, role: &str, host: &HostWorld, database: &str, former: &Database) -> Operation {
+    let mut loss = Loss::default();
+    let mut tables = Vec::new();
+    for table in host.tables_of(database) {
+        let rows = table.holds_rows().then_some(table.rows).flatten();
+        if table.holds_rows() {
+            loss.tables += 1;
+            loss.rows += rows.unwrap_or(0);
+            loss.bytes += table.bytes.unwrap_or(0);
+        }
+        tables.push(PlannedTable { name: table.name.clone(), uuid: table.uuid.clone(), rows });
+    }
+    tables.sort_by(|a, b| a.name.cmp(&b.name));
+    let is_seen = !former.uuid.is_empty() && tables.iter().all(|table| !table.uuid.is_empty());
+    let before = if is_seen {
+        format!("{} tables, {} rows, database UUID {}", tables.len(), loss.rows, former.uuid)
+    } else {
+        format!("what earlier steps put there: {} tables", tables.len())
+    };
+    let data = DropData {
+        database: database.to_owned(),
+        uuid: is_seen.then(|| former.uuid.clone()),
+        tables,
+    };
+    Operation::new(context.step, NAME, "drop_database", format!("database {}", identifier(database)), Effect::Destroy)
+        .on(role, &host.name)
+        .statement(Statement::exact(format!("DROP DATABASE {} SYNC", identifier(database))))
+        .in_wave(0)
+        .loses(loss)
+        .expect(
+            before,
+            "gone, with the data of its tables and their replicas in Keeper",
+            "not in system.databases, none of its tables in system.dropped_tables",
+        )
+        .with_data(&Data::Drop(data))
+}
+
+fn create_operation(
+    context: &PlanContext<'_>,
+    role: &str,
+    host: &HostWorld,
+    database: &str,
+    former: Option<&Database>,
+) -> Operation {
+    let data = CreateData {
+        database: database.to_owned(),
+        former: former.map(|former| former.uuid.clone()).filter(|uuid| !uuid.is_empty()),
+    };
+    Operation::new(context.step, NAME, "create_database", format!("database {}", identifier(database)), Effect::Write)
+        .on(role, &host.name)
+        .statement(Statement::exact(format!("CREATE DATABASE {} ENGINE = Atomic", identifier(database))))
+        .in_wave(1)
+        .expect("not there", "empty, engine Atomic", "engine Atomic, a new UUID, no tables")
+        .with_data(&Data::Create(data))
+}
+
+/// What is dropped must be what the plan says: the database, its tables, their definitions and their rows.
+fn facts(host: &HostWorld, database: &str) -> Vec<Fact> {
+    let query = format!("SELECT engine, uuid FROM system.databases WHERE name = {}", literal(database));
+    let value = match host.databases.get(database) {
+        // Made by an earlier step: not a fact of the world as it is now.
+        Some(found) if found.uuid.is_empty() => return Vec::new(),
+        Some(found) => format!("{}, UUID {}", found.engine, found.uuid),
+        None => "not there".to_owned(),
+    };
+    let mut facts = vec![Fact::new(&host.name, format!("database {database}"), value, query)];
+    for table in host.tables_of(database).filter(|table| !table.uuid.is_empty()) {
+        let rows = match table.rows {
+            Some(rows) if table.holds_rows() => format!("{rows} rows"),
+            _ => "no rows of its own".to_owned(),
+        };
+        let definition = sha256(table.create_query.as_bytes());
+        facts.push(Fact::new(
+            &host.name,
+            format!("table {} that is dropped", table.full_name()),
+            format!("{rows}, UUID {}, definition {}", table.uuid, &definition[..12]),
+            format!(
+                "SELECT uuid, total_rows, create_table_query FROM system.tables WHERE database = {} AND name = {}",
+                literal(database),
+                literal(&table.name)
+            ),
+        ));
+    }
+    facts
+}
+
+fn notes(host: &HostWorld, database: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut users: Vec<String> = host
+        .tables
+        .iter()
+        .filter(|table| table.database != database && names_database(&table.create_query, database))
+        .map(crate::model::observed::Table::full_name)
+        .collect();
+    users.sort();
+    if !users.is_empty() {
+        notes.push(format!(
+            "{}: {} name the database `{database}` and find nothing in it until its tables are there again",
+            host.name,
+            users.join(", ")
+        ));
+    }
+    let prefix = format!("{database}.");
+    let pending = host.pending_drops.iter().filter(|name| name.starts_with(&prefix)).count();
+    if pending > 0 {
+        notes.push(format!(
+            "{}: {pending} tables of `{database}` were dropped before without SYNC; the step waits until they are gone, up to 8 minutes",
+            host.name
+        ));
+    }
+    notes
+}
+
+/// Whether a definition names a table of the database: `db.` as a name, or `'db'` as a text.
+fn names_database(definition: &str, database: &str) -> bool {
+    let Ok(tokens) = tokenize(definition) else { return false };
+    let text = literal(database);
+    tokens.iter().enumerate().any(|(at, token)| match token.kind {
+        TokenKind::Text => token.text == text,
+        _ => {
+            token.name().as_deref() == Some(database)
+                && tokens.get(at + 1).is_some_and(|next| next.is_symbol("."))
+        }
+    })
+}
+
+/// The world afterwards: the database is there and empty on every host.
+fn forget(context: &mut PlanContext<'_>, role: &str, database: &str) {
+    let Some(target) = context.world.targets.get_mut(role) else { return };
+    let prefix = format!("{database}.");
+    for host in &mut target.hosts {
+        host.tables.retain(|table| table.database != database);
+        host.pending_drops.retain(|name| !name.starts_with(&prefix));
+        host.mutations.retain(|name| !name.starts_with(&prefix));
+        host.detached_parts.retain(|name, _| !name.starts_with(&prefix));
+        host.databases.insert(
+            database.to_owned(),
+            Database { engine: "Atomic".to_owned(), uuid: String::new() },
+        );
+    }
+}
