@@ -14,13 +14,7 @@ use crate::s3::faults::{FaultKind, S3Fault, parse_delay};
 #[command(name = "clickferry-lab", version, arg_required_else_help = true)]
 pub struct Cli {
     /// Folder of the laboratory; `up` makes it and `down` removes it
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "CLICKFERRY_LAB_DIR",
-        default_value = ".lab"
-    )]
+    #[arg(long, global = true, value_name = "DIR", env = "CLICKFERRY_LAB_DIR", default_value = ".lab")]
     pub dir: PathBuf,
     /// What to do
     #[command(subcommand)]
@@ -208,21 +202,10 @@ impl S3Args {
         if self.off.is_some() {
             return None;
         }
-        let delay =
-            |d: Duration| FaultKind::DelayMs(u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-        let kind = self
-            .kind
-            .status
-            .map(FaultKind::Status)
-            .or(self.kind.delay.map(delay))
-            .unwrap_or(FaultKind::Cut);
+        let delay = |d: Duration| FaultKind::DelayMs(u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+        let kind = self.kind.status.map(FaultKind::Status).or(self.kind.delay.map(delay)).unwrap_or(FaultKind::Cut);
         let method = self.method.as_deref().map(str::to_ascii_uppercase);
-        Some(S3Fault {
-            kind,
-            times: self.times,
-            after: self.after,
-            method,
-        })
+        Some(S3Fault { kind, times: self.times, after: self.after, method })
     }
 }
 
@@ -233,13 +216,9 @@ mod tests {
     use super::*;
 
     fn fault(line: &str) -> Result<Option<S3Fault>, clap::Error> {
-        let words = ["clickferry-lab", "fault", "s3"]
-            .into_iter()
-            .chain(line.split_whitespace());
+        let words = ["clickferry-lab", "fault", "s3"].into_iter().chain(line.split_whitespace());
         match Cli::try_parse_from(words)?.command {
-            Command::Fault {
-                target: FaultTarget::S3(args),
-            } => Ok(args.fault()),
+            Command::Fault { target: FaultTarget::S3(args) } => Ok(args.fault()),
             other => panic!("{other:?}"),
         }
     }
@@ -253,18 +232,11 @@ mod tests {
     fn faults_are_read_as_documented() {
         assert_eq!(fault("off").unwrap(), None);
         assert_eq!(fault("--cut").unwrap(), Some(S3Fault::new(FaultKind::Cut)));
-        assert_eq!(
-            fault("--status 503 --times 2").unwrap(),
-            Some(S3Fault::new(FaultKind::Status(503)).times(2))
-        );
+        assert_eq!(fault("--status 503 --times 2").unwrap(), Some(S3Fault::new(FaultKind::Status(503)).times(2)));
         assert_eq!(
             fault("--delay 2s --method put").unwrap(),
             Some(S3Fault::new(FaultKind::DelayMs(2000)).method("PUT"))
         );
-        assert!(
-            fault("").is_err()
-                && fault("--status 200").is_err()
-                && fault("--cut --status 503").is_err()
-        );
+        assert!(fault("").is_err() && fault("--status 200").is_err() && fault("--cut --status 503").is_err());
     }
 }

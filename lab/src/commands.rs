@@ -32,34 +32,18 @@ fn run(cli: Cli) -> Result<(), LabError> {
     let layout = Layout::new(absolute(&cli.dir)?);
     let ask = |request| control::ask(&layout, &request).map(drop);
     match cli.command {
-        Command::Up {
-            size,
-            parts,
-            detach: true,
-        } => up_detached(&layout, &cli.dir, &size, &parts),
-        Command::Up {
-            size,
-            parts,
-            detach: false,
-        } => up(&layout, &cli.dir, &size, &parts),
+        Command::Up { size, parts, detach: true } => up_detached(&layout, &cli.dir, &size, &parts),
+        Command::Up { size, parts, detach: false } => up(&layout, &cli.dir, &size, &parts),
         Command::Supervise { size, parts, bound } => supervise(&layout, &size, &parts, bound),
         Command::Status { format } => status(&layout, format),
-        Command::Seed {
-            dataset: Dataset::Tracing(tracing),
-        } => seed_tracing(&layout, &tracing),
+        Command::Seed { dataset: Dataset::Tracing(tracing) } => seed_tracing(&layout, &tracing),
         Command::Kill(to) => ask(Request::Kill { node: to.node }),
         Command::Pause(to) => ask(Request::Pause { node: to.node }),
         Command::Resume(to) => ask(Request::Resume { node: to.node }),
         Command::Start(to) => ask(Request::Start { node: to.node }),
         Command::Stop(to) => ask(Request::Stop { node: to.node }),
-        Command::Fault {
-            target: FaultTarget::S3(args),
-        } => ask(Request::FaultS3 {
-            fault: args.fault(),
-        }),
-        Command::Fault {
-            target: FaultTarget::Keeper { action },
-        } => {
+        Command::Fault { target: FaultTarget::S3(args) } => ask(Request::FaultS3 { fault: args.fault() }),
+        Command::Fault { target: FaultTarget::Keeper { action } } => {
             let node = keeper::KEEPER.to_owned();
             ask(match action {
                 KeeperAction::Pause => Request::Pause { node },
@@ -67,21 +51,15 @@ fn run(cli: Cli) -> Result<(), LabError> {
             })
         }
         Command::Down => down(&layout),
-        Command::Install { engine, parts } => {
-            install::install(engine, &parts, &mut printer::progress)
-        }
+        Command::Install { engine, parts } => install::install(engine, &parts, &mut printer::progress),
         Command::Node { config } => run_node(&config),
     }
 }
 
 fn run_node(path: &Path) -> Result<(), LabError> {
     let text = files::read_text(path)?;
-    let config: NodeConfig = serde_json::from_str(&text).map_err(|e| {
-        LabError::Invalid(format!(
-            "`{}` is no node configuration: {e}",
-            path.display()
-        ))
-    })?;
+    let config: NodeConfig = serde_json::from_str(&text)
+        .map_err(|e| LabError::Invalid(format!("`{}` is no node configuration: {e}", path.display())))?;
     node::run(config).map_err(|error| LabError::Process {
         name: "node".to_owned(),
         what: error.to_string(),
@@ -96,19 +74,12 @@ fn absolute(dir: &Path) -> Result<PathBuf, LabError> {
 
 fn up(layout: &Layout, dir: &Path, size: &Size, parts: &PartPaths) -> Result<(), LabError> {
     printer::progress("starting the laboratory ...");
-    supervisor::run(layout, size, parts, false, &mut |report| {
-        announce(report, dir, false)
-    })?;
+    supervisor::run(layout, size, parts, false, &mut |report| announce(report, dir, false))?;
     printer::progress("the laboratory has ended, nothing is left");
     Ok(())
 }
 
-fn up_detached(
-    layout: &Layout,
-    dir: &Path,
-    size: &Size,
-    parts: &PartPaths,
-) -> Result<(), LabError> {
+fn up_detached(layout: &Layout, dir: &Path, size: &Size, parts: &PartPaths) -> Result<(), LabError> {
     printer::progress("starting the laboratory ...");
     launch::detached(layout, size, parts)?;
     announce(&ask_status(layout)?, dir, true);
@@ -116,11 +87,7 @@ fn up_detached(
 }
 
 fn announce(report: &StatusReport, dir: &Path, detached: bool) {
-    printer::result(&format!(
-        "{}\n{}",
-        text::status(report),
-        text::next_steps(report, dir, detached)
-    ));
+    printer::result(&format!("{}\n{}", text::status(report), text::next_steps(report, dir, detached)));
 }
 
 /// The supervisor in the background: says on standard output, once, how the start went.
@@ -133,9 +100,7 @@ fn supervise(layout: &Layout, size: &Size, parts: &PartPaths, bound: bool) -> Re
         let _ = supervisor::redirect_errors(&layout.supervisor_log());
     });
     if let (Err(error), false) = (&outcome, started) {
-        launch::tell(&Response::Error {
-            message: error.to_string(),
-        });
+        launch::tell(&Response::Error { message: error.to_string() });
         return Ok(());
     }
     outcome
@@ -144,9 +109,7 @@ fn supervise(layout: &Layout, size: &Size, parts: &PartPaths, bound: bool) -> Re
 fn ask_status(layout: &Layout) -> Result<StatusReport, LabError> {
     match control::ask(layout, &Request::Status)? {
         Response::Status(report) => Ok(*report),
-        other => Err(LabError::Invalid(format!(
-            "expected a status from the supervisor, got {other:?}"
-        ))),
+        other => Err(LabError::Invalid(format!("expected a status from the supervisor, got {other:?}"))),
     }
 }
 
@@ -167,8 +130,7 @@ fn status(layout: &Layout, format: Format) -> Result<(), LabError> {
 }
 
 fn to_json(report: &StatusReport) -> Result<String, LabError> {
-    serde_json::to_string_pretty(report)
-        .map_err(|e| LabError::Invalid(format!("the report has no JSON: {e}")))
+    serde_json::to_string_pretty(report).map_err(|e| LabError::Invalid(format!("the report has no JSON: {e}")))
 }
 
 fn down(layout: &Layout) -> Result<(), LabError> {
@@ -183,15 +145,10 @@ fn down(layout: &Layout) -> Result<(), LabError> {
 
 fn seed_tracing(layout: &Layout, tracing: &Tracing) -> Result<(), LabError> {
     let Some(state) = LabState::read(layout)? else {
-        return Err(LabError::NotRunning {
-            dir: layout.dir().to_path_buf(),
-        });
+        return Err(LabError::NotRunning { dir: layout.dir().to_path_buf() });
     };
     if matches!(claim(layout)?, Claim::Ours(_)) {
-        return Err(LabError::Dead {
-            dir: layout.dir().to_path_buf(),
-            pid: state.supervisor.pid,
-        });
+        return Err(LabError::Dead { dir: layout.dir().to_path_buf(), pid: state.supervisor.pid });
     }
     let client = launch::client(layout, &state, &tracing.node)?;
     let settings = seed::Settings {

@@ -76,10 +76,7 @@ pub enum Response {
 /// A socket address holds 107 bytes, and temporary folders of tests are often longer; through an open
 /// descriptor of the folder the path stays short. The file must stay open while the path is used.
 pub fn short_socket_path(layout: &Layout) -> io::Result<(File, PathBuf)> {
-    let dir = File::options()
-        .read(true)
-        .custom_flags(libc::O_DIRECTORY)
-        .open(layout.dir())?;
+    let dir = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(layout.dir())?;
     let path = PathBuf::from(format!("/proc/self/fd/{}/control.sock", dir.as_raw_fd()));
     Ok((dir, path))
 }
@@ -103,10 +100,7 @@ fn exchange(layout: &Layout, request: &Request) -> io::Result<Response> {
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;
     if answer.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the supervisor ended before it answered",
-        ));
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the supervisor ended before it answered"));
     }
     Ok(serde_json::from_str(&answer)?)
 }
@@ -114,17 +108,10 @@ fn exchange(layout: &Layout, request: &Request) -> io::Result<Response> {
 /// No laboratory, a dead one, or one that does not answer: three different things to do.
 fn explain(layout: &Layout, error: io::Error) -> LabError {
     match LabState::read(layout) {
-        Ok(None) => LabError::NotRunning {
-            dir: layout.dir().to_path_buf(),
-        },
+        Ok(None) => LabError::NotRunning { dir: layout.dir().to_path_buf() },
         Ok(Some(state)) => match claim(layout) {
-            Ok(Claim::Ours(_)) => LabError::Dead {
-                dir: layout.dir().to_path_buf(),
-                pid: state.supervisor.pid,
-            },
-            Ok(Claim::Theirs) | Err(_) => {
-                LabError::io("talk to the supervisor through", &layout.socket())(error)
-            }
+            Ok(Claim::Ours(_)) => LabError::Dead { dir: layout.dir().to_path_buf(), pid: state.supervisor.pid },
+            Ok(Claim::Theirs) | Err(_) => LabError::io("talk to the supervisor through", &layout.socket())(error),
         },
         Err(other) => other,
     }
@@ -145,10 +132,7 @@ mod tests {
 
     #[test]
     fn requests_are_readable_json() {
-        let text = serde_json::to_string(&Request::Kill {
-            node: "replica1".into(),
-        })
-        .unwrap();
+        let text = serde_json::to_string(&Request::Kill { node: "replica1".into() }).unwrap();
         assert_eq!(text, r#"{"request":"kill","node":"replica1"}"#);
     }
 }

@@ -31,23 +31,15 @@ pub fn recipe(
         interserver_port: node.interserver_port,
         shard: node.shard.clone(),
         // The standalone node knows nothing of the cluster, as before a migration.
-        keeper: node
-            .shard
-            .iter()
-            .map(|_| format!("127.0.0.1:{}", state.keeper.port))
-            .collect(),
-        clusters: node
-            .shard
-            .iter()
-            .map(|_| topology::cluster(&state.nodes, |peer| peer.http_port))
-            .collect(),
+        keeper: node.shard.iter().map(|_| format!("127.0.0.1:{}", state.keeper.port)).collect(),
+        clusters: node.shard.iter().map(|_| topology::cluster(&state.nodes, |peer| peer.http_port)).collect(),
         user: USER.to_owned(),
         password: password.to_owned(),
         s3_endpoint: format!("http://127.0.0.1:{}", state.s3_port),
     };
     let path = dir.join("node.json");
-    let text = serde_json::to_vec_pretty(&config)
-        .map_err(|e| LabError::io("write", &path)(std::io::Error::other(e)))?;
+    let text =
+        serde_json::to_vec_pretty(&config).map_err(|e| LabError::io("write", &path)(std::io::Error::other(e)))?;
     files::write_private(&path, &text)?;
     Ok(Recipe {
         name: node.name.clone(),

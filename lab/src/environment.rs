@@ -77,11 +77,7 @@ mod tests {
 
     #[test]
     fn the_file_names_roles_and_references_but_no_secret() {
-        let size = Size {
-            replicas: 2,
-            shards: 1,
-            engine: Engine::Embedded,
-        };
+        let size = Size { replicas: 2, shards: 1, engine: Engine::Embedded };
         let mut nodes = topology::nodes(&size, &mut FreePorts::default()).unwrap();
         for (index, node) in nodes.iter_mut().enumerate() {
             node.http_port = 18130 + u16::try_from(index).unwrap();
@@ -91,10 +87,7 @@ mod tests {
             engine: Engine::Embedded,
             supervisor: ProcessId { pid: 1, started: 1 },
             nodes,
-            keeper: KeeperState {
-                port: 12181,
-                process: None,
-            },
+            keeper: KeeperState { port: 12181, process: None },
             s3_port: 18999,
         };
         let text = render(&Layout::new("/tmp/a lab"), &state);

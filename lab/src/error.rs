@@ -97,11 +97,7 @@ pub enum LabError {
 impl LabError {
     /// Wraps an I/O error with what was tried, and where.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LabError {
-        move |source| LabError::Io {
-            action,
-            path: path.to_path_buf(),
-            source,
-        }
+        move |source| LabError::Io { action, path: path.to_path_buf(), source }
     }
 }
 
@@ -110,23 +106,14 @@ fn missing_text(parts: &[MissingPart]) -> String {
     for part in parts {
         text.push_str(&format!("\n  - {part}"));
     }
-    text.push_str(
-        "\n  help: `clickferry-lab install` fetches them with the machine's own package clients",
-    );
+    text.push_str("\n  help: `clickferry-lab install` fetches them with the machine's own package clients");
     text
 }
 
 fn log_text(log: &str) -> String {
-    if log.is_empty() {
-        String::new()
-    } else {
-        format!("\n  last lines of its output:\n{}", indent(log))
-    }
+    if log.is_empty() { String::new() } else { format!("\n  last lines of its output:\n{}", indent(log)) }
 }
 
 fn indent(text: &str) -> String {
-    text.lines()
-        .map(|line| format!("    {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }

@@ -1,4 +1,4 @@
-//! Small file helpers: atomic writes, private files, random secrets, tails of logs.
+//! Files: atomic writes, private files, random secrets, tails of logs.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -9,23 +9,14 @@ use crate::error::LabError;
 
 /// Creates a folder (and its parents) that only this user may enter.
 pub fn private_dir(path: &Path) -> Result<(), LabError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(LabError::io("create", path))
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(LabError::io("create", path))
 }
 
 /// Writes a file that only this user may read, whole or not at all: the name appears by a rename.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), LabError> {
     let temporary = temporary_name(path);
     let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(content)?;
         fs::rename(&temporary, path)
     };
@@ -49,9 +40,7 @@ pub fn read_text(path: &Path) -> Result<String, LabError> {
 pub fn random_hex(bytes: usize) -> Result<String, LabError> {
     let source = Path::new("/dev/urandom");
     let mut raw = vec![0; bytes];
-    fs::File::open(source)
-        .and_then(|mut f| f.read_exact(&mut raw))
-        .map_err(LabError::io("read", source))?;
+    fs::File::open(source).and_then(|mut f| f.read_exact(&mut raw)).map_err(LabError::io("read", source))?;
     Ok(hex(&raw))
 }
 
@@ -62,9 +51,7 @@ pub fn hex(raw: &[u8]) -> String {
 
 /// The last `lines` lines of a log, empty when there is none.
 pub fn tail(path: &Path, lines: usize) -> String {
-    let text = fs::read(path)
-        .map(|raw| String::from_utf8_lossy(&raw).into_owned())
-        .unwrap_or_default();
+    let text = fs::read(path).map(|raw| String::from_utf8_lossy(&raw).into_owned()).unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }
@@ -82,10 +69,7 @@ mod tests {
         write_private(&path, b"one").unwrap();
         write_private(&path, b"two").unwrap();
         assert_eq!(read_text(&path).unwrap(), "two");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

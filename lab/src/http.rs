@@ -40,10 +40,7 @@ pub struct Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The password stays out of every log.
-        f.debug_struct("Client")
-            .field("address", &self.address)
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("address", &self.address).field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -62,8 +59,7 @@ impl Client {
 
     /// Runs one statement in a current database.
     pub fn query_in(&self, database: &str, sql: &str) -> Result<String, HttpError> {
-        let name =
-            percent_encoding::utf8_percent_encode(database, percent_encoding::NON_ALPHANUMERIC);
+        let name = percent_encoding::utf8_percent_encode(database, percent_encoding::NON_ALPHANUMERIC);
         self.send("POST", &format!("/?database={name}"), sql)
     }
 
@@ -73,37 +69,22 @@ impl Client {
     }
 
     fn send(&self, method: &str, path: &str, body: &str) -> Result<String, HttpError> {
-        let error = |code, status, message| HttpError {
-            url: format!("http://{}", self.address),
-            code,
-            status,
-            message,
-        };
-        let answer = self
-            .exchange(method, path, body)
-            .map_err(|e| error(0, 0, format!("no answer: {e}")))?;
+        let error =
+            |code, status, message| HttpError { url: format!("http://{}", self.address), code, status, message };
+        let answer = self.exchange(method, path, body).map_err(|e| error(0, 0, format!("no answer: {e}")))?;
         if answer.status == 200 {
             return Ok(answer.body);
         }
-        let code = answer
-            .code
-            .or_else(|| code_in_text(&answer.body))
-            .unwrap_or(0);
-        Err(error(
-            code,
-            answer.status,
-            answer.body.trim_end().to_owned(),
-        ))
+        let code = answer.code.or_else(|| code_in_text(&answer.body)).unwrap_or(0);
+        Err(error(code, answer.status, answer.body.trim_end().to_owned()))
     }
 
     fn exchange(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
-        let mut stream =
-            TcpStream::connect_timeout(&self.address, self.timeout.min(Duration::from_secs(5)))?;
+        let mut stream = TcpStream::connect_timeout(&self.address, self.timeout.min(Duration::from_secs(5)))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(self.timeout))?;
         stream.set_write_timeout(Some(self.timeout))?;
-        let login = base64::engine::general_purpose::STANDARD
-            .encode(format!("{}:{}", self.user, self.password));
+        let login = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", self.user, self.password));
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {login}\r\nConnection: close\r\n\
              Content-Length: {}\r\n\r\n",
@@ -114,8 +95,7 @@ impl Client {
         stream.write_all(body.as_bytes())?;
         let mut raw = Vec::new();
         stream.read_to_end(&mut raw)?;
-        parse(&raw)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was cut"))
+        parse(&raw).ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was cut"))
     }
 }
 
@@ -124,33 +104,21 @@ fn parse(raw: &[u8]) -> Option<Answer> {
     let head = String::from_utf8_lossy(raw.get(..end)?).into_owned();
     let rest = raw.get(end + 4..)?;
     let mut lines = head.split("\r\n");
-    let status: u16 = lines
-        .next()?
-        .split_ascii_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()?;
+    let status: u16 = lines.next()?.split_ascii_whitespace().nth(1)?.parse().ok()?;
     let header = |name: &str| {
         head.split("\r\n").find_map(|line| {
             let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name)
-                .then(|| value.trim().to_owned())
+            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
         })
     };
     let body = if header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
         unchunk(rest)?
     } else {
-        let length = header("content-length")
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(rest.len());
+        let length = header("content-length").and_then(|v| v.parse().ok()).unwrap_or(rest.len());
         rest.get(..length)?.to_vec()
     };
     let code = header("x-clickhouse-exception-code").and_then(|v| v.parse().ok());
-    Some(Answer {
-        status,
-        code,
-        body: String::from_utf8_lossy(&body).into_owned(),
-    })
+    Some(Answer { status, code, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 /// Joins the chunks; `None` when the last one is missing, which is how a cut answer looks.
@@ -170,12 +138,7 @@ fn unchunk(mut rest: &[u8]) -> Option<Vec<u8>> {
 
 /// Old servers name the code only in the text: `Code: 60, e.displayText() = ...`.
 fn code_in_text(body: &str) -> Option<i32> {
-    let digits: String = body
-        .split_once("Code: ")?
-        .1
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
+    let digits: String = body.split_once("Code: ")?.1.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
 
@@ -196,10 +159,7 @@ mod tests {
         let raw = b"HTTP/1.1 404 Not Found\r\nX-ClickHouse-Exception-Code: 60\r\nContent-Length: 2\r\n\r\nno";
         let answer = parse(raw).unwrap();
         assert_eq!((answer.status, answer.code), (404, Some(60)));
-        assert_eq!(
-            code_in_text("Code: 81, e.displayText() = DB::Exception"),
-            Some(81)
-        );
+        assert_eq!(code_in_text("Code: 81, e.displayText() = DB::Exception"), Some(81));
         assert_eq!(code_in_text("Ok."), None);
     }
 

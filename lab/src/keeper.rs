@@ -59,16 +59,18 @@ pub fn serves(port: u16) -> bool {
     four_letters(port, "srvr").is_ok_and(|answer| answer.contains("Mode:"))
 }
 
-/// Whether a process has a session: a connection alone may still be shaking hands.
+/// Whether a process uses a session: a connection alone may still be shaking hands.
 pub fn has_session(port: u16, pid: i32) -> bool {
     let Ok(answer) = four_letters(port, "cons") else { return false };
     let with_session = session_ports(&answer);
     sockets::connections_to(pid, port).iter().any(|local| with_session.contains(local))
 }
 
-/// The clients' ports in the answer to `cons`, of those that have a session.
+/// The clients' ports in the answer to `cons`, of those that have asked something in their session. The last
+/// request of the others (`lcxid`) is -1.
 fn session_ports(answer: &str) -> Vec<u16> {
-    let lines = answer.lines().filter(|line| line.contains("sid=0x"));
+    let asked = |line: &&str| line.contains("lcxid=0x") && !line.contains("lcxid=0xffffffff");
+    let lines = answer.lines().filter(asked);
     lines.filter_map(|line| line.split('[').next()?.rsplit(':').next()?.parse().ok()).collect()
 }
 
@@ -94,10 +96,11 @@ mod tests {
     }
 
     #[test]
-    fn only_clients_with_a_session_count() {
-        let answer = " /127.0.0.1:50340[1](queued=0,recved=2,sent=2,sid=0x10000301,lop=PING)\n \
-                      /127.0.0.1:50350[0](queued=0,recved=1,sent=0)\n\n";
-        assert_eq!(session_ports(answer), [50340]);
+    fn only_clients_that_use_a_session_count() {
+        let answer = " /127.0.0.1:1[1](queued=0,recved=9,sid=0x10,lop=PING,lcxid=0x4,lzxid=0xa)\n \
+                      /127.0.0.1:2[1](queued=0,recved=1,sid=0x11,lop=SESS,lcxid=0xffffffffffffffff)\n \
+                      /127.0.0.1:3[0](queued=0,recved=1,sent=0)\n\n";
+        assert_eq!(session_ports(answer), [1]);
     }
 
     #[test]

@@ -18,8 +18,7 @@ use crate::state::{LabState, USER};
 
 /// The arguments of `supervise`.
 fn arguments(layout: &Layout, size: &Size, parts: &PartPaths, bound: bool) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> =
-        vec!["supervise".into(), "--dir".into(), layout.dir().into()];
+    let mut arguments: Vec<OsString> = vec!["supervise".into(), "--dir".into(), layout.dir().into()];
     arguments.extend(["--replicas".into(), size.replicas.to_string().into()]);
     arguments.extend(["--shards".into(), size.shards.to_string().into()]);
     arguments.extend(["--engine".into(), size.engine.word().into()]);
@@ -33,23 +32,14 @@ fn arguments(layout: &Layout, size: &Size, parts: &PartPaths, bound: bool) -> Ve
 /// Starts a laboratory that outlives this process; returns when everything serves.
 pub fn detached(layout: &Layout, size: &Size, parts: &PartPaths) -> Result<(), LabError> {
     let mut command = Command::new("/proc/self/exe");
-    command
-        .args(arguments(layout, size, parts, false))
-        .stdin(Stdio::null());
+    command.args(arguments(layout, size, parts, false)).stdin(Stdio::null());
     start(command, Path::new("/proc/self/exe")).map(drop)
 }
 
 /// Starts a laboratory that ends when the child's standard input is closed; returns when everything serves.
-pub fn bound(
-    binary: &Path,
-    layout: &Layout,
-    size: &Size,
-    parts: &PartPaths,
-) -> Result<Child, LabError> {
+pub fn bound(binary: &Path, layout: &Layout, size: &Size, parts: &PartPaths) -> Result<Child, LabError> {
     let mut command = Command::new(binary);
-    command
-        .args(arguments(layout, size, parts, true))
-        .stdin(Stdio::piped());
+    command.args(arguments(layout, size, parts, true)).stdin(Stdio::piped());
     start(command, binary)
 }
 
@@ -59,9 +49,7 @@ fn start(mut command: Command, binary: &Path) -> Result<Child, LabError> {
     let mut child = command.spawn().map_err(LabError::io("start", binary))?;
     let mut line = String::new();
     if let Some(output) = child.stdout.take() {
-        BufReader::new(output)
-            .read_line(&mut line)
-            .map_err(LabError::io("read the output of", binary))?;
+        BufReader::new(output).read_line(&mut line).map_err(LabError::io("read the output of", binary))?;
     }
     let failure = match serde_json::from_str(&line) {
         Ok(Response::Done) => return Ok(child),
@@ -87,19 +75,10 @@ pub fn tell(response: &Response) {
 
 /// A client of a node, with the password from the folder of the laboratory.
 pub fn client(layout: &Layout, state: &LabState, name: &str) -> Result<Client, LabError> {
-    let node = state
-        .nodes
-        .iter()
-        .find(|node| node.name == name)
-        .ok_or_else(|| LabError::UnknownNode {
-            name: name.to_owned(),
-            known: state
-                .nodes
-                .iter()
-                .map(|node| node.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
-        })?;
+    let node = state.nodes.iter().find(|node| node.name == name).ok_or_else(|| LabError::UnknownNode {
+        name: name.to_owned(),
+        known: state.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", "),
+    })?;
     Ok(Client {
         address: (Ipv4Addr::LOCALHOST, node.http_port).into(),
         user: USER.to_owned(),

@@ -42,11 +42,7 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Size {
-        Size {
-            replicas: 2,
-            shards: 1,
-            engine: Engine::Embedded,
-        }
+        Size { replicas: 2, shards: 1, engine: Engine::Embedded }
     }
 }
 
@@ -63,22 +59,14 @@ pub struct PartPaths {
     #[arg(long, value_name = "PATH", env = "CLICKFERRY_LAB_JAVA")]
     pub java: Option<PathBuf>,
     /// Java class path with ZooKeeper and what it needs
-    #[arg(
-        long,
-        value_name = "CLASSPATH",
-        env = "CLICKFERRY_LAB_ZOOKEEPER_CLASSPATH"
-    )]
+    #[arg(long, value_name = "CLASSPATH", env = "CLICKFERRY_LAB_ZOOKEEPER_CLASSPATH")]
     pub zookeeper_classpath: Option<String>,
 }
 
 impl PartPaths {
     /// The same choice as arguments, for a supervisor in another process.
     pub fn arguments(&self) -> Vec<std::ffi::OsString> {
-        let paths = [
-            ("--library", &self.library),
-            ("--server", &self.server),
-            ("--java", &self.java),
-        ];
+        let paths = [("--library", &self.library), ("--server", &self.server), ("--java", &self.java)];
         let mut arguments = Vec::new();
         for (flag, path) in paths {
             if let Some(path) = path {
@@ -108,12 +96,6 @@ pub struct Options {
 impl Options {
     /// A laboratory of this many replicas in one shard.
     pub fn replicas(replicas: u16) -> Options {
-        Options {
-            size: Size {
-                replicas,
-                ..Size::default()
-            },
-            ..Options::default()
-        }
+        Options { size: Size { replicas, ..Size::default() }, ..Options::default() }
     }
 }

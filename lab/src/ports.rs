@@ -43,11 +43,7 @@ pub fn bind() -> Result<(TcpListener, u16), LabError> {
         }
     }
     let source = last.unwrap_or_else(|| std::io::Error::other("no port was tried"));
-    Err(LabError::Io {
-        action: "find a free port on",
-        path: Path::new("127.0.0.1").to_path_buf(),
-        source,
-    })
+    Err(LabError::Io { action: "find a free port on", path: Path::new("127.0.0.1").to_path_buf(), source })
 }
 
 #[cfg(test)]

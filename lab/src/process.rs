@@ -35,9 +35,7 @@ impl ProcessId {
 
     /// This very process.
     pub fn own() -> Option<ProcessId> {
-        i32::try_from(std::process::id())
-            .ok()
-            .and_then(ProcessId::of)
+        i32::try_from(std::process::id()).ok().and_then(ProcessId::of)
     }
 
     /// What it does now; a later process under the same number counts as gone.
@@ -73,29 +71,13 @@ impl ProcessId {
         }
         let no_info = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: a null siginfo is allowed and means the same as kill(2).
-        let sent = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                descriptor.as_raw_fd(),
-                signal,
-                no_info,
-                0,
-            )
-        };
-        if sent == 0 {
-            Ok(true)
-        } else {
-            gone_or_error(io::Error::last_os_error())
-        }
+        let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor.as_raw_fd(), signal, no_info, 0) };
+        if sent == 0 { Ok(true) } else { gone_or_error(io::Error::last_os_error()) }
     }
 }
 
 fn gone_or_error(error: io::Error) -> io::Result<bool> {
-    if error.raw_os_error() == Some(libc::ESRCH) {
-        Ok(false)
-    } else {
-        Err(error)
-    }
+    if error.raw_os_error() == Some(libc::ESRCH) { Ok(false) } else { Err(error) }
 }
 
 /// State letter and start time from `/proc/PID/stat`.
@@ -136,13 +118,7 @@ pub fn die_with_parent(command: &mut Command) {
 pub fn own_session(command: &mut Command) {
     // SAFETY: setsid is async-signal-safe.
     unsafe {
-        command.pre_exec(|| {
-            if libc::setsid() < 0 {
-                Err(io::Error::last_os_error())
-            } else {
-                Ok(())
-            }
-        });
+        command.pre_exec(|| if libc::setsid() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) });
     }
 }
 
@@ -161,16 +137,10 @@ mod tests {
     fn a_process_under_a_reused_number_is_not_ours() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let id = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
-        let other = ProcessId {
-            started: id.started + 1,
-            ..id
-        };
+        let other = ProcessId { started: id.started + 1, ..id };
         assert!(!other.is_alive());
         assert!(!other.signal(libc::SIGKILL).unwrap());
-        assert!(
-            id.is_alive(),
-            "the signal to the other identity must not have reached it"
-        );
+        assert!(id.is_alive(), "the signal to the other identity must not have reached it");
         assert!(id.signal(libc::SIGKILL).unwrap());
         child.wait().unwrap();
         assert_eq!(id.activity(), Activity::Gone);

@@ -59,11 +59,8 @@ fn users_file(password: &str) -> String {
 /// The root element `yandex` is the one that old servers know; new ones accept it.
 fn configuration(dir: &Path, state: &LabState, node: &NodeState, password: &str) -> String {
     let at = |name: &str| escape(&dir.join(name).display().to_string());
-    let mut text = format!(
-        "<yandex>\n  <logger><level>trace</level><log>{}</log><errorlog>{}</errorlog></logger>\n",
-        at("server.log"),
-        at("error.log")
-    );
+    // To the console, which is `output.log`: one place to look when a server does not start.
+    let mut text = "<yandex>\n  <logger><level>information</level><console>1</console></logger>\n".to_owned();
     let entries = [
         ("http_port", node.http_port.to_string()),
         ("tcp_port", node.tcp_port.unwrap_or_default().to_string()),

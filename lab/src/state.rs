@@ -79,26 +79,21 @@ impl LabState {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(LabError::io("read", &path)(e)),
         };
-        serde_json::from_str(&text)
-            .map(Some)
-            .map_err(|e| LabError::io("read", &path)(std::io::Error::other(e)))
+        serde_json::from_str(&text).map(Some).map_err(|e| LabError::io("read", &path)(std::io::Error::other(e)))
     }
 
     /// Writes the record, whole or not at all.
     pub fn write(&self, layout: &Layout) -> Result<(), LabError> {
         let path = layout.state();
-        let text = serde_json::to_vec_pretty(self)
-            .map_err(|e| LabError::io("write", &path)(std::io::Error::other(e)))?;
+        let text =
+            serde_json::to_vec_pretty(self).map_err(|e| LabError::io("write", &path)(std::io::Error::other(e)))?;
         files::write_private(&path, &text)
     }
 
     /// Every process the record names, children first.
     pub fn processes(&self) -> Vec<ProcessId> {
         let nodes = self.nodes.iter().filter_map(|node| node.process);
-        nodes
-            .chain(self.keeper.process)
-            .chain([self.supervisor])
-            .collect()
+        nodes.chain(self.keeper.process).chain([self.supervisor]).collect()
     }
 }
 
@@ -124,11 +119,7 @@ pub fn claim(layout: &Layout) -> Result<Claim, LabError> {
 /// Creates and takes the lock of a new laboratory.
 pub fn claim_new(layout: &Layout) -> Result<Claim, LabError> {
     let path = layout.lock();
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
     lock(file.map_err(LabError::io("open", &path))?, &path)
 }
 

@@ -29,9 +29,7 @@ pub fn down(layout: &Layout) -> Result<Ended, LabError> {
     let Some(state) = LabState::read(layout)? else {
         return match is_vacant(layout.dir())? {
             true => Ok(Ended::Nothing),
-            false => Err(LabError::NotALaboratory {
-                dir: layout.dir().to_path_buf(),
-            }),
+            false => Err(LabError::NotALaboratory { dir: layout.dir().to_path_buf() }),
         };
     };
     if matches!(claim(layout)?, Claim::Ours(_)) {
@@ -53,9 +51,7 @@ pub fn clean_dead(layout: &Layout) -> Result<(), LabError> {
         return Ok(());
     };
     let Claim::Ours(_lock) = claim(layout)? else {
-        return Err(LabError::AlreadyRunning {
-            dir: layout.dir().to_path_buf(),
-        });
+        return Err(LabError::AlreadyRunning { dir: layout.dir().to_path_buf() });
     };
     // The supervisor is among them, but it cannot live: it would hold the lock.
     kill(&state.processes(), layout)?;
@@ -64,24 +60,15 @@ pub fn clean_dead(layout: &Layout) -> Result<(), LabError> {
 
 fn kill(processes: &[ProcessId], layout: &Layout) -> Result<(), LabError> {
     for process in processes {
-        process
-            .signal(libc::SIGKILL)
-            .map_err(LabError::io("end a process of", layout.dir()))?;
+        process.signal(libc::SIGKILL).map_err(LabError::io("end a process of", layout.dir()))?;
     }
     if wait_gone(processes, PATIENCE) {
         return Ok(());
     }
-    let left: Vec<String> = processes
-        .iter()
-        .filter(|p| p.is_alive())
-        .map(|p| p.pid.to_string())
-        .collect();
+    let left: Vec<String> = processes.iter().filter(|p| p.is_alive()).map(|p| p.pid.to_string()).collect();
     Err(LabError::Process {
         name: "laboratory".to_owned(),
-        what: format!(
-            "expected its processes to end, these are still there: {}",
-            left.join(", ")
-        ),
+        what: format!("expected its processes to end, these are still there: {}", left.join(", ")),
         log: String::new(),
     })
 }
@@ -114,15 +101,8 @@ pub fn remove_folder(layout: &Layout) -> Result<(), LabError> {
         if path == record {
             continue;
         }
-        let is_dir = entry
-            .file_type()
-            .map_err(LabError::io("read", &path))?
-            .is_dir();
-        let removed = if is_dir {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
+        let is_dir = entry.file_type().map_err(LabError::io("read", &path))?.is_dir();
+        let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         absent_is_fine(removed).map_err(LabError::io("remove", &path))?;
     }
     absent_is_fine(fs::remove_file(&record)).map_err(LabError::io("remove", &record))?;
@@ -152,9 +132,6 @@ mod tests {
     #[test]
     fn nothing_there_is_no_error() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(
-            down(&Layout::new(dir.path().join("none"))).unwrap(),
-            Ended::Nothing
-        );
+        assert_eq!(down(&Layout::new(dir.path().join("none"))).unwrap(), Ended::Nothing);
     }
 }

@@ -9,41 +9,19 @@ pub fn status(report: &StatusReport) -> String {
     let mut rows = vec![["NODE", "ROLE", "STATE", "PID", "ADDRESS"].map(str::to_owned)];
     let pid = |pid: Option<i32>| pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
     for node in &report.nodes {
-        let native = node
-            .tcp_port
-            .map(|port| format!(" tcp {port}"))
-            .unwrap_or_default();
+        let native = node.tcp_port.map(|port| format!(" tcp {port}")).unwrap_or_default();
         rows.push([
             node.name.clone(),
-            node.shard.as_ref().map_or_else(
-                || node.role.clone(),
-                |shard| format!("{} {shard}", node.role),
-            ),
+            node.shard.as_ref().map_or_else(|| node.role.clone(), |shard| format!("{} {shard}", node.role)),
             node.state.word().to_owned(),
             pid(node.pid),
             format!("{}{native}", node.url),
         ]);
     }
     let keeper = &report.keeper;
-    rows.push(row(
-        "keeper",
-        "keeper",
-        keeper.state.word(),
-        &pid(keeper.pid),
-        &keeper.address,
-    ));
-    rows.push(row(
-        "s3",
-        "storage",
-        "up",
-        &report.supervisor.to_string(),
-        &report.s3.endpoint,
-    ));
-    let fault = report
-        .s3
-        .fault
-        .as_ref()
-        .map_or_else(|| "none".to_owned(), ToString::to_string);
+    rows.push(row("keeper", "keeper", keeper.state.word(), &pid(keeper.pid), &keeper.address));
+    rows.push(row("s3", "storage", "up", &report.supervisor.to_string(), &report.s3.endpoint));
+    let fault = report.s3.fault.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
     format!(
         "{}\nengine       {}, cluster {}\nbucket       {}, region {}, {} requests, fault: {fault}\nenvironment  {}",
         table(&rows),
@@ -69,11 +47,7 @@ pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
         }
     }
     let line = |row: &[String; N]| {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -103,12 +77,7 @@ mod tests {
     fn report() -> StatusReport {
         let node = |name: &str, shard: Option<&str>, pid, state| NodeStatus {
             name: name.to_owned(),
-            role: if shard.is_some() {
-                "replica"
-            } else {
-                "standalone"
-            }
-            .to_owned(),
+            role: if shard.is_some() { "replica" } else { "standalone" }.to_owned(),
             shard: shard.map(str::to_owned),
             url: "http://127.0.0.1:18130".to_owned(),
             tcp_port: Some(19_000),
@@ -126,11 +95,7 @@ mod tests {
                 node("standalone", None, Some(4_194_301), Health::Up),
                 node("shard1-replica1", Some("01"), None, Health::Down),
             ],
-            keeper: KeeperStatus {
-                address: "127.0.0.1:12181".to_owned(),
-                pid: Some(7),
-                state: Health::Paused,
-            },
+            keeper: KeeperStatus { address: "127.0.0.1:12181".to_owned(), pid: Some(7), state: Health::Paused },
             s3: S3Status {
                 endpoint: "http://127.0.0.1:18999".to_owned(),
                 bucket: "backups".to_owned(),
@@ -145,13 +110,7 @@ mod tests {
     fn the_table_fits_a_terminal_and_says_everything() {
         let text = status(&report());
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
-        for expected in [
-            "paused",
-            "down",
-            "fault: status 503, 2 left",
-            "/d/environment.yaml",
-            "tcp 19000",
-        ] {
+        for expected in ["paused", "down", "fault: status 503, 2 left", "/d/environment.yaml", "tcp 19000"] {
             assert!(text.contains(expected), "{expected} is not in:\n{text}");
         }
     }

@@ -6,6 +6,7 @@ pub mod run;
 pub mod wait_for;
 pub mod clear_keeper;
 pub mod gate;
+pub mod mark_migrations_clean;
 #[cfg(test)]
 mod planning;
 pub mod recreate_database;
@@ -25,6 +26,7 @@ pub static CATALOGUE: &[&dyn Action] = &[
     &wait_for::WaitFor,
     &recreate_database::RecreateDatabase,
     &clear_keeper::ClearKeeper,
+    &mark_migrations_clean::MarkMigrationsClean,
 ];
 
 /// The action of a name.

@@ -22,6 +22,7 @@ pub fn render(diagnostics: Diagnostics, width: usize, colour: bool) -> String {
     let mut out = String::new();
     for diagnostic in &found {
         let report = to_report(diagnostic);
+        out.push('\n');
         // Writing into a String cannot fail; a report that cannot be drawn falls back to its text.
         if handler.render_report(&mut out, report.as_ref()).is_err() {
             out.push_str(&diagnostic.message);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,9 +15,11 @@ use super::schema::{Catalogue, environment_schema, runbook_schema};
 use crate::diag::{Diagnostic, Diagnostics, SourceFile};
 use crate::model::environment::Environment;
 use crate::model::ids::StepId;
-use crate::model::runbook::{Runbook, StepCommon};
+use crate::model::runbook::{
+    Guards, Parameter, ParameterType, Runbook, RunbookMetadata, StepCommon, StorageKind, StorageNeed, TargetNeed, Topology,
+};
 use crate::model::schema_check::{Names, SchemaCheck, did_you_mean};
-use crate::model::yaml::{self, Document, Node};
+use crate::model::yaml::{self, Document, Node, NodeKind};
 use crate::plan::template::{TemplateError, Templates};
 
 /// A runbook whose templates are filled in and whose every part was checked.
@@ -66,13 +69,10 @@ pub fn compile(source: &Arc<SourceFile>, options: &CompileOptions<'_>) -> Result
     let mut found = Diagnostics::default();
     let schema = runbook_schema(options.catalogue);
     let names = names_of(&document.root);
-    check(&schema, &schema, &document.root, source, &names, true, "the runbook", &mut found);
+    let head = without_action_bodies(&schema, options.catalogue);
+    check(&head, &head, &document.root, source, &names, "the runbook", &mut found);
     check_kind(&document, "Runbook", &mut found);
-    let bare = without_steps(&document.root);
-    let Ok(runbook) = Runbook::deserialize(&bare) else {
-        // The schema has already said what is wrong with the head of the file.
-        return Err(found);
-    };
+    let runbook = read_head(&document.root);
     let parameters = resolve_parameters(&document, &runbook, options, &mut found);
     let templates = Templates::new(&parameters.typed(&runbook), options.environment);
     let mut compiler = Compiler { document: &document, schema: &schema, names, templates, catalogue: options.catalogue, found };
@@ -151,6 +151,7 @@ impl Compiler<'_> {
             }
         };
         let common = self.common(node, action.name());
+        let skipped = self.skipped(node, &common);
         let arguments = self.arguments(body, action)?;
         for error in action.check(&arguments.to_json()) {
             let at = arguments.find(&error.pointer);
@@ -159,13 +160,15 @@ impl Compiler<'_> {
             diagnostic.help = error.help;
             self.found.push(diagnostic);
         }
-        let skipped = self.skipped(node, &common);
         Some(CompiledStep { id: StepId(common.id.clone()), common, action, arguments: arguments.to_json(), skipped })
     }
 
     fn missing_action(&mut self, node: &Node) {
         let known: Vec<String> = self.catalogue.iter().map(|action| action.name().to_owned()).collect();
         let common = ["id", "description", "when", "timeout", "retry", "on_failure", "confirm", "point_of_no_return"];
+        if !matches!(node.kind, NodeKind::Map(_)) {
+            return;
+        }
         // An unknown key has been reported already; it is most likely a misspelt action.
         if node.entries().any(|(key, _)| !common.contains(&key.name.as_str()) && did_you_mean(&key.name, &known).is_some()) {
             return;
@@ -209,7 +212,7 @@ impl Compiler<'_> {
         let rendered = render_arguments(body, &schema, self.schema, &self.templates, &mut |node, text, error| {
             self.found.push(template_diagnostic(&self.document.source, node, text, error));
         });
-        check(self.schema, &schema, &rendered, &self.document.source, &self.names, false, &format!("`{}`", action.name()), &mut self.found);
+        check(self.schema, &schema, &rendered, &self.document.source, &self.names, &format!("`{}`", action.name()), &mut self.found);
         (self.found.len() == before).then_some(Argument(rendered))
     }
 }
@@ -228,9 +231,18 @@ fn template_diagnostic(source: &Arc<SourceFile>, node: &Node, text: &str, error:
     diagnostic
 }
 
-#[allow(clippy::too_many_arguments)]
-fn check(root: &Value, schema: &Value, node: &Node, source: &Arc<SourceFile>, names: &Names, templates: bool, what: &str, found: &mut Diagnostics) {
-    SchemaCheck { root, source, names, templates, found }.check(schema, node, what);
+/// Bodies of actions are checked step by step, after their templates are filled in.
+fn without_action_bodies(schema: &Value, catalogue: &Catalogue) -> Value {
+    let mut head = schema.clone();
+    for action in catalogue {
+        head["$defs"]["StepCommon"]["properties"][action.name()] = Value::Object(serde_json::Map::new());
+    }
+    head
+}
+
+/// A text that still is a template has been reported as such, or is filled in later; it stands for any scalar.
+fn check(root: &Value, schema: &Value, node: &Node, source: &Arc<SourceFile>, names: &Names, what: &str, found: &mut Diagnostics) {
+    SchemaCheck { root, source, names, templates: true, found }.check(schema, node, what);
 }
 
 fn check_kind(document: &Document, kind: &str, found: &mut Diagnostics) {
@@ -248,12 +260,30 @@ fn names_of(root: &Node) -> Names {
     Names { targets: keys("targets"), storage: keys("storage"), backup_steps: Vec::new() }
 }
 
-fn without_steps(root: &Node) -> Value {
-    let mut json = root.to_json();
-    if let Some(map) = json.as_object_mut() {
-        map.remove("steps");
+/// The typed head of the file. What the schema has already reported is replaced by something harmless, so that the
+/// rest of the file can be checked in the same go.
+fn read_head(root: &Node) -> Runbook {
+    let section = |name: &str| root.get(name).map(Node::to_json).unwrap_or_default();
+    Runbook {
+        api_version: String::new(),
+        kind: String::new(),
+        metadata: RunbookMetadata::deserialize(&section("metadata")).unwrap_or_else(|_| RunbookMetadata { name: String::new(), summary: String::new() }),
+        parameters: entries(&section("parameters"), |value| Parameter {
+            r#type: ParameterType::String,
+            default: value.get("default").filter(|value| value.is_string()).cloned(),
+            description: String::new(),
+            values: Vec::new(),
+        }),
+        targets: entries(&section("targets"), |_| TargetNeed { topology: Topology::Standalone, min_replicas: None }),
+        storage: entries(&section("storage"), |_| StorageNeed { kind: StorageKind::S3 }),
+        guards: Guards::deserialize(&section("guards")).unwrap_or_default(),
+        steps: Vec::new(),
     }
-    json
+}
+
+fn entries<T: for<'de> Deserialize<'de>>(section: &Value, instead: impl Fn(&Value) -> T) -> IndexMap<String, T> {
+    let members = section.as_object().into_iter().flatten();
+    members.map(|(name, value)| (name.clone(), T::deserialize(value).unwrap_or_else(|_| instead(value)))).collect()
 }
 
 /// A checked environment and the folder its relative paths start from.
@@ -271,9 +301,12 @@ pub struct LoadedEnvironment {
 /// Every mistake found.
 pub fn load_environment(source: &Arc<SourceFile>, base: PathBuf) -> Result<LoadedEnvironment, Diagnostics> {
     let document = yaml::parse(source)?;
+    // A secret written into the file by mistake must not come back in the report on that mistake.
+    let source = &without_secrets(&document);
+    let document = Document { source: Arc::clone(source), ..document };
     let mut found = Diagnostics::default();
     let schema = environment_schema();
-    check(&schema, &schema, &document.root, source, &Names::default(), false, "the environment", &mut found);
+    check(&schema, &schema, &document.root, source, &Names::default(), "the environment", &mut found);
     check_kind(&document, "Environment", &mut found);
     check_hosts(&document, &mut found);
     found.into_result(())?;
@@ -282,6 +315,35 @@ pub fn load_environment(source: &Arc<SourceFile>, base: PathBuf) -> Result<Loade
         Err(error) => Err(Diagnostic::new("environment", format!("the environment cannot be read: {error}"))
             .at(source, document.root.span, "in this file")
             .into()),
+    }
+}
+
+/// The same file with the same places, but for secrets written where a reference belongs.
+fn without_secrets(document: &Document) -> Arc<SourceFile> {
+    let mut bytes = document.source.text.clone().into_bytes();
+    hide(&document.root, &document.source.text, false, &mut bytes);
+    // Whole characters are replaced, so it stays UTF-8.
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    SourceFile::new(document.source.name.clone(), text)
+}
+
+fn hide(node: &Node, text: &str, is_secret: bool, bytes: &mut [u8]) {
+    match &node.kind {
+        NodeKind::Map(entries) => {
+            for (key, child) in entries {
+                hide(child, text, matches!(key.name.as_str(), "password" | "access_key" | "secret_key"), bytes);
+            }
+        }
+        NodeKind::List(items) => items.iter().for_each(|item| hide(item, text, is_secret, bytes)),
+        NodeKind::Text(value) => {
+            let range = node.span.start..node.span.start + node.span.len;
+            let slice = &text[range.clone()];
+            let end = if is_secret { slice.len() } else { slice.find('@').filter(|_| value.contains("://")).unwrap_or(0) };
+            let begin = if is_secret { 0 } else { slice.find("://").map_or(0, |at| at + 3).min(end) };
+            bytes[range][begin..end].fill(b'*');
+        }
+        NodeKind::Number(_) if is_secret => bytes[node.span.start..node.span.start + node.span.len].fill(b'*'),
+        _ => {}
     }
 }
 
@@ -298,7 +360,7 @@ fn check_hosts(document: &Document, found: &mut Diagnostics) {
             let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
             if rest.is_none_or(|rest| rest.is_empty() || rest.contains(['/', '@', '?', ' '])) {
                 found.push(
-                    Diagnostic::new("bad-value", format!("`{url}` is not the address of a ClickHouse HTTP interface"))
+                    Diagnostic::new("bad-value", "this is not the address of a ClickHouse HTTP interface")
                         .at(&document.source, url_node.span, "this address")
                         .help("write `http://host:8123` or `https://host:8443`, without user, password or path"),
                 );

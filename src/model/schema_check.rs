@@ -43,7 +43,10 @@ impl SchemaCheck<'_> {
             return;
         }
         for keyword in ["anyOf", "oneOf"] {
-            if let Some(options) = schema.get(keyword).and_then(Value::as_array) {
+            // Beside `properties` the options only say which keys go together; the compiler tells that better.
+            if let Some(options) = schema.get(keyword).and_then(Value::as_array)
+                && schema.get("properties").is_none()
+            {
                 self.check_options(options, node, what);
                 return;
             }

@@ -9,6 +9,7 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior}
 
 use super::sql::{identifier, literal};
 use crate::model::runbook::ParameterType;
+use crate::model::schema_check::did_you_mean;
 
 /// Instructions one template may take; more is a loop gone wrong.
 const FUEL: u64 = 50_000;
@@ -77,23 +78,24 @@ impl Templates {
     /// [`TemplateError`] with its place in the text.
     pub fn condition(&self, expression: &str) -> Result<bool, TemplateError> {
         let bare = expression.trim().trim_start_matches("{{").trim_end_matches("}}");
-        let compiled = self.environment.compile_expression(bare).map_err(|error| self.explain(&error))?;
-        compiled.eval(self.context.clone()).map(|value| value.is_true()).map_err(|error| self.explain(&error))
+        let compiled = self.environment.compile_expression(bare).map_err(|error| self.explain(&error, bare))?;
+        compiled.eval(self.context.clone()).map(|value| value.is_true()).map_err(|error| self.explain(&error, bare))
     }
 
     fn render(&self, name: &str, template: &str) -> Result<String, TemplateError> {
         self.environment
             .render_named_str(name, template, self.context.clone())
-            .map_err(|error| self.explain(&error))
+            .map_err(|error| self.explain(&error, template))
     }
 
-    fn explain(&self, error: &Error) -> TemplateError {
+    fn explain(&self, error: &Error, template: &str) -> TemplateError {
         let range = error.range().filter(|range| !range.is_empty());
         let (message, help) = match error.kind() {
-            ErrorKind::UndefinedError => (
-                "the template uses a name that is not defined".to_owned(),
-                Some(format!("defined here: {}; parameters are declared under `parameters:`", self.names.join(", "))),
-            ),
+            ErrorKind::UndefinedError => {
+                let name = range.clone().and_then(|range| template.get(range)).unwrap_or("a name");
+                let defined = format!("defined here: {}; parameters are declared under `parameters:`", self.names.join(", "));
+                (format!("`{name}` is not defined"), Some(did_you_mean(name, &self.names).unwrap_or(defined)))
+            }
             ErrorKind::OutOfFuel => ("the template does not come to an end".to_owned(), None),
             kind => {
                 let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();

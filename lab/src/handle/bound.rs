@@ -24,17 +24,9 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Starts it; returns when everything serves.
-    pub fn start(
-        binary: &Path,
-        layout: &Layout,
-        size: &Size,
-        parts: &PartPaths,
-    ) -> Result<Supervisor, LabError> {
+    pub fn start(binary: &Path, layout: &Layout, size: &Size, parts: &PartPaths) -> Result<Supervisor, LabError> {
         let child = launch::bound(binary, layout, size, parts)?;
-        Ok(Supervisor {
-            child: Mutex::new(child),
-            layout: layout.clone(),
-        })
+        Ok(Supervisor { child: Mutex::new(child), layout: layout.clone() })
     }
 }
 
@@ -74,12 +66,7 @@ pub fn find_binary(told: Option<&Path>) -> Result<PathBuf, LabError> {
 
 /// Programs lie in `target/debug`, tests and examples one folder below.
 fn beside(program: &Path) -> Option<PathBuf> {
-    program
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join("clickferry-lab"))
-        .find(|path| path.is_file())
+    program.ancestors().skip(1).take(2).map(|folder| folder.join("clickferry-lab")).find(|path| path.is_file())
 }
 
 /// How folders under the temporary folder begin.
@@ -93,8 +80,7 @@ pub fn folder(told: Option<&Path>) -> Result<PathBuf, LabError> {
         None => {
             remove_dead(&root);
             let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&root);
-            dir.map(tempfile::TempDir::keep)
-                .map_err(LabError::io("create a folder in", &root))
+            dir.map(tempfile::TempDir::keep).map_err(LabError::io("create a folder in", &root))
         }
     }
 }
@@ -122,18 +108,14 @@ mod tests {
         let binary = dir.path().join("clickferry-lab");
         assert_eq!(beside(&dir.path().join("deps/test-1")), None);
         std::fs::write(&binary, "").unwrap();
-        assert_eq!(
-            beside(&dir.path().join("deps/test-1")),
-            Some(binary.clone())
-        );
+        assert_eq!(beside(&dir.path().join("deps/test-1")), Some(binary.clone()));
         assert_eq!(beside(&dir.path().join("program")), Some(binary));
     }
 
     #[test]
     fn a_dead_laboratory_is_removed_and_a_foreign_folder_stays() {
         let root = tempfile::tempdir().unwrap();
-        let [dead, foreign] =
-            ["clickferry-lab-dead", "clickferry-lab-foreign"].map(|name| root.path().join(name));
+        let [dead, foreign] = ["clickferry-lab-dead", "clickferry-lab-foreign"].map(|name| root.path().join(name));
         for dir in [&dead, &foreign] {
             std::fs::create_dir_all(dir.join("nodes/standalone")).unwrap();
         }

@@ -67,10 +67,7 @@ impl Lab {
     ///
     /// # Panics
     /// When it cannot start; a test has nothing else to do then, and the message says what is missing.
-    #[allow(
-        clippy::panic,
-        reason = "a test without its laboratory can only fail, with the reason"
-    )]
+    #[allow(clippy::panic, reason = "a test without its laboratory can only fail, with the reason")]
     pub fn shared() -> &'static Lab {
         static SHARED: OnceLock<Lab> = OnceLock::new();
         SHARED.get_or_init(|| match Lab::start(Options::default()) {
@@ -84,20 +81,13 @@ impl Lab {
         let binary = bound::find_binary(options.binary.as_deref())?;
         let layout = Layout::new(bound::folder(options.dir.as_deref())?);
         let supervisor = bound::Supervisor::start(&binary, &layout, &options.size, &options.parts)?;
-        let state = LabState::read(&layout)?.ok_or_else(|| LabError::NotRunning {
-            dir: layout.dir().to_path_buf(),
-        })?;
+        let state = LabState::read(&layout)?.ok_or_else(|| LabError::NotRunning { dir: layout.dir().to_path_buf() })?;
         let secrets = Secrets {
             password: files::read_text(&layout.password())?,
             access_key: files::read_text(&layout.access_key())?,
             secret_key: files::read_text(&layout.secret_key())?,
         };
-        Ok(Lab {
-            layout,
-            state,
-            secrets,
-            _supervisor: supervisor,
-        })
+        Ok(Lab { layout, state, secrets, _supervisor: supervisor })
     }
 
     /// Ends the laboratory and waits until nothing is left; dropping it does the same.
@@ -115,28 +105,16 @@ impl Lab {
 
     /// All nodes, the standalone one first.
     pub fn nodes(&self) -> Vec<NodeInfo> {
-        self.state
-            .nodes
-            .iter()
-            .map(|node| self.info(node))
-            .collect()
+        self.state.nodes.iter().map(|node| self.info(node)).collect()
     }
 
     /// One node.
     pub fn node(&self, name: &str) -> Result<NodeInfo, LabError> {
         let found = self.state.nodes.iter().find(|node| node.name == name);
-        found
-            .map(|node| self.info(node))
-            .ok_or_else(|| LabError::UnknownNode {
-                name: name.to_owned(),
-                known: self
-                    .state
-                    .nodes
-                    .iter()
-                    .map(|node| node.name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            })
+        found.map(|node| self.info(node)).ok_or_else(|| LabError::UnknownNode {
+            name: name.to_owned(),
+            known: self.state.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", "),
+        })
     }
 
     fn info(&self, node: &crate::state::NodeState) -> NodeInfo {
@@ -208,45 +186,33 @@ impl Lab {
     pub fn status(&self) -> Result<StatusReport, LabError> {
         match control::ask(&self.layout, &Request::Status)? {
             Response::Status(report) => Ok(*report),
-            other => Err(LabError::Invalid(format!(
-                "expected a status from the supervisor, got {other:?}"
-            ))),
+            other => Err(LabError::Invalid(format!("expected a status from the supervisor, got {other:?}"))),
         }
     }
 
     /// SIGKILL to a node or `keeper`; returns when it is gone.
     pub fn kill(&self, node: &str) -> Result<(), LabError> {
-        self.ask(Request::Kill {
-            node: node.to_owned(),
-        })
+        self.ask(Request::Kill { node: node.to_owned() })
     }
 
     /// SIGTERM to a node or `keeper`; returns when it is gone.
     pub fn stop(&self, node: &str) -> Result<(), LabError> {
-        self.ask(Request::Stop {
-            node: node.to_owned(),
-        })
+        self.ask(Request::Stop { node: node.to_owned() })
     }
 
     /// Starts a node or `keeper` again on its old data; returns when it serves.
     pub fn start_node(&self, node: &str) -> Result<(), LabError> {
-        self.ask(Request::Start {
-            node: node.to_owned(),
-        })
+        self.ask(Request::Start { node: node.to_owned() })
     }
 
     /// SIGSTOP to a node or `keeper`.
     pub fn pause(&self, node: &str) -> Result<(), LabError> {
-        self.ask(Request::Pause {
-            node: node.to_owned(),
-        })
+        self.ask(Request::Pause { node: node.to_owned() })
     }
 
     /// SIGCONT to a node or `keeper`.
     pub fn resume(&self, node: &str) -> Result<(), LabError> {
-        self.ask(Request::Resume {
-            node: node.to_owned(),
-        })
+        self.ask(Request::Resume { node: node.to_owned() })
     }
 
     /// Makes the S3 endpoint fail. It is one switch for all tests that share the laboratory.

@@ -47,9 +47,7 @@ pub fn read(path: &Path) -> Result<Vec<StatementRecord>, LabError> {
 
 /// A node killed in the middle of a write leaves half a line; it is no record.
 fn parse(text: &str) -> Vec<StatementRecord> {
-    text.lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 #[cfg(test)]
@@ -58,13 +56,8 @@ mod tests {
 
     #[test]
     fn half_a_line_is_left_out_and_missing_fields_are_empty() {
-        let records = parse(
-            "{\"statement\":\"SELECT 1\",\"code\":0,\"elapsed_ms\":1.5,\"new\":true}\n{\"statem",
-        );
+        let records = parse("{\"statement\":\"SELECT 1\",\"code\":0,\"elapsed_ms\":1.5,\"new\":true}\n{\"statem");
         assert_eq!(records.len(), 1);
-        assert_eq!(
-            (records[0].statement.as_str(), records[0].code),
-            ("SELECT 1", Some(0))
-        );
+        assert_eq!((records[0].statement.as_str(), records[0].code), ("SELECT 1", Some(0)));
     }
 }

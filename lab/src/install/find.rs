@@ -12,13 +12,8 @@ const JARS: &str = "/usr/share/java";
 /// Without these ZooKeeper does not start.
 const NEEDED_JARS: [&str; 3] = ["zookeeper.jar", "zookeeper-jute.jar", "slf4j-api.jar"];
 /// These it uses where they are. Naming the few instead of the whole folder halves the start of the JVM.
-const USEFUL_JARS: [&str; 5] = [
-    "slf4j-simple.jar",
-    "netty-handler.jar",
-    "netty-all.jar",
-    "snappy-java.jar",
-    "commons-cli.jar",
-];
+const USEFUL_JARS: [&str; 5] =
+    ["slf4j-simple.jar", "netty-handler.jar", "netty-all.jar", "snappy-java.jar", "commons-cli.jar"];
 
 /// The parts of a laboratory, each with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,18 +59,12 @@ impl Parts {
         let java = need(find_java(paths), Part::Java);
         let classpath = find_classpath(paths);
         if let Err(looked_at) = &classpath {
-            missing.push(MissingPart {
-                part: Part::Zookeeper,
-                looked_at: looked_at.clone(),
-            });
+            missing.push(MissingPart { part: Part::Zookeeper, looked_at: looked_at.clone() });
         }
         match (java, classpath) {
-            (Some(java), Ok(classpath)) if missing.is_empty() => Ok(Parts {
-                library,
-                server: server.map(ServerBinary::at),
-                java,
-                classpath,
-            }),
+            (Some(java), Ok(classpath)) if missing.is_empty() => {
+                Ok(Parts { library, server: server.map(ServerBinary::at), java, classpath })
+            }
             _ => Err(LabError::Missing(missing)),
         }
     }
@@ -126,48 +115,26 @@ fn classpath_in(folder: &Path) -> Result<String, String> {
     let (mut found, mut absent) = (Vec::new(), Vec::new());
     for name in NEEDED_JARS {
         let jar = folder.join(name);
-        if jar.exists() {
-            found.push(jar)
-        } else {
-            absent.push(jar.display().to_string())
-        }
+        if jar.exists() { found.push(jar) } else { absent.push(jar.display().to_string()) }
     }
     if !absent.is_empty() {
         return Err(absent.join(", "));
     }
-    found.extend(
-        USEFUL_JARS
-            .iter()
-            .map(|name| folder.join(name))
-            .filter(|jar| jar.exists()),
-    );
-    Ok(found
-        .iter()
-        .map(|jar| jar.display().to_string())
-        .collect::<Vec<_>>()
-        .join(":"))
+    found.extend(USEFUL_JARS.iter().map(|name| folder.join(name)).filter(|jar| jar.exists()));
+    Ok(found.iter().map(|jar| jar.display().to_string()).collect::<Vec<_>>().join(":"))
 }
 
 fn existing(path: &Path) -> Result<PathBuf, String> {
-    if path.is_file() {
-        Ok(path.to_path_buf())
-    } else {
-        Err(path.display().to_string())
-    }
+    if path.is_file() { Ok(path.to_path_buf()) } else { Err(path.display().to_string()) }
 }
 
 /// The first of these programs on PATH or where servers lie; a user's PATH often lacks `sbin`.
 pub fn on_path(names: &[&str]) -> Result<PathBuf, String> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders =
-        env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
+    let folders = env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
     let folders: Vec<PathBuf> = folders.collect();
     for name in names {
-        if let Some(found) = folders
-            .iter()
-            .map(|folder| folder.join(name))
-            .find(|path| path.is_file())
-        {
+        if let Some(found) = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()) {
             return Ok(found);
         }
     }
@@ -181,14 +148,8 @@ mod tests {
     #[test]
     fn everything_missing_is_named_at_once_with_package_and_flag() {
         let nowhere = PathBuf::from("/nonexistent/part");
-        let paths = PartPaths {
-            library: Some(nowhere.clone()),
-            java: Some(nowhere),
-            ..PartPaths::default()
-        };
-        let text = Parts::find(Engine::Embedded, &paths)
-            .unwrap_err()
-            .to_string();
+        let paths = PartPaths { library: Some(nowhere.clone()), java: Some(nowhere), ..PartPaths::default() };
+        let text = Parts::find(Engine::Embedded, &paths).unwrap_err().to_string();
         for expected in [
             "/nonexistent/part",
             "@chdb/lib-linux-x64-gnu",
@@ -204,11 +165,7 @@ mod tests {
     #[test]
     fn the_class_path_names_the_jars_that_are_there() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(
-            classpath_in(dir.path())
-                .unwrap_err()
-                .contains("zookeeper-jute.jar")
-        );
+        assert!(classpath_in(dir.path()).unwrap_err().contains("zookeeper-jute.jar"));
         for name in NEEDED_JARS.iter().chain(&["netty-all.jar"]) {
             std::fs::write(dir.path().join(name), "").unwrap();
         }

@@ -53,16 +53,8 @@ fn unpack_member(package: &Path, target: &Path, expected: &str) -> Result<(), La
 
 /// Streams the member to a file and returns its checksum; the library has more than half a gigabyte.
 fn extract(package: &Path, part: &Path) -> io::Result<String> {
-    let mut tar = Command::new("tar")
-        .arg("-xzOf")
-        .arg(package)
-        .arg(MEMBER)
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut input = tar
-        .stdout
-        .take()
-        .ok_or_else(|| io::Error::other("tar has no output"))?;
+    let mut tar = Command::new("tar").arg("-xzOf").arg(package).arg(MEMBER).stdout(Stdio::piped()).spawn()?;
+    let mut input = tar.stdout.take().ok_or_else(|| io::Error::other("tar has no output"))?;
     let mut output = File::create(part)?;
     let mut hash = Sha256::new();
     let mut block = vec![0; 1 << 20];
@@ -77,9 +69,7 @@ fn extract(package: &Path, part: &Path) -> io::Result<String> {
     }
     let status = tar.wait()?;
     if !status.success() {
-        return Err(io::Error::other(format!(
-            "tar ended with {status}; expected the member {MEMBER}"
-        )));
+        return Err(io::Error::other(format!("tar ended with {status}; expected the member {MEMBER}")));
     }
     output.sync_all()?;
     Ok(files::hex(&hash.finalize()))
@@ -94,15 +84,7 @@ mod tests {
         fs::write(dir.join(MEMBER), "a library").unwrap();
         let file = dir.join("p.tgz");
         assert!(
-            Command::new("tar")
-                .arg("-C")
-                .arg(dir)
-                .arg("-czf")
-                .arg(&file)
-                .arg("package")
-                .status()
-                .unwrap()
-                .success()
+            Command::new("tar").arg("-C").arg(dir).arg("-czf").arg(&file).arg("package").status().unwrap().success()
         );
         file
     }
@@ -111,13 +93,8 @@ mod tests {
     fn a_wrong_checksum_installs_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("libchdb.so");
-        let error = unpack(&package(dir.path()), &target)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains(SHA256) && error.contains("--library PATH"),
-            "{error}"
-        );
+        let error = unpack(&package(dir.path()), &target).unwrap_err().to_string();
+        assert!(error.contains(SHA256) && error.contains("--library PATH"), "{error}");
         assert!(!target.exists() && !target.with_extension("so.part").exists());
     }
 

@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn writes_dates_of_the_calendar() {
-        let at = |seconds, micros| timestamp(UNIX_EPOCH + Duration::new(seconds, micros * 1000));
+        let at = |seconds, micros: u32| timestamp(UNIX_EPOCH + Duration::new(seconds, micros * 1000));
         assert_eq!(at(0, 0), "1970-01-01T00:00:00.000000Z");
         assert_eq!(at(951_782_400, 5), "2000-02-29T00:00:00.000005Z");
         assert_eq!(at(1_795_213_859, 123_456), "2026-11-20T22:30:59.123456Z");

@@ -36,20 +36,12 @@ pub enum FaultKind {
 impl S3Fault {
     /// A fault for every request until it is switched off.
     pub fn new(kind: FaultKind) -> S3Fault {
-        S3Fault {
-            kind,
-            times: None,
-            after: 0,
-            method: None,
-        }
+        S3Fault { kind, times: None, after: 0, method: None }
     }
 
     /// The same fault for this many requests only.
     pub fn times(self, times: u32) -> S3Fault {
-        S3Fault {
-            times: Some(times),
-            ..self
-        }
+        S3Fault { times: Some(times), ..self }
     }
 
     /// The same fault after this many requests have passed.
@@ -59,10 +51,7 @@ impl S3Fault {
 
     /// The same fault for requests of one method only.
     pub fn method(self, method: &str) -> S3Fault {
-        S3Fault {
-            method: Some(method.to_ascii_uppercase()),
-            ..self
-        }
+        S3Fault { method: Some(method.to_ascii_uppercase()), ..self }
     }
 }
 
@@ -168,10 +157,7 @@ mod tests {
         switch.set(Some(S3Fault::new(FaultKind::Cut).method("put")));
         assert_eq!(switch.next("GET"), None);
         assert_eq!(switch.next("PUT"), Some(FaultKind::Cut));
-        assert_eq!(
-            switch.fault().unwrap().to_string(),
-            "connection cut, PUT only"
-        );
+        assert_eq!(switch.fault().unwrap().to_string(), "connection cut, PUT only");
     }
 
     #[test]

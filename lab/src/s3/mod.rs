@@ -50,23 +50,13 @@ impl S3Endpoint {
         let store = s3s_fs::FileSystem::new(root)
             .map_err(|e| LabError::io("serve", root)(io::Error::other(format!("{e:?}"))))?;
         let mut builder = S3ServiceBuilder::new(store);
-        builder.set_auth(SimpleAuth::from_single(
-            &*keys.access_key,
-            &*keys.secret_key,
-        ));
+        builder.set_auth(SimpleAuth::from_single(&*keys.access_key, &*keys.secret_key));
         builder.set_access(Rules::new(root.to_path_buf()));
-        let store = Store {
-            service: builder.build(),
-            switch: Arc::default(),
-            conditional: Arc::default(),
-        };
+        let store = Store { service: builder.build(), switch: Arc::default(), conditional: Arc::default() };
         let switch = Arc::clone(&store.switch);
-        listener
-            .set_nonblocking(true)
-            .map_err(LabError::io("serve", root))?;
+        listener.set_nonblocking(true).map_err(LabError::io("serve", root))?;
         let _guard = runtime.enter();
-        let listener =
-            tokio::net::TcpListener::from_std(listener).map_err(LabError::io("serve", root))?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(LabError::io("serve", root))?;
         runtime.spawn(accept(listener, store));
         Ok(S3Endpoint { switch })
     }
@@ -112,9 +102,7 @@ async fn accept(listener: tokio::net::TcpListener, store: Store) {
         tokio::spawn(async move {
             let answer = service_fn(move |request| answer(request, store.clone()));
             // A client that goes away is no failure of the endpoint.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), answer)
-                .await;
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
     }
 }
@@ -126,25 +114,19 @@ async fn answer(request: Request<Incoming>, store: Store) -> io::Result<Answer> 
     match fault {
         // hyper closes a connection whose service fails, without a word to the client.
         Some(FaultKind::Cut) => {
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "cut by the laboratory",
-            ));
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut by the laboratory"));
         }
         Some(FaultKind::Status(status)) => return refusal(status, request).await,
         Some(FaultKind::DelayMs(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
         None => {}
     }
-    let conditional = ["if-match", "if-none-match"]
-        .iter()
-        .any(|name| request.headers().contains_key(*name));
+    let conditional = ["if-match", "if-none-match"].iter().any(|name| request.headers().contains_key(*name));
     let _turn = match conditional && !request.method().is_safe() {
         true => Some(store.conditional.lock().await),
         false => None,
     };
-    let response = hyper::service::Service::call(&store.service, request)
-        .await
-        .map_err(|e| io::Error::other(format!("{e:?}")))?;
+    let response =
+        hyper::service::Service::call(&store.service, request).await.map_err(|e| io::Error::other(format!("{e:?}")))?;
     Ok(response.map(|body| body.map_err(io::Error::other).boxed_unsync()))
 }
 
@@ -156,14 +138,8 @@ async fn refusal(status: u16, request: Request<Incoming>) -> io::Result<Answer> 
         frame.map_err(io::Error::other)?;
     }
     let xml = error_xml(status, &path);
-    let body = Full::new(Bytes::from(xml))
-        .map_err(|never: Infallible| match never {})
-        .boxed_unsync();
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/xml")
-        .body(body)
-        .map_err(io::Error::other)
+    let body = Full::new(Bytes::from(xml)).map_err(|never: Infallible| match never {}).boxed_unsync();
+    Response::builder().status(status).header("content-type", "application/xml").body(body).map_err(io::Error::other)
 }
 
 fn error_xml(status: u16, path: &str) -> String {
@@ -171,10 +147,7 @@ fn error_xml(status: u16, path: &str) -> String {
         403 => ("AccessDenied", "Access Denied"),
         404 => ("NoSuchKey", "The specified key does not exist."),
         429 => ("TooManyRequests", "Please reduce your request rate."),
-        500 => (
-            "InternalError",
-            "We encountered an internal error. Please try again.",
-        ),
+        500 => ("InternalError", "We encountered an internal error. Please try again."),
         503 => ("SlowDown", "Please reduce your request rate."),
         _ => ("LaboratoryFault", "The laboratory was told to answer this."),
     };

@@ -25,10 +25,7 @@ impl Rules {
         };
         // s3s-fs would make a bucket of any name by writing into it.
         if operation != "CreateBucket" && !self.root.join(&**bucket).is_dir() {
-            return Err(s3_error!(
-                NoSuchBucket,
-                "The specified bucket does not exist"
-            ));
+            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
         }
         match path {
             // A folder of s3s-fs is no object, though it exists as a path.
@@ -59,10 +56,7 @@ mod tests {
     use super::*;
 
     fn object(bucket: &str, key: &str) -> S3Path {
-        S3Path::Object {
-            bucket: bucket.into(),
-            key: key.into(),
-        }
+        S3Path::Object { bucket: bucket.into(), key: key.into() }
     }
 
     #[test]
@@ -70,29 +64,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("here/folder")).unwrap();
         let rules = Rules::new(dir.path().to_path_buf());
-        let code = |operation, path| {
-            rules
-                .check_path(operation, &path)
-                .err()
-                .map(|e| e.code().as_str().to_owned())
-        };
-        assert_eq!(
-            code("PutObject", object("gone", "k")).as_deref(),
-            Some("NoSuchBucket")
-        );
-        assert_eq!(
-            code(
-                "CreateBucket",
-                S3Path::Bucket {
-                    bucket: "gone".into()
-                }
-            ),
-            None
-        );
-        assert_eq!(
-            code("HeadObject", object("here", "folder")).as_deref(),
-            Some("NoSuchKey")
-        );
+        let code = |operation, path| rules.check_path(operation, &path).err().map(|e| e.code().as_str().to_owned());
+        assert_eq!(code("PutObject", object("gone", "k")).as_deref(), Some("NoSuchBucket"));
+        assert_eq!(code("CreateBucket", S3Path::Bucket { bucket: "gone".into() }), None);
+        assert_eq!(code("HeadObject", object("here", "folder")).as_deref(), Some("NoSuchKey"));
         assert_eq!(code("PutObject", object("here", "folder/key")), None);
         assert_eq!(code("ListBuckets", S3Path::Root), None);
     }

@@ -28,12 +28,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings {
-            database: "default".to_owned(),
-            rows: 2_000_000,
-            seed: 1,
-            dirty: false,
-        }
+        Settings { database: "default".to_owned(), rows: 2_000_000, seed: 1, dirty: false }
     }
 }
 
@@ -54,11 +49,7 @@ impl Seeded {
     pub fn table(&self) -> String {
         let mut rows = vec![["TABLE", "ENGINE", "ROWS"].map(str::to_owned)];
         for (name, engine, count) in &self.tables {
-            rows.push([
-                name.clone(),
-                engine.clone(),
-                count.map_or_else(|| "-".to_owned(), |n| n.to_string()),
-            ]);
+            rows.push([name.clone(), engine.clone(), count.map_or_else(|| "-".to_owned(), |n| n.to_string())]);
         }
         rows.push(["total".to_owned(), String::new(), self.rows().to_string()]);
         text::table(&rows)
@@ -66,22 +57,12 @@ impl Seeded {
 }
 
 /// Fills a database of a node; refuses one that holds tables already.
-pub fn tracing(
-    client: &Client,
-    settings: &Settings,
-    say: &mut dyn FnMut(&str),
-) -> Result<Seeded, LabError> {
+pub fn tracing(client: &Client, settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<Seeded, LabError> {
     let begin = Instant::now();
     check_version(client)?;
     let name = settings.database.as_str();
-    client.query(&format!(
-        "CREATE DATABASE IF NOT EXISTS {}",
-        identifier(name)
-    ))?;
-    let tables = client.query(&format!(
-        "SELECT count() FROM system.tables WHERE database = {}",
-        literal(name)
-    ))?;
+    client.query(&format!("CREATE DATABASE IF NOT EXISTS {}", identifier(name)))?;
+    let tables = client.query(&format!("SELECT count() FROM system.tables WHERE database = {}", literal(name)))?;
     if tables.trim() != "0" {
         return Err(LabError::Invalid(format!(
             "expected the database `{name}` to be empty, it holds {} tables\n  help: nothing was changed; \
@@ -106,21 +87,13 @@ pub fn tracing(
         }
     }
     let seeded = count(client, name)?;
-    say(&format!(
-        "{} rows in {:.1} s",
-        seeded.rows(),
-        begin.elapsed().as_secs_f64()
-    ));
+    say(&format!("{} rows in {:.1} s", seeded.rows(), begin.elapsed().as_secs_f64()));
     Ok(seeded)
 }
 
 fn check_version(client: &Client) -> Result<(), LabError> {
     let version = client.query("SELECT version()")?;
-    let major: u32 = version
-        .split('.')
-        .next()
-        .and_then(|word| word.parse().ok())
-        .unwrap_or_default();
+    let major: u32 = version.split('.').next().and_then(|word| word.parse().ok()).unwrap_or_default();
     if major >= OLDEST_MAJOR {
         return Ok(());
     }
@@ -146,10 +119,7 @@ fn count(client: &Client, database: &str) -> Result<Seeded, LabError> {
         };
         let mut rows = fields.next().and_then(|n| n.parse().ok());
         if engine == "TinyLog" {
-            let counted = client.query_in(
-                database,
-                &format!("SELECT count() FROM {}", identifier(name)),
-            )?;
+            let counted = client.query_in(database, &format!("SELECT count() FROM {}", identifier(name)))?;
             rows = counted.trim().parse().ok();
         }
         tables.push((name.to_owned(), engine.to_owned(), rows));
@@ -179,11 +149,7 @@ mod tests {
             ],
         };
         assert_eq!(seeded.rows(), 7);
-        assert!(
-            seeded.table().lines().nth(2).unwrap().ends_with('-'),
-            "{}",
-            seeded.table()
-        );
+        assert!(seeded.table().lines().nth(2).unwrap().ends_with('-'), "{}", seeded.table());
     }
 
     #[test]

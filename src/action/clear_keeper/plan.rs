@@ -137,7 +137,10 @@ fn may_share_keeper(context: &PlanContext<'_>, role: &str, other: &str) -> bool 
 
 fn operation(context: &PlanContext<'_>, role: &str, path: &str, subtree: &Subtree, before: &[LiveTable]) -> Operation {
     // Tables that stand there now and not any longer when the step begins: earlier steps drop them.
-    let dropped: Vec<&LiveTable> = before.iter().filter(|table| is_at_or_below(&table.path, path)).collect();
+    let dropped: Vec<&LiveTable> = before
+        .iter()
+        .filter(|table| is_at_or_below(&table.path, path) && may_share_keeper(context, role, &table.target))
+        .collect();
     let left = subtree.nodes.saturating_sub(dropped_nodes(subtree, &dropped));
     let only_look = subtree.nodes == 0 && dropped.is_empty();
     let (effect, before, after) = if only_look {

@@ -1,0 +1,101 @@
+use serde_json::json;
+
+use super::observe::summary;
+use super::*;
+use crate::action::planning::{host, plan_with, table, world};
+use crate::engine::ports::{KeeperNode, KeeperStat};
+use crate::model::observed::HostWorld;
+use crate::plan::operation::Effect;
+
+const ROLE: &str = "destination";
+
+fn arguments() -> Value {
+    json!({ "on": ROLE, "paths": ["/clickhouse/tables/{shard}/d"] })
+}
+
+fn node(path: &str) -> KeeperNode {
+    let ephemeral = path.ends_with("is_active");
+    KeeperNode { path: path.to_owned(), value: b"host: r1\nport: 9009\n".to_vec(), stat: KeeperStat { version: 0, children: 0, ephemeral, created_zxid: 1 } }
+}
+
+/// A table with the replicas r1 (live) and r9 (stale), below the path.
+fn seen(with_stale: bool) -> observe::Subtree {
+    let root = "/clickhouse/tables/01/d";
+    let mut paths = vec!["", "/t", "/t/metadata", "/t/log", "/t/replicas", "/t/replicas/r1", "/t/replicas/r1/host", "/t/replicas/r1/is_active"];
+    if with_stale {
+        paths.extend(["/t/replicas/r9", "/t/replicas/r9/host"]);
+    }
+    summary(&paths.into_iter().map(|path| node(&format!("{root}{path}"))).collect::<Vec<_>>())
+}
+
+fn observed(subtree: &observe::Subtree, with_table: bool) -> Value {
+    let tables = if with_table {
+        json!([{ "target": ROLE, "host": "r1", "table": "d.t", "uuid": "u", "path": "/clickhouse/tables/01/d/t", "replica": "r1" }])
+    } else {
+        json!([])
+    };
+    json!({ "paths": { "/clickhouse/tables/01/d": subtree }, "tables": tables })
+}
+
+fn with_live_table() -> HostWorld {
+    let mut host = host("r1");
+    let mut table = table("d", "t", "ReplicatedMergeTree", Some(1));
+    table.zookeeper_path = Some("/clickhouse/tables/01/d/t".into());
+    host.tables.push(table);
+    host
+}
+
+#[test]
+fn what_earlier_steps_drop_is_no_loss_of_this_one() {
+    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(true), true), world(ROLE, vec![host("r1"), host("r2")]));
+    let operations = planned.operations.expect("planned");
+    assert_eq!(operations.len(), 1);
+    assert_eq!(operations[0].statements[0].text, "rmr /clickhouse/tables/01/d");
+    assert_eq!((operations[0].effect, operations[0].host.as_ref(), operations[0].lane.as_str()), (Effect::Destroy, None, "keeper"));
+    // The path, the table's own nodes and the stale replica, without the live replica's three nodes.
+    assert_eq!(operations[0].loss.keeper_nodes, 7);
+    assert!(is_cleared(&planned.promises, ROLE, "/clickhouse/tables/01/d/t"));
+    assert!(!is_cleared(&planned.promises, ROLE, "/clickhouse/tables/01/dd"));
+    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), true), world(ROLE, vec![host("r1")]));
+    assert_eq!(planned.operations.expect("planned")[0].loss.keeper_nodes, 1);
+}
+
+#[test]
+fn nothing_there_is_only_looked_at() {
+    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&observe::Subtree::default(), false), world(ROLE, vec![host("r1")]));
+    assert_eq!(planned.operations.expect("planned")[0].effect, Effect::Read);
+    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&observe::Subtree::default(), true), world(ROLE, vec![host("r1")]));
+    assert_eq!(planned.operations.expect("planned")[0].effect, Effect::Write);
+}
+
+#[test]
+fn live_tables_and_strangers_are_refused() {
+    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), true), world(ROLE, vec![with_live_table()]));
+    let found = planned.operations.expect_err("refused");
+    assert!(found[0].found.contains("d.t on r1"), "{found:?}");
+    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), false), world(ROLE, vec![host("r1")]));
+    let found = planned.operations.expect_err("refused");
+    assert!(found[0].found.contains("/replicas/r1 (host: r1, port: 9009)"), "{found:?}");
+    // A table of another target that may have the same Keeper.
+    let mut world = world(ROLE, vec![host("r1")]);
+    let mut other = world.targets[ROLE].clone();
+    other.keeper = false;
+    other.hosts = vec![with_live_table()];
+    world.targets.insert("source".into(), other);
+    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), true), world);
+    assert_eq!(planned.operations.expect_err("refused").len(), 1);
+}
+
+#[test]
+fn unknown_macros_and_no_keeper_are_refused() {
+    let arguments = json!({ "on": ROLE, "paths": ["/clickhouse/tables/{layer}/d"] });
+    let planned = plan_with(&ClearKeeper, &arguments, &Value::Null, world(ROLE, vec![host("r1")]));
+    assert!(planned.operations.expect_err("refused")[0].what.contains("macro"));
+    let mut without = world(ROLE, vec![host("r1")]);
+    if let Some(target) = without.targets.get_mut(ROLE) {
+        target.keeper = false;
+    }
+    let planned = plan_with(&ClearKeeper, &arguments, &Value::Null, without);
+    assert!(planned.operations.expect_err("refused")[0].what.contains("Keeper"));
+    assert_eq!(ClearKeeper.check(&json!({ "paths": ["/a/b/{table}"] })).len(), 1);
+}

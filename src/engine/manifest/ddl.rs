@@ -1,6 +1,6 @@
 //! What a CREATE statement tells: the engine, the hidden table of a materialized view, a TTL that deletes rows.
 
-use crate::plan::sql::{Token, tokenize};
+use crate::plan::sql::{Token, TokenKind, tokenize};
 
 /// The tokens at the top level.
 fn top(create: &str) -> Vec<Token<'_>> {
@@ -73,6 +73,59 @@ pub fn deletes_rows_by_ttl(create: &str) -> bool {
     deletes || !keeps || clause.iter().any(|token| token.is_symbol(","))
 }
 
+/// Names of the columns that take values in an INSERT: neither ALIAS nor MATERIALIZED.
+#[must_use]
+pub fn columns_of(create: &str) -> Vec<String> {
+    let tokens = tokenize(create).unwrap_or_default();
+    let inside: Vec<&Token<'_>> = tokens.iter().skip_while(|token| !(token.depth == 0 && token.is_symbol("("))).skip(1).take_while(|token| token.depth > 0).collect();
+    inside
+        .split(|token| token.depth == 1 && token.is_symbol(","))
+        .filter(|item| !item.iter().any(|token| token.depth == 1 && (token.is_word("ALIAS") || token.is_word("MATERIALIZED"))))
+        .filter_map(|item| item.first())
+        // The server quotes every column; INDEX, CONSTRAINT and PROJECTION are words.
+        .filter(|token| token.kind == TokenKind::Quoted)
+        .filter_map(|token| token.name())
+        .collect()
+}
+
+/// Clauses that decide how rows lie in parts (`PARTITION BY`, `ORDER BY`, `PRIMARY KEY`, `SAMPLE BY`), in one form
+/// for equal clauses. Parts that were sorted by one key must not be attached to a table with another.
+#[must_use]
+pub fn layout_of(create: &str) -> Vec<String> {
+    let definition_end = definition(create).last().map_or(0, Token::end);
+    let tokens: Vec<Token<'_>> =
+        tokenize(create).unwrap_or_default().into_iter().filter(|token| token.start < definition_end).collect();
+    let starts = |token: &Token<'_>, next: Option<&Token<'_>>| {
+        let by = next.is_some_and(|next| next.is_word("BY") || next.is_word("KEY"));
+        token.depth == 0 && by && ["PARTITION", "ORDER", "PRIMARY", "SAMPLE"].iter().any(|word| token.is_word(word))
+    };
+    let ends = |token: &Token<'_>| token.depth == 0 && (token.is_word("TTL") || token.is_word("SETTINGS") || token.is_word("COMMENT"));
+    let (mut clauses, mut current): (Vec<String>, Option<Vec<String>>) = (Vec::new(), None);
+    for (at, token) in tokens.iter().enumerate() {
+        if starts(token, tokens.get(at + 1)) || ends(token) {
+            clauses.extend(current.take().map(|words| without_brackets(&words)));
+            current = starts(token, tokens.get(at + 1)).then(Vec::new);
+        }
+        if let Some(words) = &mut current {
+            words.push(token.name().unwrap_or_else(|| token.text.to_owned()));
+        }
+    }
+    clauses.extend(current.map(|words| without_brackets(&words)));
+    clauses.sort();
+    clauses
+}
+
+/// `ORDER BY (a)` and `ORDER BY a` mean the same, as do `tuple(a, b)` and `(a, b)`.
+fn without_brackets(words: &[String]) -> String {
+    let (head, rest) = words.split_at(words.len().min(2));
+    let body: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let bare = match body.as_slice() {
+        ["tuple", "(", inner @ .., ")"] | ["(", inner @ .., ")"] => inner,
+        all => all,
+    };
+    format!("{} {}", head.join(" ").to_ascii_uppercase(), bare.join(" "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +162,15 @@ mod tests {
         assert!(!deletes_rows_by_ttl("CREATE TABLE t (`d` Date TTL d + toIntervalDay(1)) ENGINE = MergeTree ORDER BY d"));
         assert!(!deletes_rows_by_ttl("CREATE TABLE t (`d` Date) ENGINE = MergeTree ORDER BY d TTL d TO VOLUME 'cold'"));
         assert!(!deletes_rows_by_ttl("CREATE TABLE t (`d` Date) ENGINE = MergeTree ORDER BY d"));
+    }
+
+    #[test]
+    fn columns_and_layout() {
+        let create = "CREATE TABLE d.t (`a` UInt8, `b` Tuple(x UInt8, y UInt8) DEFAULT (1, 2), `c` UInt8 ALIAS a, `m` UInt8 MATERIALIZED a, INDEX i a TYPE minmax) ENGINE = MergeTree PARTITION BY toYYYYMM(a) ORDER BY (a, b) TTL a SETTINGS x = 1";
+        assert_eq!(columns_of(create), ["a", "b"]);
+        assert_eq!(layout_of(create), ["ORDER BY a , b", "PARTITION BY toYYYYMM ( a )"]);
+        assert_eq!(layout_of("CREATE TABLE t (`a` UInt8) ENGINE = ReplicatedMergeTree('/p', '{replica}') ORDER BY `a`"), ["ORDER BY a"]);
+        let view = "CREATE MATERIALIZED VIEW m (`d` Date) ENGINE = MergeTree ORDER BY d AS SELECT x FROM t ORDER BY y";
+        assert_eq!(layout_of(view), ["ORDER BY d"]);
     }
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
-pub use ddl::{deletes_rows_by_ttl, engine_of, inner_engine_of, is_refreshable};
+pub use ddl::{columns_of, deletes_rows_by_ttl, engine_of, inner_engine_of, is_refreshable, layout_of};
 pub use error::{ManifestError, MissingObject, object_refusal};
 
 use super::ports::{ObjectError, Objects};

@@ -20,7 +20,7 @@ use super::request::Request;
 use super::response::Head;
 
 /// Runs the statement of a request and answers it.
-pub fn execute(node: &Node, request: &Request, body: BodyReader, respond: oneshot::Sender<Response<Body>>) {
+pub fn execute(node: &Node, mut request: Request, body: BodyReader, respond: oneshot::Sender<Response<Body>>) {
     let started = Instant::now();
     let head = Head {
         query_id: request.query_id.clone().unwrap_or_else(random::uuid),
@@ -31,17 +31,17 @@ pub fn execute(node: &Node, request: &Request, body: BodyReader, respond: onesho
         encoding: request.accept_encoding,
         started,
     };
-    let mut output = Output::new(request, head, respond);
-    let input = match Input::read(request, body) {
+    let mut output = Output::new(&request, head, respond);
+    let input = match Input::read(&mut request, body) {
         Ok(input) => input,
-        Err(error) => {
-            let error = EngineError::new(33, "CANNOT_READ_ALL_DATA", format!("Cannot read the request: {error}"));
-            return output.fail(&error, &node.engine.version);
-        }
+        Err(error) => return output.fail(&error, &node.engine.version),
     };
+    if let Some(query_id) = &request.query_id {
+        output.head.query_id.clone_from(query_id);
+    }
     let entry = Entry::new(&output.head.query_id, &request.credentials.user, &input.statement);
     node.log.start(&entry);
-    let outcome = run(node, request, input, &mut output);
+    let outcome = run(node, &request, input, &mut output);
     // The log comes before the last of the answer: who has the answer finds the line.
     node.log.end(&entry, outcome.as_ref().err().map_or(0, |error| error.code), started.elapsed());
     match outcome {

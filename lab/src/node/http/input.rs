@@ -2,9 +2,11 @@
 
 use std::io::{self, Read};
 
+use super::super::engine::EngineError;
 use super::super::sql::{InsertParts, Statement};
 use super::body::BodyReader;
 use super::compression::BlockReader;
+use super::multipart;
 use super::request::Request;
 
 /// Bytes read at once.
@@ -21,13 +23,24 @@ pub struct Input {
 
 impl Input {
     /// Reads the statement of a request.
-    pub fn read(request: &Request, body: BodyReader) -> io::Result<Self> {
+    pub fn read(request: &mut Request, body: BodyReader) -> Result<Self, EngineError> {
+        let unreadable = |error: io::Error| {
+            EngineError::new(33, "CANNOT_READ_ALL_DATA", format!("Cannot read the request: {error}"))
+        };
         let mut rest: Box<dyn Read> = Box::new(body);
         if let Some(encoding) = request.content_encoding {
-            rest = encoding.decoder(rest)?;
+            rest = encoding.decoder(rest).map_err(unreadable)?;
         }
         if request.decompress {
             rest = Box::new(BlockReader::new(rest));
+        }
+        if let Some(boundary) = &request.boundary {
+            let mut form = Vec::new();
+            rest.read_to_end(&mut form).map_err(unreadable)?;
+            let fields = multipart::fields(&form, boundary)
+                .ok_or_else(|| EngineError::new(36, "BAD_ARGUMENTS", "The form of the request is broken"))?;
+            request.add_fields(fields)?;
+            rest = Box::new(io::empty());
         }
         let mut head = request.query.clone().into_bytes();
         if !head.is_empty() {
@@ -41,7 +54,7 @@ impl Input {
             if let Some(statement) = insert_in(&head).filter(|found| found.insert().is_some_and(complete)) {
                 break statement;
             }
-            match rest.read(&mut piece)? {
+            match rest.read(&mut piece).map_err(unreadable)? {
                 0 => break Statement::new(valid_text(&head)),
                 count => head.extend_from_slice(&piece[..count]),
             }

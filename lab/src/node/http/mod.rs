@@ -8,6 +8,7 @@ mod error;
 mod execute;
 mod format;
 mod input;
+mod multipart;
 mod output;
 mod request;
 mod response;

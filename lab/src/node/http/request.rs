@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use super::super::engine::EngineError;
 use super::auth::Credentials;
 use super::encoding::Encoding;
+use super::multipart::{self, Field};
 
 /// A named session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Request {
     pub decompress: bool,
     /// Answer only when the statement ended.
     pub wait_end: bool,
+    /// Boundary of a body that is a form of several parts.
+    pub boundary: Option<String>,
     /// Encoding of the body.
     pub content_encoding: Option<Encoding>,
     /// Encoding of the answer, when the client switched it on.
@@ -95,6 +98,7 @@ impl Request {
             compress: flag("compress"),
             decompress: flag("decompress"),
             wait_end: flag("wait_end_of_query") || flag("http_wait_end_of_query"),
+            boundary: header("Content-Type").and_then(multipart::boundary),
             content_encoding,
             accept_encoding: header("Accept-Encoding")
                 .filter(|_| flag("enable_http_compression"))
@@ -102,6 +106,28 @@ impl Request {
             parameters: parameters.collect(),
             settings,
         })
+    }
+
+    /// Takes over the fields of a form, which say the same as the parameters of the URL.
+    pub fn add_fields(&mut self, fields: Vec<Field>) -> Result<(), EngineError> {
+        for Field { name, is_file, value } in fields {
+            if is_file {
+                let text = "Tables sent along with a query are not available in the laboratory";
+                return Err(EngineError::new(48, "NOT_IMPLEMENTED", text));
+            }
+            match name.as_str() {
+                "query" => self.query.push_str(&value),
+                "database" => self.database = Some(value),
+                "query_id" => self.query_id = Some(value),
+                "default_format" => self.default_format = value,
+                _ => match name.strip_prefix("param_") {
+                    Some(parameter) => self.parameters.push((parameter.to_owned(), value)),
+                    None if is_reserved(&name) => {}
+                    None => self.settings.push((name, value)),
+                },
+            }
+        }
+        Ok(())
     }
 
     /// A setting of this request.

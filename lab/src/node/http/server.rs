@@ -60,7 +60,7 @@ async fn answer(node: Arc<Node>, request: HttpRequest<Incoming>) -> Response<Bod
     let body = BodyReader::new(Handle::current(), body);
     let (sender, receiver) = oneshot::channel();
     let worker = Arc::clone(&node);
-    tokio::task::spawn_blocking(move || execute(&worker, &parsed, body, sender));
+    tokio::task::spawn_blocking(move || execute(&worker, parsed, body, sender));
     match receiver.await {
         Ok(response) => response,
         Err(_) => refuse(&node, &EngineError::new(1002, "UNKNOWN_EXCEPTION", "the statement ended without an answer")),

@@ -1,0 +1,266 @@
+//! Planning of `verify`: one reading operation per host.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::arguments::{Against, ContentRule, Health, RowsRule, SchemaRule, VerifyArguments};
+use super::count::{content_query, count_query, view_query};
+use super::live::{Key, Kind, LiveTable, Scope, replicas_query};
+use crate::action::select::select;
+use crate::diag::Refusal;
+use crate::engine::context::PlanContext;
+use crate::model::formats::parse_table;
+use crate::model::ids::HostName;
+use crate::model::observed::{HostWorld, TargetWorld};
+use crate::plan::operation::{Effect, Operation};
+use crate::plan::statement::Statement;
+
+/// What rows are compared with, resolved for one host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A backup step of this run.
+    Step {
+        /// Its id.
+        step: String,
+    },
+    /// A backup in a bucket.
+    Backup {
+        /// Storage role.
+        storage: String,
+        /// Path, with late values as tokens.
+        path: String,
+    },
+    /// A live source.
+    Live {
+        /// The replica that is asked.
+        host: HostName,
+    },
+}
+
+/// What an operation of `verify` needs at run time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifyData {
+    /// Target role.
+    pub role: String,
+    /// Shard of the host.
+    pub shard: String,
+    /// All shards of the target, sorted.
+    pub shards: Vec<String>,
+    /// All replicas of the host's shard, in the order of the environment.
+    pub peers: Vec<HostName>,
+    /// Whether the target replicates, so that numbers of replicas mean something.
+    pub against: Option<Source>,
+    /// Databases; empty for those of the backup.
+    pub databases: Vec<String>,
+    /// Tables left out, as `database.table`.
+    pub except_tables: Vec<String>,
+    /// How rows compare.
+    pub rows: RowsRule,
+    /// Whether replication must be healthy.
+    pub replication: Health,
+    /// Whether definitions must be the same.
+    pub schema: SchemaRule,
+    /// Whether parts and mutations must be healthy.
+    pub parts: Health,
+    /// Whether content is compared.
+    pub content: ContentRule,
+    /// Detached parts that were there at planning, by `database.table`.
+    pub detached: BTreeMap<String, u64>,
+}
+
+impl VerifyData {
+    /// Tables left out.
+    #[must_use]
+    pub fn except(&self) -> Vec<Key> {
+        self.except_tables.iter().filter_map(|name| parse_table(name).ok()).collect()
+    }
+
+    /// The replica that the others of the shard are compared with.
+    #[must_use]
+    pub fn first(&self) -> Option<&HostName> {
+        self.peers.first()
+    }
+}
+
+/// Makes the operations.
+pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
+    let arguments: VerifyArguments = context.arguments()?;
+    let role = arguments.on.as_str().to_owned();
+    let target = context.target(&role)?.clone();
+    let sources = sources(context, &arguments, &target)?;
+    let databases: Vec<String> = arguments.databases.iter().map(|name| name.0.clone()).collect();
+    missing_databases(context, &role, &target, &databases)?;
+    let shown = if databases.is_empty() { promised_databases(context, &arguments) } else { databases.clone() };
+    let mut operations = Vec::new();
+    for host in select(&target, arguments.every) {
+        let peers: Vec<HostName> = target.replicas(&host.shard).map(|replica| replica.name.clone()).collect();
+        let is_first = peers.first() == Some(&host.name);
+        let data = VerifyData {
+            role: role.clone(),
+            shard: host.shard.clone(),
+            shards: target.shards(),
+            peers,
+            against: sources.get(&host.shard).cloned(),
+            databases: databases.clone(),
+            except_tables: arguments.except_tables.iter().map(|name| name.0.clone()).collect(),
+            rows: arguments.rows,
+            replication: arguments.replication,
+            schema: arguments.schema,
+            parts: arguments.parts,
+            content: arguments.content,
+            detached: host.detached_parts.clone(),
+        };
+        // The first replica's content is read once, and the others are compared with what its outcome holds.
+        let wave = u32::from(arguments.content != ContentRule::None && !is_first);
+        operations.push(operation(context, &arguments, data, host, &shown).in_wave(wave));
+    }
+    Ok(operations)
+}
+
+fn operation(context: &PlanContext<'_>, arguments: &VerifyArguments, data: VerifyData, host: &HostWorld, databases: &[String]) -> Operation {
+    let scope = Scope { databases: databases.to_vec(), except: data.except() };
+    let tables: Vec<(Key, LiveTable)> = host
+        .tables
+        .iter()
+        .map(|table| ((table.database.clone(), table.name.clone()), LiveTable { engine: table.engine.clone(), uuid: String::new(), create_query: table.create_query.clone() }))
+        .filter(|(key, _)| scope.holds(key))
+        .collect();
+    let counted: Vec<&Key> = tables.iter().filter(|(_, table)| table.kind() == Kind::Rows).map(|(key, _)| key).collect();
+    let views: Vec<&Key> = tables.iter().filter(|(_, table)| table.kind() == Kind::View).map(|(key, _)| key).collect();
+    let replicated = tables.iter().any(|(_, table)| table.keeps_rows_in().starts_with("Replicated"));
+    let object = match databases {
+        [] => "the tables of the backup".to_owned(),
+        [one] => format!("database {one}"),
+        several => format!("databases {}", several.join(", ")),
+    };
+    let mut operation = Operation::new(context.step, "verify", "verify", object, Effect::Read)
+        .on(arguments.on.as_str(), &host.name)
+        .expect("", after(&data), check(&data));
+    operation.statements.extend(sample(&counted, |key| count_query(key, false)));
+    operation.statements.extend(sample(&views, view_query));
+    if replicated && data.replication == Health::Healthy {
+        operation.statements.push(Statement::exact(replicas_query(&scope)));
+    }
+    if data.content != ContentRule::None {
+        operation.statements.extend(sample(&counted, |key| content_query(key, false)));
+    }
+    operation.estimate_rows = Some(host.tables.iter().filter(|table| databases.contains(&table.database) && table.holds_rows()).filter_map(|table| table.rows).sum());
+    operation.with_data(&data)
+}
+
+/// One statement of a kind, with a word on how many more there are.
+fn sample(keys: &[&Key], query: impl Fn(&Key) -> String) -> Option<Statement> {
+    let first = keys.first()?;
+    let more = keys.len() - 1;
+    let text = query(first);
+    Some(Statement::exact(if more == 0 { text } else { format!("{text} -- and {more} tables more") }))
+}
+
+fn after(data: &VerifyData) -> String {
+    let against = match &data.against {
+        None => "the first replica".to_owned(),
+        Some(Source::Step { step }) => format!("backup step `{step}`"),
+        Some(Source::Backup { storage, path }) => format!("backup {path} of storage `{storage}`"),
+        Some(Source::Live { host }) => format!("live source {host}"),
+    };
+    match data.rows {
+        RowsRule::Equal => format!("rows equal {against}"),
+        RowsRule::AtMost => format!("rows at most those of {against}"),
+        RowsRule::Ignore => format!("the tables of {against} are there"),
+    }
+}
+
+fn check(data: &VerifyData) -> String {
+    let mut words = vec!["every table counted by reading it"];
+    if data.replication == Health::Healthy {
+        words.push("replication healthy");
+    }
+    if data.schema == SchemaRule::Same && data.peers.len() > 1 {
+        words.push("same definitions on all replicas");
+    }
+    if data.parts == Health::Healthy {
+        words.push("no new detached parts, no failing mutation");
+    }
+    match data.content {
+        ContentRule::None => {}
+        ContentRule::Replicas => words.push("same content on all replicas"),
+        ContentRule::Source => words.push("same content as the source"),
+    }
+    words.join(", ")
+}
+
+/// What each shard is compared with.
+fn sources(context: &PlanContext<'_>, arguments: &VerifyArguments, target: &TargetWorld) -> Result<BTreeMap<String, Source>, Vec<Refusal>> {
+    let shards = target.shards();
+    let all = |source: Source| shards.iter().map(|shard| (shard.clone(), source.clone())).collect();
+    let other = match &arguments.against {
+        None => return Ok(BTreeMap::new()),
+        Some(Against::Step(step)) => return Ok(all(Source::Step { step: step.0.clone() })),
+        Some(Against::Other(other)) => other,
+    };
+    if let (Some(storage), Some(path)) = (&other.storage, &other.path) {
+        if shards.len() > 1 {
+            return Err(vec![context.refuse(
+                "one backup does not tell what each of several shards should hold",
+                "a target of one shard",
+                format!("the shards {}", shards.join(", ")),
+                "verify `against:` the backup step of this runbook, which has a backup per shard",
+            )]);
+        }
+        return Ok(all(Source::Backup { storage: storage.0.clone(), path: path.trim_matches('/').to_owned() }));
+    }
+    let Some(role) = &other.target else { return Ok(BTreeMap::new()) };
+    let source = context.target(role.as_str())?;
+    let from = source.shards();
+    if from.len() != shards.len() {
+        return Err(vec![context.refuse(
+            format!("the live source `{}` is cut into other shards", role.as_str()),
+            format!("as many shards as the target: {}", shards.len()),
+            format!("{} shards", from.len()),
+            "compare the totals with an `assert` step instead",
+        )]);
+    }
+    let pairs = shards.iter().zip(&from).filter_map(|(shard, name)| {
+        let named = if from.contains(shard) { shard } else { name };
+        source.replicas(named).next().map(|host| (shard.clone(), Source::Live { host: host.name.clone() }))
+    });
+    Ok(pairs.collect())
+}
+
+fn missing_databases(context: &PlanContext<'_>, role: &str, target: &TargetWorld, databases: &[String]) -> Result<(), Vec<Refusal>> {
+    let mut problems = Vec::new();
+    for host in &target.hosts {
+        for name in databases.iter().filter(|name| !host.databases.contains_key(*name)) {
+            problems.push(Refusal {
+                what: format!("step `{}`: the database `{name}` is not on {} of `{role}`", context.step, host.name),
+                expected: "the database, at this step".to_owned(),
+                found: "none, neither now nor from an earlier step".to_owned(),
+                evidence: format!("on {}: SELECT name FROM system.databases", host.name),
+                action: "correct `databases:`, or create it in an earlier step".to_owned(),
+            });
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// The databases that a backup step of this plan promised, for showing.
+fn promised_databases(context: &PlanContext<'_>, arguments: &VerifyArguments) -> Vec<String> {
+    let Some(Against::Step(step)) = &arguments.against else { return Vec::new() };
+    let promise = context.promises.iter().find(|(id, _)| id.as_str() == step.as_str()).map(|(_, promise)| promise);
+    let mut databases: Vec<String> = promise
+        .and_then(|promise| promise.get("shards"))
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(|shards| shards.values())
+        .filter_map(|shard| shard.get("tables").and_then(Value::as_array))
+        .flatten()
+        .filter_map(|table| table.get("database").and_then(Value::as_str))
+        .map(str::to_owned)
+        .collect();
+    databases.sort();
+    databases.dedup();
+    databases
+}

@@ -1,0 +1,9 @@
+//! The one integration binary.
+#![allow(missing_docs)]
+
+mod architecture;
+mod cli;
+mod generated;
+mod invalid;
+mod runbooks;
+mod support;
