@@ -45,6 +45,13 @@ pub enum Command {
         #[command(subcommand)]
         dataset: Dataset,
     },
+    /// Send a statement to one node and print its answer as tab-separated values
+    Query {
+        /// `standalone`, `replica1`, ..., `shard2-replica1`
+        node: String,
+        /// The statement
+        sql: String,
+    },
     /// End a node or Keeper at once (SIGKILL)
     Kill(Node),
     /// Freeze a node or Keeper (SIGSTOP)

@@ -37,6 +37,7 @@ fn run(cli: Cli) -> Result<(), LabError> {
         Command::Supervise { size, parts, bound } => supervise(&layout, &size, &parts, bound),
         Command::Status { format } => status(&layout, format),
         Command::Seed { dataset: Dataset::Tracing(tracing) } => seed_tracing(&layout, &tracing),
+        Command::Query { node, sql } => query(&layout, &node, &sql),
         Command::Kill(to) => ask(Request::Kill { node: to.node }),
         Command::Pause(to) => ask(Request::Pause { node: to.node }),
         Command::Resume(to) => ask(Request::Resume { node: to.node }),
@@ -143,13 +144,26 @@ fn down(layout: &Layout) -> Result<(), LabError> {
     Ok(())
 }
 
-fn seed_tracing(layout: &Layout, tracing: &Tracing) -> Result<(), LabError> {
+/// The record of a laboratory that is alive.
+fn living(layout: &Layout) -> Result<LabState, LabError> {
     let Some(state) = LabState::read(layout)? else {
         return Err(LabError::NotRunning { dir: layout.dir().to_path_buf() });
     };
     if matches!(claim(layout)?, Claim::Ours(_)) {
         return Err(LabError::Dead { dir: layout.dir().to_path_buf(), pid: state.supervisor.pid });
     }
+    Ok(state)
+}
+
+fn query(layout: &Layout, node: &str, sql: &str) -> Result<(), LabError> {
+    let client = launch::client(layout, &living(layout)?, node)?;
+    let answer = client.query(sql).map_err(|error| LabError::Invalid(format!("`{node}` did not answer: {error}")))?;
+    printer::result(&answer);
+    Ok(())
+}
+
+fn seed_tracing(layout: &Layout, tracing: &Tracing) -> Result<(), LabError> {
+    let state = living(layout)?;
     let client = launch::client(layout, &state, &tracing.node)?;
     let settings = seed::Settings {
         database: tracing.database.clone(),

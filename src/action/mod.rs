@@ -3,6 +3,7 @@
 pub mod assert;
 pub mod backup;
 pub mod run;
+pub mod verify;
 pub mod wait_for;
 pub mod clear_keeper;
 pub mod gate;
@@ -20,6 +21,7 @@ use crate::engine::action::Action;
 /// Every action, in the order of the reference.
 pub static CATALOGUE: &[&dyn Action] = &[
     &backup::Backup,
+    &verify::Verify,
     &sql::Sql,
     &run::Run,
     &assert::Assert,

@@ -79,7 +79,11 @@ fn mode(request: &Request) -> Result<Mode, EngineError> {
         "none" | "none_only_active" => Ok(Mode::NoRows),
         "never_throw" => Ok(Mode::NeverThrow),
         "null_status_on_timeout" | "null_status_on_timeout_only_active" => Ok(Mode::NullOnTimeout),
-        other => Err(EngineError::new(36, "BAD_ARGUMENTS", format!("Unexpected value of DistributedDDLOutputMode: '{other}'"))),
+        other => Err(EngineError::new(
+            36,
+            "BAD_ARGUMENTS",
+            format!("Unexpected value of DistributedDDLOutputMode: '{other}'"),
+        )),
     }
 }
 

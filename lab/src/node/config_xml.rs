@@ -42,11 +42,8 @@ pub fn render(config: &NodeConfig) -> String {
     element(&mut xml, "display_name", &config.name);
     xml.push_str(SMALL_AND_QUICK.trim_start_matches('\n'));
     let backups = config.dir.join("backups");
-    let _ = writeln!(
-        xml,
-        "  <backups><allowed_path>{}/</allowed_path></backups>",
-        escape(&backups.display().to_string())
-    );
+    let _ =
+        writeln!(xml, "  <backups><allowed_path>{}/</allowed_path></backups>", escape(&backups.display().to_string()));
     xml.push_str("  <macros>\n");
     if let Some(shard) = &config.shard {
         element(&mut xml, "shard", shard);

@@ -7,9 +7,15 @@
 //! * [`statement_log`]: what ran, since there is no `system.query_log`.
 //!
 //! # What a node is known by
-//! `displayName()`, the header `X-ClickHouse-Server-Display-Name` and the macro `{replica}` are the node's name.
-//! `serverUUID()` is a UUID of the node, kept in its file `uuid`. `hostName()` is the machine's name: the engine asks
-//! the system for it, and libchdb takes no other.
+//! `displayName()`, `hostName()`, the header `X-ClickHouse-Server-Display-Name` and the macro `{replica}` are the
+//! node's name. `serverUUID()` is a UUID of the node, kept in its file `uuid`. Both are given to the engine in memory,
+//! since libchdb has no setting for them. Query ids are those of the clients, with one exception: the engine names an
+//! INSERT with data itself. KILL QUERY and queries of `system.processes` that name the client's id of such an INSERT
+//! are told the engine's; what they answer shows the engine's.
+//!
+//! # What is not there
+//! `system.query_log`, `system.zookeeper`, users and grants, the native protocol (and with it `remote()` and
+//! Distributed tables), `INSERT ... SELECT ... FROM input()`, tables sent along with a query, BACKUP ON CLUSTER.
 
 mod cluster;
 mod config_xml;
@@ -104,6 +110,7 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
         library: &config.library,
         data: &data,
         config: &xml,
+        name: &config.name,
         uuid: &uuid,
         interserver: (HOST, config.interserver_port),
     })?;

@@ -27,7 +27,9 @@ async fn the_rust_client_selects_inserts_and_sees_errors() {
             .with_compression(compression);
         let table = format!("rust_{table}");
         client
-            .query("CREATE TABLE ? (id UInt64, name String, value Nullable(Float64), tags Array(String)) ENGINE = Memory")
+            .query(
+                "CREATE TABLE ? (id UInt64, name String, value Nullable(Float64), tags Array(String)) ENGINE = Memory",
+            )
             .bind(clickhouse::sql::Identifier(&table))
             .execute()
             .await

@@ -122,6 +122,53 @@ fn big_results_stream_and_end_with_the_error() {
     assert_eq!((waited.code(), waited.status), (395, 500));
 }
 
+/// One block of ClickHouse's framing: hash, method, sizes, data.
+fn block(raw: &[u8]) -> Vec<u8> {
+    let data = lz4_flex::block::compress(raw);
+    let mut body = vec![0x82];
+    body.extend_from_slice(&(data.len() as u32 + 9).to_le_bytes());
+    body.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+    body.extend_from_slice(&data);
+    let hash = cityhash_rs::cityhash_102_128(&body);
+    [&((hash >> 64) as u64).to_le_bytes()[..], &(hash as u64).to_le_bytes(), &body].concat()
+}
+
+/// The raw bytes of blocks whose hashes are right.
+fn unblock(mut blocks: &[u8]) -> Vec<u8> {
+    let mut raw = Vec::new();
+    while !blocks.is_empty() {
+        let number = |at: usize| u32::from_le_bytes(blocks[at..at + 4].try_into().unwrap()) as usize;
+        let end = 16 + number(17);
+        let data = lz4_flex::block::decompress(&blocks[25..end], number(21)).unwrap();
+        assert_eq!(block(&data)[..16], blocks[..16]);
+        raw.extend(data);
+        blocks = &blocks[end..];
+    }
+    raw
+}
+
+#[test]
+fn compressed_blocks_and_encodings_go_both_ways() {
+    let node = &shared().one;
+    let sql = "SELECT number FROM numbers(500000)";
+    let plain = node.run(sql).into_bytes();
+    let asked = node.request().url("compress", "1").url("decompress", "1").body(block(sql.as_bytes())).send();
+    assert!(asked.body.len() < plain.len() / 2 && unblock(&asked.body) == plain);
+    let failed = node.request().url("compress", "1").body("SELECT * FROM nowhere").send();
+    assert!(failed.code() == 60 && unblock(&failed.body).starts_with(b"Code: 60."));
+    let damaged = node.request().url("decompress", "1").body(vec![7; 40]).send();
+    assert_eq!(damaged.code(), 33, "{}", damaged.text());
+
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zipped.write_all(sql.as_bytes()).unwrap();
+    let zipped = node.request().header("Content-Encoding", "gzip").body(zipped.finish().unwrap());
+    let reply = zipped.header("Accept-Encoding", "zstd").url("enable_http_compression", "1").send();
+    assert_eq!(reply.header("content-encoding"), Some("zstd"));
+    assert!(zstd::decode_all(reply.body.as_slice()).unwrap() == plain);
+    let unknown = node.request().header("Content-Encoding", "br").body(sql).send();
+    assert_eq!(unknown.code(), 89);
+}
+
 #[test]
 fn a_running_query_holds_its_id_until_it_is_killed() {
     let node = &shared().two;
@@ -192,7 +239,10 @@ fn the_database_default_can_be_dropped_and_created_again() {
     node.run("INSERT INTO t VALUES (1)");
     node.stop(libc::SIGKILL);
     node.start();
-    assert_eq!(node.run("SELECT count(), (SELECT engine FROM system.databases WHERE name = 'default') FROM t"), "1\tAtomic\n");
+    assert_eq!(
+        node.run("SELECT count(), (SELECT engine FROM system.databases WHERE name = 'default') FROM t"),
+        "1\tAtomic\n"
+    );
 }
 
 #[test]

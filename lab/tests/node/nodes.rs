@@ -124,10 +124,8 @@ fn library() -> PathBuf {
     if let Some(path) = std::env::var_os("CLICKFERRY_LAB_LIBRARY") {
         return path.into();
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"),
-        PathBuf::from,
-    );
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
     let path = cache.join("clickferry/lab/chdb-26.7.3/libchdb.so");
     assert!(path.exists(), "`{}` is missing: run `clickferry-lab install`", path.display());
     path

@@ -40,9 +40,9 @@ fn parts_with_projections_are_fetched_compact_and_wide() {
 #[test]
 fn each_node_is_a_server_of_its_own() {
     let pair = shared();
-    let who = "SELECT serverUUID(), displayName(), getMacro('replica')";
+    let who = "SELECT serverUUID(), displayName(), hostName(), getMacro('replica')";
     let (one, two) = (pair.one.run(who), pair.two.run(who));
-    assert!(one.ends_with("\tr1\tr1\n") && two.ends_with("\tr2\tr2\n"), "{one}{two}");
+    assert!(one.ends_with("\tr1\tr1\tr1\n") && two.ends_with("\tr2\tr2\tr2\n"), "{one}{two}");
     assert_ne!(one[..36], two[..36]);
     assert!(!one.starts_with("00000000"));
     assert_eq!(pair.two.request().body("SELECT 1").send().header("x-clickhouse-server-display-name"), Some("r2"));

@@ -13,11 +13,12 @@ use serde_json::Value;
 pub use arguments::{check_query, error, one_query};
 use arguments::SqlArguments;
 
+use super::gate::same_server;
 use super::select::{select, syntax_error};
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
-use crate::plan::operation::Operation;
+use crate::plan::operation::{Effect, Operation};
 use crate::plan::statement::{Statement, fill_text};
 
 /// The action.
@@ -55,6 +56,13 @@ impl Action for Sql {
 
     fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
         plan::plan(context)
+    }
+
+    async fn prepare(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
+        if context.operation.effect == Effect::Destroy {
+            same_server(context, context.host()?).await?;
+        }
+        Ok(Value::Null)
     }
 
     async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError> {

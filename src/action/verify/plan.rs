@@ -51,7 +51,7 @@ pub struct VerifyData {
     pub shards: Vec<String>,
     /// All replicas of the host's shard, in the order of the environment.
     pub peers: Vec<HostName>,
-    /// Whether the target replicates, so that numbers of replicas mean something.
+    /// What the rows are compared with; the first replica of the shard when absent.
     pub against: Option<Source>,
     /// Databases; empty for those of the backup.
     pub databases: Vec<String>,

@@ -61,14 +61,6 @@ pub struct Traits {
     pub hidden_from: Option<u64>,
 }
 
-impl Traits {
-    /// Whether fewer rows than expected are in the nature of the table.
-    #[must_use]
-    pub fn shrinks(&self) -> bool {
-        self.merges || self.expires || self.hidden_from.is_some()
-    }
-}
-
 /// Whether merges of an engine make fewer rows.
 #[must_use]
 pub fn merges_rows(engine: &str) -> bool {

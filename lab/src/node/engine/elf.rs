@@ -3,6 +3,7 @@
 const PROGRAM_HEADERS_AT: usize = 32;
 const PROGRAM_HEADER_SIZE: usize = 56;
 const KIND_LOAD: u32 = 1;
+const KIND_DYNAMIC: u32 = 2;
 const KIND_NOTE: u32 = 4;
 const FLAG_EXECUTE: u32 = 1;
 const FLAG_WRITE: u32 = 2;
@@ -61,20 +62,30 @@ impl Image {
     /// Whether a variable of this size lies at the address.
     pub fn is_variable(&self, start: usize, len: usize) -> bool {
         let writable = self.segments.iter().filter(|s| s.kind == KIND_LOAD && s.flags & FLAG_WRITE != 0);
-        writable.map(|s| self.base + s.address..self.base + s.address + s.size_in_memory).any(|segment| {
-            segment.contains(&start) && segment.contains(&(start + len - 1))
-        })
+        writable
+            .map(|s| self.base + s.address..self.base + s.address + s.size_in_memory)
+            .any(|segment| segment.contains(&start) && segment.contains(&(start + len - 1)))
     }
 
     /// The loaded segments, code or the rest, with their addresses in memory.
     pub fn loaded(&self, code: bool) -> impl Iterator<Item = (usize, &'static [u8])> {
-        self.segments
-            .iter()
-            .filter(move |s| s.kind == KIND_LOAD && (s.flags & FLAG_EXECUTE != 0) == code)
-            .map(|s| {
-                // SAFETY: a loaded segment of a library that is never unloaded; the file-backed part is readable.
-                (self.base + s.address, unsafe { bytes(self.base + s.address, s.size) })
-            })
+        self.segments.iter().filter(move |s| s.kind == KIND_LOAD && (s.flags & FLAG_EXECUTE != 0) == code).map(|s| {
+            // SAFETY: a loaded segment of a library that is never unloaded; the file-backed part is readable.
+            (self.base + s.address, unsafe { bytes(self.base + s.address, s.size) })
+        })
+    }
+
+    /// A number of the dynamic section.
+    pub fn dynamic_value(&self, tag: usize) -> Option<usize> {
+        let section = self.segments.iter().find(|s| s.kind == KIND_DYNAMIC)?;
+        // SAFETY: the dynamic section of a loaded library is mapped and readable.
+        let data = unsafe { bytes(self.base + section.address, section.size) };
+        data.chunks_exact(16).find(|entry| number(entry, 8) == tag).map(|entry| number(&entry[8..], 8))
+    }
+
+    /// An address of the dynamic section; the loader may have made it one in memory already.
+    pub fn dynamic(&self, tag: usize) -> Option<usize> {
+        self.dynamic_value(tag).map(|value| if value < self.base { self.base + value } else { value })
     }
 
     /// The linker's fingerprint of the build, in hex.

@@ -12,6 +12,7 @@ mod connection;
 mod elf;
 mod error;
 mod ffi;
+mod host_name;
 mod pool;
 mod query_id;
 mod result;
@@ -55,6 +56,8 @@ pub struct Start<'a> {
     pub data: &'a Path,
     /// The engine's `config.xml`.
     pub config: &'a Path,
+    /// Name of the node, its `hostName()`.
+    pub name: &'a str,
     /// The server's UUID.
     pub uuid: &'a str,
     /// Where other replicas fetch parts: host and port.
@@ -71,6 +74,7 @@ impl Engine {
         let image = unsafe { Image::at(base) };
         accessors::install(&image, start.interserver.0, start.interserver.1).map_err(unknown)?;
         server_uuid::install(&image, start.uuid).map_err(unknown)?;
+        host_name::install(&image, start.name).map_err(unknown)?;
         api.disable_signal_handlers();
 
         let mut arguments = vec![

@@ -44,10 +44,7 @@ impl Credentials {
         Err(EngineError::new(
             516,
             "AUTHENTICATION_FAILED",
-            format!(
-                "{}: Authentication failed: password is incorrect, or there is no user with such name.",
-                self.user
-            ),
+            format!("{}: Authentication failed: password is incorrect, or there is no user with such name.", self.user),
         ))
     }
 }

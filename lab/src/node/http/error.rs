@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn codes_have_the_status_of_a_server() {
-        for (code, status) in [(60, 404), (81, 404), (62, 400), (36, 400), (516, 403), (159, 408), (241, 500), (48, 501)]
+        for (code, status) in
+            [(60, 404), (81, 404), (62, 400), (36, 400), (516, 403), (159, 408), (241, 500), (48, 501)]
         {
             assert_eq!(status_of(code).as_u16(), status, "{code}");
         }

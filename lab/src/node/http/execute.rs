@@ -139,8 +139,8 @@ impl<'a> Loan<'a> {
     fn end(mut self, request: &Request) {
         match &request.session {
             Some(session) => {
-                let restored = self.replaced.is_empty()
-                    || self.lease.connection.run(&set_statement(&self.replaced)).is_ok();
+                let restored =
+                    self.replaced.is_empty() || self.lease.connection.run(&set_statement(&self.replaced)).is_ok();
                 self.node.sessions.put(session, restored.then_some(self.lease));
             }
             None => {
@@ -152,10 +152,8 @@ impl<'a> Loan<'a> {
 }
 
 fn set_statement(settings: &[(String, String)]) -> String {
-    let list: Vec<String> = settings
-        .iter()
-        .map(|(name, value)| format!("{} = {}", setting_name(name), quote_string(value)))
-        .collect();
+    let list: Vec<String> =
+        settings.iter().map(|(name, value)| format!("{} = {}", setting_name(name), quote_string(value))).collect();
     format!("SET {}", list.join(", "))
 }
 

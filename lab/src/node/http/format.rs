@@ -14,9 +14,21 @@ pub enum Joining {
 /// How chunks of a format are joined; `None` for formats with a frame around the rows.
 pub fn joining(format: &str) -> Option<Joining> {
     Some(match format.to_ascii_lowercase().as_str() {
-        "tabseparated" | "tsv" | "tabseparatedraw" | "tsvraw" | "csv" | "jsoneachrow" | "jsonlines" | "ndjson"
-        | "jsonstringseachrow" | "jsoncompacteachrow" | "jsoncompactstringseachrow" | "rowbinary" | "native"
-        | "null" | "rawblob" => Joining::Plain,
+        "tabseparated"
+        | "tsv"
+        | "tabseparatedraw"
+        | "tsvraw"
+        | "csv"
+        | "jsoneachrow"
+        | "jsonlines"
+        | "ndjson"
+        | "jsonstringseachrow"
+        | "jsoncompacteachrow"
+        | "jsoncompactstringseachrow"
+        | "rowbinary"
+        | "native"
+        | "null"
+        | "rawblob" => Joining::Plain,
         "tabseparatedwithnames" | "tsvwithnames" | "jsoncompacteachrowwithnames" => Joining::Lines(1),
         "tabseparatedwithnamesandtypes" | "tsvwithnamesandtypes" | "jsoncompacteachrowwithnamesandtypes" => {
             Joining::Lines(2)

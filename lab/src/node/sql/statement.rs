@@ -42,8 +42,7 @@ impl Statement {
 
     /// Whether the statement leaves no trace: a query, or a change of the session alone.
     pub fn only_reads(&self) -> bool {
-        const READING: [&str; 9] =
-            ["SELECT", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK", "USE", "SET"];
+        const READING: [&str; 9] = ["SELECT", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK", "USE", "SET"];
         let with = self.begins_with(&["WITH"]) && self.word("INSERT").is_none();
         with || self.begins_with_bracket() || READING.iter().any(|word| self.begins_with(&[word]))
     }
@@ -92,9 +91,7 @@ impl Statement {
         }
         let first = unquote(self.of(self.tokens.get(at)?));
         match self.tokens.get(at + 1) {
-            Some(dot) if dot.kind == Kind::Sign('.') => {
-                Some((Some(first), unquote(self.of(self.tokens.get(at + 2)?))))
-            }
+            Some(dot) if dot.kind == Kind::Sign('.') => Some((Some(first), unquote(self.of(self.tokens.get(at + 2)?)))),
             _ => Some((None, first)),
         }
     }
@@ -208,7 +205,10 @@ mod tests {
             Some(("lab".into(), "CREATE TABLE a.b (x Int8) ENGINE = Memory".into()))
         );
         assert_eq!(of("DROP TABLE t ON CLUSTER lab SYNC"), Some(("lab".into(), "DROP TABLE t SYNC".into())));
-        assert_eq!(of("SYSTEM SYNC REPLICA ON CLUSTER `lab` a.b"), Some(("lab".into(), "SYSTEM SYNC REPLICA a.b".into())));
+        assert_eq!(
+            of("SYSTEM SYNC REPLICA ON CLUSTER `lab` a.b"),
+            Some(("lab".into(), "SYSTEM SYNC REPLICA a.b".into()))
+        );
         assert_eq!(of("CREATE TABLE t (x String DEFAULT 'ON CLUSTER lab')"), None);
         assert_eq!(of("SELECT 1 FROM a JOIN b ON cluster = x"), None);
     }

@@ -1,0 +1,376 @@
+//! Verifying one host: look, wait for the queues, count, compare.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::arguments::{ContentRule, Health, RowsRule, SchemaRule};
+use super::count::{Counted, Counter, content_query, count_query, failed, view_query};
+use super::ddl::{first_difference, normalised};
+use super::expected::{Expected, expected};
+use super::live::{self, Key, Kind, LiveTable, Parts, Scope};
+use super::outcome::{HostOutcome, Problem, TableVerdict};
+use super::plan::VerifyData;
+use super::rules::{ContentSum, Judged, Replica, Traits, Verdict, judge_content, judge_rows};
+use crate::engine::action::{RunError, RunErrorKind};
+use crate::engine::context::RunContext;
+use crate::model::ids::HostName;
+
+/// How long the queues of replicated tables may take to become empty.
+const SETTLE: Duration = Duration::from_secs(60);
+
+/// Pause between two looks at the queues.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Everything that was seen on the host and that it is compared with.
+struct Seen<'a> {
+    context: &'a RunContext<'a>,
+    data: &'a VerifyData,
+    host: &'a HostName,
+    /// The first replica of the shard, where this is another one.
+    peer: Option<&'a HostName>,
+    scope: Scope,
+    expected: Option<Expected>,
+    tables: BTreeMap<Key, LiveTable>,
+    parts: BTreeMap<Key, Parts>,
+    counts: BTreeMap<Key, Counted>,
+    peer_counts: BTreeMap<Key, Counted>,
+}
+
+/// Gives the verdicts on the operation's host.
+pub async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
+    let data: VerifyData = context.data()?;
+    let host = context.host()?;
+    let expected = expected(context, &data).await?;
+    let scope = scope(&data, expected.as_ref());
+    let sql = |error| failed(context, &error);
+    let tables = live::tables(context, host, &scope).await.map_err(sql)?;
+    let mut outcome = HostOutcome {
+        host: host.0.clone(),
+        shard: data.shard.clone(),
+        against: expected.as_ref().map(|expected| expected.origin.clone()).unwrap_or_default(),
+        ..HostOutcome::default()
+    };
+    let replicas = match data.replication {
+        Health::Healthy => settled(context, host, &scope).await?,
+        Health::Ignore => BTreeMap::new(),
+    };
+    let mut seen = Seen {
+        context,
+        data: &data,
+        host,
+        peer: data.first().filter(|first| *first != host),
+        parts: live::parts(context, host, &scope).await.map_err(sql)?,
+        scope,
+        expected,
+        tables,
+        counts: BTreeMap::new(),
+        peer_counts: BTreeMap::new(),
+    };
+    seen.count(&mut outcome).await?;
+    seen.judge_tables(&mut outcome).await?;
+    seen.judge_schema(&mut outcome).await?;
+    seen.judge_replication(&replicas, &mut outcome).await?;
+    seen.judge_parts(&mut outcome).await?;
+    seen.judge_contents(&mut outcome).await?;
+    outcome.tables.sort_by_key(TableVerdict::key);
+    serde_json::to_value(outcome.summed())
+        .map_err(|error| context.fail(RunErrorKind::Broken, "the outcome cannot be written", "", error.to_string(), "", "report this"))
+}
+
+fn scope(data: &VerifyData, expected: Option<&Expected>) -> Scope {
+    let mut databases = data.databases.clone();
+    if databases.is_empty() {
+        databases.extend(expected.iter().flat_map(|expected| expected.tables.keys()).map(|(database, _)| database.clone()));
+        databases.sort();
+        databases.dedup();
+    }
+    // `IN ()` is no SQL; an empty backup has no tables to look for.
+    if databases.is_empty() {
+        databases.push(String::new());
+    }
+    Scope { databases, except: data.except() }
+}
+
+/// The replicated tables, looked at until nothing is on its way any more, or the time is up.
+async fn settled(context: &RunContext<'_>, host: &HostName, scope: &Scope) -> Result<BTreeMap<Key, Replica>, RunError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let replicas = live::replicas(context, host, scope).await.map_err(|error| failed(context, &error))?;
+        let waiting = replicas.values().filter(|replica| replica.may_settle()).count();
+        if waiting == 0 || waited >= SETTLE {
+            return Ok(replicas);
+        }
+        let message = format!("waiting for the replication of {waiting} tables on {host}");
+        context.progress.progress(&context.operation.id, 0, None, &message);
+        tokio::select! {
+            () = context.cancel.cancelled() => {
+                return Err(context.fail(RunErrorKind::AskProbe, "the verification was cancelled", "", "", "", "`clickferry resume` verifies again"));
+            }
+            () = context.ports.clock.sleep(PAUSE) => {}
+        }
+        waited += PAUSE;
+    }
+}
+
+impl Seen<'_> {
+    async fn count(&mut self, outcome: &mut HostOutcome) -> Result<(), RunError> {
+        let mut queries: Vec<(Key, String)> = Vec::new();
+        for (key, table) in &self.tables {
+            match table.kind() {
+                Kind::Rows if self.data.rows == RowsRule::Ignore => {}
+                Kind::Rows => queries.push((key.clone(), count_query(key, false))),
+                Kind::View => queries.push((key.clone(), view_query(key))),
+                Kind::Presence => {}
+            }
+        }
+        let mut counter = Counter::new(self.context, self.host, queries.len()).await?;
+        if !counter.is_exact() {
+            outcome.notes.push("the user may not change settings, so that counts may come from metadata".to_owned());
+        }
+        self.counts = counter.numbers(&queries).await?;
+        if let (Some(peer), None) = (self.peer, &self.expected) {
+            let tables: Vec<(Key, String)> = queries.into_iter().filter(|(key, _)| self.tables.get(key).is_some_and(|table| table.kind() == Kind::Rows)).collect();
+            self.peer_counts = Counter::new(self.context, peer, tables.len()).await?.numbers(&tables).await?;
+        }
+        Ok(())
+    }
+
+    async fn judge_tables(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
+        if let Some(expected) = &self.expected {
+            for (key, table) in expected.tables.iter().filter(|(key, _)| !self.tables.contains_key(*key)) {
+                let query = format!("EXISTS TABLE {}", crate::plan::sql::qualified(&key.0, &key.1));
+                let mut missing = TableVerdict::new(key, &table.engine, query);
+                missing.expected_rows = table.rows;
+                missing.add(Judged::because(Verdict::Fail, "the table is missing"));
+                outcome.tables.push(missing);
+            }
+        }
+        for (key, table) in &self.tables {
+            if self.expected.as_ref().is_some_and(|expected| !expected.tables.contains_key(key)) {
+                outcome.extra.push(format!("{}.{}", key.0, key.1));
+                continue;
+            }
+            let query = if table.kind() == Kind::View { view_query(key) } else { count_query(key, false) };
+            let mut verdict = TableVerdict::new(key, &table.engine, query);
+            self.judge_table(key, table, &mut verdict).await?;
+            outcome.tables.push(verdict);
+        }
+        Ok(())
+    }
+
+    async fn judge_table(&self, key: &Key, table: &LiveTable, verdict: &mut TableVerdict) -> Result<(), RunError> {
+        let found = match (table.kind(), self.counts.get(key)) {
+            (Kind::Presence, _) => {
+                verdict.add(Judged::because(Verdict::Pass, "no rows of its own"));
+                return Ok(());
+            }
+            (_, Some(Err(message))) => {
+                verdict.add(Judged::because(Verdict::Fail, format!("it cannot be read: {message}")));
+                return Ok(());
+            }
+            (Kind::View, _) => {
+                verdict.add(Judged::because(Verdict::Pass, "the view works"));
+                return Ok(());
+            }
+            (Kind::Rows, Some(Ok(found))) => *found,
+            (Kind::Rows, None) => return Ok(()),
+        };
+        verdict.rows = Some(found);
+        let (wanted, live) = match (&self.expected, self.peer) {
+            (Some(expected), _) => (expected.tables.get(key).and_then(|table| table.rows), expected.live.as_ref()),
+            (None, Some(peer)) => (self.peer_counts.get(key).and_then(|counted| counted.as_ref().ok()).copied(), Some(peer)),
+            // The first replica has nobody to be compared with.
+            (None, None) => return Ok(()),
+        };
+        verdict.expected_rows = wanted;
+        let Some(wanted) = wanted else {
+            let from = self.expected.as_ref().map_or("the first replica", |expected| expected.origin.as_str());
+            verdict.add(Judged::because(Verdict::CannotTell, format!("the {from} does not tell how many rows there should be")));
+            return Ok(());
+        };
+        let traits = table.traits(self.parts_of(key, table));
+        let finals = match live {
+            Some(other) if traits.merges && wanted != found => self.finals(key, other).await?,
+            _ => None,
+        };
+        verdict.add(judge_rows(self.data.rows, traits, wanted, found, finals));
+        Ok(())
+    }
+
+    /// Counts with FINAL on the expected side and on this one.
+    async fn finals(&self, key: &Key, other: &HostName) -> Result<Option<(u64, u64)>, RunError> {
+        let query = count_query(key, true);
+        let there = Counter::new(self.context, other, 1).await?.one(&query).await?;
+        let here = Counter::new(self.context, self.host, 1).await?.one(&query).await?;
+        Ok(there.ok().zip(here.ok()))
+    }
+
+    /// The parts of a table; those of the hidden table for a materialized view.
+    fn parts_of(&self, key: &Key, table: &LiveTable) -> Option<&Parts> {
+        hidden_names(key, table).into_iter().chain([key.clone()]).find_map(|name| self.parts.get(&name))
+    }
+
+    /// The table that a name of the server's catalogue belongs to: the view for its hidden table.
+    fn owner(&self, name: &Key) -> Key {
+        let hidden = |key: &Key, table: &LiveTable| hidden_names(key, table).contains(name);
+        self.tables.iter().find(|(key, table)| hidden(key, table)).map_or_else(|| name.clone(), |(key, _)| key.clone())
+    }
+
+    async fn judge_schema(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
+        let (SchemaRule::Same, Some(peer)) = (self.data.schema, self.peer) else { return Ok(()) };
+        let sql = |error| failed(self.context, &error);
+        let theirs = live::tables(self.context, peer, &self.scope).await.map_err(sql)?;
+        let our_names = live::keeper_paths(self.context, self.host, &self.scope).await.map_err(sql)?;
+        let their_names = live::keeper_paths(self.context, peer, &self.scope).await.map_err(sql)?;
+        let plain = |key: &Key, table: &LiveTable, names: &BTreeMap<Key, (String, String)>| {
+            normalised(&table.create_query, &table.uuid, names.get(key).map(|(_, replica)| replica.as_str()))
+        };
+        for (key, table) in &self.tables {
+            let judged = match theirs.get(key) {
+                None => Judged::because(Verdict::Fail, format!("the table is missing on {peer}")),
+                Some(other) => {
+                    let (here, there) = (plain(key, table, &our_names), plain(key, other, &their_names));
+                    if here == there {
+                        continue;
+                    }
+                    Judged::because(Verdict::Fail, format!("its definition differs from that on {peer}: {}", first_difference(&here, &there)))
+                }
+            };
+            add(outcome, key, judged);
+        }
+        for key in theirs.keys().filter(|key| !self.tables.contains_key(*key)) {
+            match outcome.tables.iter_mut().find(|verdict| verdict.key() == *key) {
+                Some(verdict) => verdict.add(Judged::because(Verdict::Fail, format!("it is there on {peer}"))),
+                None => {
+                    let query = format!("EXISTS TABLE {}", crate::plan::sql::qualified(&key.0, &key.1));
+                    let mut missing = TableVerdict::new(key, "", query);
+                    missing.add(Judged::because(Verdict::Fail, format!("the table is missing, and it is there on {peer}")));
+                    outcome.tables.push(missing);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge_replication(&self, replicas: &BTreeMap<Key, Replica>, outcome: &mut HostOutcome) -> Result<(), RunError> {
+        if replicas.is_empty() {
+            return Ok(());
+        }
+        let paths = match self.peer {
+            Some(peer) => live::keeper_paths(self.context, peer, &self.scope).await.map_err(|error| failed(self.context, &error))?,
+            None => BTreeMap::new(),
+        };
+        for (name, replica) in replicas {
+            // Hidden tables are named after UUIDs, which differ between replicas.
+            let peer = paths.get(name).map(|(path, _)| path.as_str());
+            let key = self.owner(name);
+            for problem in replica.problems(self.data.peers.len() as u64, peer) {
+                add(outcome, &key, Judged::because(Verdict::Fail, format!("replication: {problem}")));
+                outcome.replication.push(Problem::of(name, problem));
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge_parts(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
+        if self.data.parts == Health::Ignore {
+            return Ok(());
+        }
+        let sql = |error| failed(self.context, &error);
+        for (name, (count, reasons)) in live::detached(self.context, self.host, &self.scope).await.map_err(sql)? {
+            let before = self.data.detached.get(&format!("{}.{}", name.0, name.1)).copied().unwrap_or(0);
+            if count > before {
+                let reasons = if reasons.is_empty() { String::new() } else { format!(" ({reasons})") };
+                let problem = format!("{count} detached parts{reasons}, {before} at planning");
+                add(outcome, &self.owner(&name), Judged::because(Verdict::Fail, problem.as_str()));
+                outcome.detached.push(Problem::of(&name, problem));
+            }
+        }
+        for (name, command, reason) in live::mutations(self.context, self.host, &self.scope).await.map_err(sql)? {
+            let mut problem = format!("a mutation is not done: {}", command.chars().take(120).collect::<String>());
+            if !reason.is_empty() {
+                problem = format!("{problem}: {}", reason.chars().take(160).collect::<String>());
+                add(outcome, &self.owner(&name), Judged::because(Verdict::Fail, problem.as_str()));
+            }
+            outcome.mutations.push(Problem::of(&name, problem));
+        }
+        Ok(())
+    }
+
+    async fn judge_contents(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
+        if self.data.content == ContentRule::None {
+            return Ok(());
+        }
+        let known = self.first_outcome();
+        let counter = Counter::new(self.context, self.host, outcome.tables.len()).await?;
+        for verdict in &mut outcome.tables {
+            let key = verdict.key();
+            let Some(table) = self.tables.get(&key).filter(|table| table.kind() == Kind::Rows) else { continue };
+            let traits = table.traits(self.parts_of(&key, table));
+            let ours = counter.content(&key, traits.merges).await?;
+            let other = known.get(&key);
+            let theirs = match (self.data.content, self.peer) {
+                (ContentRule::Replicas, Some(peer)) => match other.and_then(|table| table.content.clone()) {
+                    Some(sum) => Some(Ok(sum)),
+                    None => Some(self.content_of(peer, &key, traits).await?),
+                },
+                (ContentRule::Source, _) => match (other.and_then(|table| table.expected_content.clone()), self.expected.as_ref().and_then(|expected| expected.live.as_ref())) {
+                    (Some(sum), _) => Some(Ok(sum)),
+                    (None, Some(source)) => Some(self.content_of(source, &key, traits).await?),
+                    (None, None) => None,
+                },
+                _ => None,
+            };
+            match (ours, theirs) {
+                (Err(message), _) | (_, Some(Err(message))) => {
+                    verdict.add(Judged::because(Verdict::CannotTell, format!("its content cannot be hashed: {message}")));
+                }
+                (Ok(ours), None) => verdict.content = Some(ours),
+                (Ok(ours), Some(Ok(theirs))) => {
+                    let judged = judge_content(traits, table.holds_states(), &theirs, &ours);
+                    if judged.verdict == Verdict::Fail {
+                        verdict.query = content_query(&key, traits.merges);
+                    }
+                    verdict.add(judged);
+                    verdict.content = Some(ours);
+                    verdict.expected_content = Some(theirs);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn content_of(&self, host: &HostName, key: &Key, traits: Traits) -> Result<Result<ContentSum, String>, RunError> {
+        Counter::new(self.context, host, 1).await?.content(key, traits.merges).await
+    }
+
+    /// What the first replica of the shard found out in this run, so that its content is read once.
+    fn first_outcome(&self) -> BTreeMap<Key, TableVerdict> {
+        let Some(peer) = self.peer else { return BTreeMap::new() };
+        let outcomes = self.context.outcomes_of(self.context.operation.step.as_str());
+        outcomes
+            .into_iter()
+            .filter_map(|outcome| serde_json::from_value::<HostOutcome>(outcome.clone()).ok())
+            .find(|outcome| outcome.host == peer.0)
+            .map(|outcome| outcome.tables.into_iter().map(|table| (table.key(), table)).collect())
+            .unwrap_or_default()
+    }
+}
+
+/// Adds a judgement to a table's verdict; one of a table that is not expected becomes a note.
+fn add(outcome: &mut HostOutcome, key: &Key, judged: Judged) {
+    match outcome.tables.iter_mut().find(|verdict| verdict.key() == *key) {
+        Some(verdict) => verdict.add(judged),
+        None => outcome.notes.push(format!("{}.{} is not expected, and {}", key.0, key.1, judged.reason)),
+    }
+}
+
+/// Names under which a materialized view keeps its rows: after its UUID, or in databases without UUIDs its name.
+fn hidden_names(key: &Key, table: &LiveTable) -> Vec<Key> {
+    if table.engine != "MaterializedView" {
+        return Vec::new();
+    }
+    vec![(key.0.clone(), format!(".inner_id.{}", table.uuid)), (key.0.clone(), format!(".inner.{}", key.1))]
+}
