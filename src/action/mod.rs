@@ -2,10 +2,12 @@
 
 pub mod assert;
 pub mod backup;
+pub mod restore;
 pub mod run;
 pub mod verify;
 pub mod wait_for;
 pub mod clear_keeper;
+pub mod create_replicated;
 pub mod gate;
 pub mod mark_migrations_clean;
 #[cfg(test)]
@@ -21,6 +23,7 @@ use crate::engine::action::Action;
 /// Every action, in the order of the reference.
 pub static CATALOGUE: &[&dyn Action] = &[
     &backup::Backup,
+    &restore::Restore,
     &verify::Verify,
     &sql::Sql,
     &run::Run,
@@ -28,6 +31,7 @@ pub static CATALOGUE: &[&dyn Action] = &[
     &wait_for::WaitFor,
     &recreate_database::RecreateDatabase,
     &clear_keeper::ClearKeeper,
+    &create_replicated::CreateReplicated,
     &mark_migrations_clean::MarkMigrationsClean,
 ];
 

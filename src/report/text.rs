@@ -84,7 +84,8 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let mut used = 0;
-        for word in line.split(' ') {
+        for word in words(line) {
+            let word = word.as_str();
             let length = word.chars().count();
             if used > 0 && used + 1 + length > room {
                 out.push('\n');
@@ -102,6 +103,24 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> String {
         out.push('\n');
     }
     out
+}
+
+/// The words of a line; a late value such as `${run.started %Y}` is one word.
+fn words(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for piece in line.split(' ') {
+        match words.last_mut() {
+            Some(last) if is_open => {
+                last.push(' ');
+                last.push_str(piece);
+            }
+            _ => words.push(piece.to_owned()),
+        }
+        let word = words.last().map(String::as_str).unwrap_or_default();
+        is_open = word.rfind("${").is_some_and(|at| !word[at..].contains('}'));
+    }
+    words
 }
 
 /// A duration for people: `0.4 s`, `12 s`, `3 min 20 s`.
@@ -133,6 +152,7 @@ mod tests {
         assert_eq!(number(999), "999");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(count(1, "table"), "1 table");
+        assert_eq!(wrap("a ${run.started %Y %m} b", 20, ""), "a\n${run.started %Y %m}\nb\n");
         assert_eq!(wrap("aaaa bbbb cccc dddd eeee ffff", 24, "    "), "    aaaa bbbb cccc dddd\n    eeee ffff\n");
     }
 }

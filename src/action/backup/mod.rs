@@ -23,7 +23,7 @@ use crate::engine::context::{ObserveContext, PlanContext, RunContext};
 use crate::engine::manifest::object_refusal;
 use crate::model::formats::{DatabaseName, StorageRole, TableName, TargetRole};
 use crate::plan::operation::Operation;
-pub(crate) use run::{bucket, not_sent};
+pub(crate) use run::not_sent;
 use settings::Settings;
 
 /// The action.

@@ -57,7 +57,8 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
     if !problems.is_empty() {
         return Err(problems);
     }
-    let Work { operations, facts, done, .. } = work;
+    let Work { operations, mut facts, done, .. } = work;
+    facts.extend(backup_fact(context, &source));
     context.facts.extend(facts);
     context.notes.extend(notes);
     if let Some(target) = context.world.targets.get_mut(arguments.to.as_str()) {
@@ -272,6 +273,15 @@ const ONLY_IF: &str = "/* only if an earlier attempt of this operation left some
 /// Rows of one block of an INSERT.
 const ONE_BLOCK: &str = "1000000000";
 
+/// An existing backup is a part of the world.
+fn backup_fact(context: &PlanContext<'_>, source: &Source) -> Option<Fact> {
+    let text = |key: &str| context.observed.get(key).and_then(serde_json::Value::as_str);
+    let origin = source.origin("-");
+    let path = origin.path?;
+    let value = format!("uuid {} of {}", text("uuid")?, text("timestamp")?);
+    Some(Fact::new(&HostName::default(), format!("backup {path} in storage `{}`", origin.storage), value, format!("the manifest {path}/.backup in storage `{}`", origin.storage)))
+}
+
 fn definition_fact(host: &HostWorld, table: &Table) -> Fact {
     let query = format!("SELECT uuid, create_table_query FROM system.tables WHERE database = {} AND name = {}", literal(&table.database), literal(&table.name));
     Fact::new(&host.name, format!("definition of {}", qualified(&table.database, &table.name)), format!("uuid {}, definition {}", table.uuid, short(&table.create_query)), query)
@@ -302,7 +312,7 @@ fn hosts(data: &RestoreData) -> String {
 fn check_words(data: &RestoreData) -> &'static str {
     match data.rule {
         Rule::Equal => "rows equal the manifest on every replica once nothing is pending; no new detached parts",
-        Rule::AtMost => "no more rows than in the manifest on every replica (its engine merges or deletes rows by itself); nothing pending; no new detached parts",
+        Rule::AtMost | Rule::AtMostOrNone => "no more rows than in the manifest on every replica (its engine merges or deletes rows by itself); nothing pending; no new detached parts",
     }
 }
 

@@ -12,6 +12,7 @@ use crate::engine::context::RunContext;
 use crate::engine::manifest;
 use crate::model::formats::parse_table;
 use crate::model::ids::HostName;
+use crate::plan::operation::Operation;
 
 /// What a table should hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,17 +132,24 @@ fn add_marked_rows(context: &RunContext<'_>, data: &VerifyData, expected: &mut E
             continue;
         }
         let Some(outcome) = context.outcomes.get(&operation.id) else { continue };
-        let inserted = outcome.get("inserted").and_then(Value::as_u64).unwrap_or(0);
-        let Some(key) = table_of(outcome).or_else(|| table_of(&operation.data)) else { continue };
-        let Some(table) = expected.tables.get_mut(&key) else { continue };
-        // A replicated table is marked once per shard, and every replica of the shard has the row.
-        let reaches = operation.host.as_ref() == own
-            || (outcome.get("replicated").and_then(Value::as_bool).unwrap_or(false)
-                && operation.host.as_ref().is_some_and(|host| data.peers.contains(host)));
-        if reaches {
-            table.rows = table.rows.map(|rows| rows + inserted);
+        let Some(table) = table_of(&operation.data).and_then(|key| expected.tables.get_mut(&key)) else { continue };
+        if reaches(operation, own) {
+            table.rows = table.rows.map(|rows| rows + inserted(outcome));
         }
     }
+}
+
+/// Rows that a marking put in; none where the history was clean before.
+fn inserted(outcome: &Value) -> u64 {
+    let was_clean = outcome.get("was_clean").and_then(Value::as_bool).unwrap_or(true);
+    outcome.get("inserted").and_then(Value::as_u64).unwrap_or(u64::from(!was_clean))
+}
+
+/// Whether a host has the row: each with a history of its own, or every replica of a replicated one.
+fn reaches(operation: &Operation, host: Option<&HostName>) -> bool {
+    let listed = operation.data.get("hosts").and_then(Value::as_array);
+    let named = listed.is_some_and(|hosts| hosts.iter().any(|name| name.as_str() == host.map(HostName::as_str)));
+    named || (host.is_some() && operation.host.as_ref() == host)
 }
 
 /// `table: database.table`, or `database` and `table`.
@@ -170,6 +178,19 @@ mod tests {
         assert_eq!(matching_shard(&names(&["b", "a"]), &names(&["01", "02"]), "01"), Some(1));
         assert_eq!(matching_shard(&names(&["-"]), &names(&["01", "02"]), "01"), None);
         assert_eq!(matching_shard(&[], &names(&["01"]), "01"), None);
+    }
+
+    #[test]
+    fn rows_that_a_marking_put_in() {
+        assert_eq!(inserted(&json!({ "was_clean": false })), 1);
+        assert_eq!(inserted(&json!({ "was_clean": true })), 0);
+        assert_eq!(inserted(&json!({ "inserted": 0, "was_clean": false })), 0);
+        let step = crate::model::ids::StepId::from("mark");
+        let operation = Operation::new(&step, "mark_migrations_clean", "insert", "", crate::plan::operation::Effect::Write)
+            .on("d", &HostName::from("r1"))
+            .with_data(&json!({ "hosts": ["r1", "r2"] }));
+        let on = |name: &str| reaches(&operation, Some(&HostName::from(name)));
+        assert!(on("r1") && on("r2") && !on("r3"));
     }
 
     #[test]

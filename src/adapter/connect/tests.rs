@@ -1,3 +1,4 @@
+use crate::adapter::redact::Redactor;
 use super::*;
 
 fn environment(targets: serde_json::Value, storage: serde_json::Value) -> Environment {
@@ -22,7 +23,7 @@ async fn builds_every_port_without_a_network() {
             "credentials": { "access_key": { "file": "key" }, "secret_key": { "file": "key" } },
         } } }),
     );
-    let ports = connect(&environment, folder.path())
+    let ports = connect(&environment, folder.path(), &Redactor::default())
         .await
         .unwrap_or_else(|_| panic!("refused"));
     assert_eq!(
@@ -52,7 +53,7 @@ async fn tells_all_mistakes_at_once_and_no_password() {
             "credentials": { "access_key": { "file": "none" }, "secret_key": { "command": ["false"] } },
         } } }),
     );
-    let Err(refusals) = connect(&environment, folder.path()).await else {
+    let Err(refusals) = connect(&environment, folder.path(), &Redactor::default()).await else {
         panic!("accepted")
     };
     let text: String = refusals.iter().map(ToString::to_string).collect();

@@ -88,7 +88,7 @@ impl<R: Read> BlockReader<R> {
         }
         let size = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
         let (compressed, raw) = (size(HASH + 1), size(HASH + 5));
-        if compressed < HEADER || compressed > LARGEST || raw > LARGEST {
+        if !(HEADER..=LARGEST).contains(&compressed) || raw > LARGEST {
             return Err(invalid("a compressed block has an impossible size"));
         }
         let mut block = head[HASH..].to_vec();

@@ -1,0 +1,173 @@
+//! What became of an operation whose outcome was lost, from the server's list and from the rows themselves.
+
+use std::time::Duration;
+
+use crate::action::backup::server::{self, Stage};
+use crate::engine::action::{Probe, RunError};
+use crate::engine::context::RunContext;
+use crate::engine::ports::SqlError;
+use crate::model::ids::HostName;
+use crate::plan::sql::literal;
+
+use super::data::{Gate, RestoreData, kind};
+use super::rows::{Seen, evidence, is_settled, see, see_until, words};
+
+/// How long an answer may be under way between replicas. An INSERT that was answered with 999 "Session expired" had
+/// its rows in the table a moment later (seen with 26.7).
+const REST: Duration = Duration::from_secs(60);
+
+/// Asks.
+pub(crate) async fn probe(context: &RunContext<'_>) -> Probe {
+    let asked = async {
+        let data: RestoreData = context.data()?;
+        let gate: Gate = context.intent_data().unwrap_or_default();
+        Ok::<_, RunError>(ask(context, &data, &gate).await.unwrap_or_else(|error| {
+            let host = context.operation.host.as_ref().map_or_else(String::new, |host| format!("on {host}: "));
+            Probe::Unknown(Box::new(context.refusal(
+                "what became of it cannot be told, because a host does not answer",
+                "an answer of every host that holds the table",
+                error.to_string(),
+                format!("{host}SELECT status, error FROM system.backups WHERE id = {}", literal(&context.query_id())),
+                "bring the host back, then `clickferry resume`",
+            )))
+        }))
+    };
+    asked.await.unwrap_or_else(|error| Probe::Unknown(Box::new(error.refusal)))
+}
+
+async fn ask(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> Result<Probe, SqlError> {
+    let Some(host) = &context.operation.host else { return Ok(Probe::NotDone) };
+    let this = context.operation.kind.as_str();
+    let id = context.query_id();
+    if !matches!(this, kind::INSERT | kind::UNSTAGE) {
+        match server::look(context, host, &id).await?.map(|task| task.stage) {
+            Some(Stage::Running) => return Ok(Probe::Running),
+            Some(Stage::Done) => return Ok(Probe::Done),
+            Some(Stage::Failed(_)) | None => {}
+        }
+    }
+    // The second statement of an attempt has an id of its own.
+    for id in [id.clone(), format!("{id}-1")] {
+        if server::is_in_progress(context, host, &id).await? {
+            return Ok(Probe::Running);
+        }
+    }
+    match this {
+        kind::DEFINITION => {
+            let there = see_one(context, host, data, &data.table).await?.exists();
+            Ok(if there { Probe::Done } else { Probe::NotDone })
+        }
+        kind::UNSTAGE => {
+            let there = see_one(context, host, data, data.filled(kind::STAGE)).await?.exists();
+            Ok(if there { Probe::NotDone } else { Probe::Done })
+        }
+        _ => by_rows(context, data, gate).await,
+    }
+}
+
+async fn see_one(context: &RunContext<'_>, host: &HostName, data: &RestoreData, table: &str) -> Result<Seen, SqlError> {
+    see(context, host, &data.database, table).await
+}
+
+async fn by_rows(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> Result<Probe, SqlError> {
+    let hosts: Vec<HostName> = gate.hosts.keys().cloned().collect();
+    let table = data.filled(&context.operation.kind);
+    let seen = see_until(context, &hosts, (&data.database, table), REST, is_settled).await?;
+    let is_settled = is_settled(&seen);
+    let creates = data.creates || context.operation.kind == kind::STAGE;
+    let verdict = if is_settled { judge(gate, &hosts, &seen, creates, data.appends) } else { Verdict::Unclear };
+    Ok(match verdict {
+        Verdict::Done => Probe::Done,
+        Verdict::NotDone => Probe::NotDone,
+        Verdict::Unclear => Probe::Unknown(Box::new(context.refusal(
+            if is_settled { "its rows are neither what was before nor what was promised" } else { "its replicas do not come to rest" },
+            format!("{} before, and {} more when done", before_words(gate), gate.rows.map_or("some".to_owned(), |rows| format!("{rows} rows"))),
+            words(&hosts, &seen),
+            evidence(&hosts, &data.database, table),
+            "look at the rows: if nothing of the restore is there, or all of it, say so with `clickferry resolve`; else empty the table yourself, then resolve it as not done",
+        ))),
+    })
+}
+
+fn before_words(gate: &Gate) -> String {
+    gate.hosts.iter().map(|(host, before)| format!("{} rows on {host}", before.rows)).collect::<Vec<_>>().join(", ")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Done,
+    NotDone,
+    Unclear,
+}
+
+/// Judges by rows alone, for an operation of which nothing runs any more.
+fn judge(gate: &Gate, hosts: &[HostName], seen: &[Seen], creates: bool, appends: bool) -> Verdict {
+    let both = || hosts.iter().zip(seen);
+    let before = |host: &HostName| gate.hosts.get(host).map_or(0, |before| before.rows);
+    if creates && seen.iter().all(|seen| !seen.exists()) {
+        return Verdict::NotDone;
+    }
+    if !creates && seen.iter().any(|seen| !seen.exists()) {
+        return Verdict::Unclear;
+    }
+    if both().all(|(host, seen)| seen.rows == before(host)) {
+        return Verdict::NotDone;
+    }
+    // Merges only take rows away, so all of them means that all came.
+    if both().all(|(host, seen)| gate.expected(host) == Some(seen.rows)) {
+        return Verdict::Done;
+    }
+    // The table was empty on every replica when the attempt began, and there is no more than the attempt can have
+    // brought: these rows are its own, and the next attempt removes them first.
+    let is_own = !appends && gate.was_empty() && both().all(|(_, seen)| gate.rows.is_none_or(|rows| seen.rows <= rows));
+    if is_own { Verdict::NotDone } else { Verdict::Unclear }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::data::Before;
+    use super::*;
+
+    fn verdict(before: &[u64], promised: Option<u64>, now: &[Option<u64>], creates: bool, appends: bool) -> Verdict {
+        let hosts: Vec<HostName> = (1..=before.len()).map(|n| HostName(format!("r{n}"))).collect();
+        let gate = Gate {
+            hosts: hosts.iter().cloned().zip(before.iter().map(|rows| Before { rows: *rows, detached: 0 })).collect::<BTreeMap<_, _>>(),
+            rows: promised,
+            clears: false,
+        };
+        let seen: Vec<Seen> = now
+            .iter()
+            .map(|rows| Seen { engine: rows.map_or_else(String::new, |_| "MergeTree".to_owned()), rows: rows.unwrap_or(0), ..Seen::default() })
+            .collect();
+        judge(&gate, &hosts, &seen, creates, appends)
+    }
+
+    #[test]
+    fn rows_tell_what_became_of_a_restore() {
+        assert_eq!(verdict(&[0, 0], Some(9), &[Some(0), Some(0)], false, false), Verdict::NotDone);
+        assert_eq!(verdict(&[0, 0], Some(9), &[Some(9), Some(9)], false, false), Verdict::Done);
+        // Partial, and certainly its own: the next attempt empties the table first.
+        assert_eq!(verdict(&[0, 0], Some(9), &[Some(4), Some(4)], false, false), Verdict::NotDone);
+        assert_eq!(verdict(&[0, 0], Some(9), &[Some(9), Some(0)], false, false), Verdict::NotDone);
+        // More than the backup has: somebody else writes here.
+        assert_eq!(verdict(&[0, 0], Some(9), &[Some(10), Some(10)], false, false), Verdict::Unclear);
+    }
+
+    #[test]
+    fn rows_beside_others_are_never_taken_for_its_own() {
+        assert_eq!(verdict(&[5], Some(9), &[Some(5)], false, true), Verdict::NotDone);
+        assert_eq!(verdict(&[5], Some(9), &[Some(14)], false, true), Verdict::Done);
+        assert_eq!(verdict(&[5], Some(9), &[Some(9)], false, true), Verdict::Unclear);
+        assert_eq!(verdict(&[0], Some(9), &[Some(4)], false, true), Verdict::Unclear);
+    }
+
+    #[test]
+    fn tables_that_come_and_go() {
+        assert_eq!(verdict(&[0], Some(9), &[None], true, false), Verdict::NotDone);
+        assert_eq!(verdict(&[0], Some(9), &[Some(3)], true, false), Verdict::NotDone);
+        assert_eq!(verdict(&[0, 0], Some(9), &[Some(9), None], false, false), Verdict::Unclear);
+        assert_eq!(verdict(&[0], None, &[Some(3)], false, false), Verdict::NotDone);
+    }
+}

@@ -1,0 +1,1 @@
+//! Plans of restores from a hand-made world.
