@@ -10,6 +10,7 @@ use super::printer::Printer;
 use crate::engine::event::{Observer, RunEvent};
 use crate::model::ids::{OperationId, RunId};
 use crate::plan::operation::Operation;
+use crate::report::plan_view::deed;
 use crate::report::text::duration;
 
 /// Between two lines about one operation where there are no bars.
@@ -89,7 +90,7 @@ impl ProgressView {
 
 fn label(operation: &Operation) -> String {
     let place = operation.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
-    format!("{} {} {}{place}", operation.id, operation.kind.replace('_', " "), operation.object)
+    format!("{} {}{place}", operation.id, deed(operation))
 }
 
 impl Observer for ProgressView {

@@ -122,7 +122,7 @@ impl PlanView {
             Effect::Write => ("+", style.good("write")),
             Effect::Destroy => ("-", style.bad("destroy")),
         };
-        let text = format!("{sign} {} {}{place}", first.kind.replace('_', " "), first.object);
+        let text = format!("{sign} {}{place}", deed(first));
         out.push_str(&hanging(&text, self.width, "   ", "     "));
         let mut facts = format!("{word} {}", style.dim(&ids));
         let loss = group.iter().fold(Loss::default(), |sum, operation| sum.plus(operation.loss));
@@ -144,10 +144,23 @@ impl PlanView {
                 line(out, &style.dim(&format!("       with setting {name} = {value}")));
             }
         }
-        for (label, text) in [("before", &first.before), ("after", &first.after), ("check", &first.check)] {
-            if !text.is_empty() {
-                out.push_str(&hanging(&format!("{label}: {text}"), self.width, "     ", "       "));
+        self.told(group, "before", |operation| &operation.before, out);
+        self.told(group, "after", |operation| &operation.after, out);
+        self.told(group, "check", |operation| &operation.check, out);
+    }
+
+    /// A text of all members where it is the same for all, else each host's own.
+    fn told<'o>(&self, group: &[&'o Operation], label: &str, text: impl Fn(&'o Operation) -> &'o str, out: &mut String) {
+        let first = text(group[0]);
+        if group.iter().all(|operation| text(operation) == first) {
+            if !first.is_empty() {
+                out.push_str(&hanging(&format!("{label}: {first}"), self.width, "     ", "       "));
             }
+            return;
+        }
+        for operation in group {
+            let host = operation.host.as_ref().map_or("-", |host| host.as_str());
+            out.push_str(&hanging(&format!("{label} on {host}: {}", text(operation)), self.width, "     ", "       "));
         }
     }
 
@@ -194,6 +207,19 @@ pub fn loss_words(loss: Loss) -> String {
     words.join(", ")
 }
 
+/// What is done, without saying a word twice: `create table default.runs`.
+#[must_use]
+pub fn deed(operation: &Operation) -> String {
+    let kind = operation.kind.replace('_', " ");
+    let mut object = operation.object.as_str();
+    for word in ["materialized view ", "table ", "database ", "view ", "dictionary "] {
+        if kind.ends_with(word.trim_end()) {
+            object = object.strip_prefix(word).unwrap_or(object);
+        }
+    }
+    format!("{kind} {object}")
+}
+
 /// Neighbours of one kind, object and statement, in the order of their first member.
 fn groups<'a>(operations: &[&'a Operation]) -> Vec<Vec<&'a Operation>> {
     let mut groups: Vec<Vec<&Operation>> = Vec::new();
@@ -205,8 +231,6 @@ fn groups<'a>(operations: &[&'a Operation]) -> Vec<Vec<&'a Operation>> {
                 && first.object == operation.object
                 && first.statements == operation.statements
                 && first.effect == operation.effect
-                && first.before == operation.before
-                && first.after == operation.after
         });
         match same {
             Some(group) => group.push(operation),

@@ -113,7 +113,7 @@ fn with_uuid(lease: &mut Lease, statement: &Statement, local: &str) -> String {
 fn replicates_itself(lease: &mut Lease, local: &Statement) -> bool {
     let of_table = ["ALTER", "OPTIMIZE", "TRUNCATE"].iter().any(|word| local.begins_with(&[word, "TABLE"]));
     // These are about the files or the settings of one host.
-    let of_host = local.contains_any(&["FREEZE", "UNFREEZE", "MODIFY SETTING", "SETTING", "RESET", "MOVE", "FETCH"]);
+    let of_host = local.contains_any(&["FREEZE", "UNFREEZE", "SETTING", "RESET", "MOVE", "FETCH"]);
     let Some((database, table)) = local.table_after(2).filter(|_| of_table && !of_host) else { return false };
     let database = database.map_or("currentDatabase()".to_owned(), |name| quote_string(&name));
     let engine = lease.connection.rows(&format!(

@@ -11,7 +11,7 @@ use crate::plan::statement::Statement;
 
 use super::destination::destination;
 use super::settings::clause;
-use super::tables::{PlannedTable, facts, notes, select};
+use super::tables::{PlannedTable, facts, has_rows, notes, select};
 use super::{BackupArguments, Observed};
 
 /// What an operation needs to know at run time.
@@ -78,7 +78,7 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         let promised: Vec<Value> = selection
             .tables
             .iter()
-            .map(|table| json!({ "database": table.database, "table": table.name, "engine": table.engine, "create_query": table.create_query, "rows": table.rows }))
+            .map(|table| json!({ "database": table.database, "table": table.name, "engine": table.engine, "create_query": table.create_query, "rows": table.rows.filter(|_| has_rows(&table.engine, &table.create_query)) }))
             .collect();
         shards.insert(shard.clone(), json!({ "tables": promised }));
     }

@@ -12,15 +12,15 @@ use super::source::Origin;
 /// Kinds of operations.
 pub(crate) mod kind {
     /// RESTORE of a table's rows into the table that is there, or with its creation.
-    pub(crate) const TABLE: &str = "restore_table";
+    pub(crate) const TABLE: &str = "restore";
     /// RESTORE of a definition without rows.
-    pub(crate) const DEFINITION: &str = "restore_definition";
+    pub(crate) const DEFINITION: &str = "define";
     /// RESTORE into a table beside the real one.
-    pub(crate) const STAGE: &str = "stage_table";
+    pub(crate) const STAGE: &str = "stage";
     /// INSERT from the table beside into the real one.
-    pub(crate) const INSERT: &str = "insert_staged";
+    pub(crate) const INSERT: &str = "insert_into";
     /// DROP of the table beside.
-    pub(crate) const UNSTAGE: &str = "drop_staged";
+    pub(crate) const UNSTAGE: &str = "drop";
 }
 
 /// How rows are compared with the promise.

@@ -198,11 +198,12 @@ impl Work<'_> {
     fn definition(&mut self, context: &PlanContext<'_>, entry: &SourceTable, data: RestoreData) {
         let statement = self.restore(entry, None, "create", &data, &self.arguments.settings);
         let object = format!("{} {}", noun(&entry.engine), entry.full_name());
-        let operation = self
+        let mut operation = self
             .operation(context, entry, &data, kind::DEFINITION, object, creation_wave(entry))
             .statement(statement)
-            .expect(format!("not there on {}", hosts(&data)), format!("defined on {} as in the backup", hosts(&data)), "it is there with the engine of the backup")
+            .expect(format!("not there on {}", hosts(&data)), format!("defined on {} as in the backup", hosts(&data)), "it is there")
             .with_data(&data);
+        (operation.estimate_rows, operation.estimate_bytes) = (None, None);
         self.operations.push(operation);
     }
 

@@ -71,7 +71,7 @@ fn describe(probe: &RunProbe) -> String {
         (Some(command), _, _) => {
             format!("`{}` exits with {}", render(command, &BTreeMap::new(), None), probe.exit_code.unwrap_or(0))
         }
-        (None, Some(query), Some(value)) => format!("{} = {value}", first_line(query.as_str())),
+        (None, Some(query), Some(value)) => format!("`{}` answers {value}", first_line(query.as_str())),
         _ => String::new(),
     }
 }

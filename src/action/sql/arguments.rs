@@ -145,8 +145,8 @@ impl SqlArguments {
         if class.losing == Losing::Unclear && self.loss.is_none() {
             errors.push(error(
                 pointer,
-                format!("`{}` may destroy something, and how much cannot be told from the statement", class.verb),
-                Some("declare it: `loss: { tables: N, rows: N }` (per host)"),
+                format!("how much `{}` may destroy cannot be told from the statement", class.verb),
+                Some("correct it, or declare what is lost on each host: `loss: { tables: N, rows: N }`"),
             ));
         }
         if class.effect == Effect::Destroy && self.database.is_none() {

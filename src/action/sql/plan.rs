@@ -9,7 +9,7 @@ use crate::action::select::{Scalar, select};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::ids::HostName;
-use crate::plan::classify::Losing;
+use crate::plan::classify::{Change, Losing};
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::statement::Statement;
@@ -64,7 +64,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         for (place, host) in places.iter().zip(&hosts) {
             let database = arguments.database.as_ref().map(|name| name.as_str());
             let Some(target) = context.world.targets.get_mut(&role) else { continue };
-            match simulate(target, *place, &statement.class, database, &mut counted) {
+            match simulate(target, *place, statement, database, &mut counted) {
                 Err(impossible) => problems.push(refusal(context, host, impossible)),
                 Ok(mut simulated) => {
                     if statement.class.losing == Losing::Unclear && !declared_for.contains(host) {
@@ -99,7 +99,10 @@ fn operation(
             Some(database) => format!("{database}.{}", name.name),
             None => name.name.clone(),
         },
-        None => first_line(&statement.text),
+        None => match &class.change {
+            Change::DropDatabase { name, .. } | Change::TruncateDatabase { name, .. } | Change::CreateDatabase { name, .. } => format!("database {name}"),
+            _ => first_line(&statement.text),
+        },
     };
     let changes = class.effect != Effect::Read;
     let expect = arguments.expect.as_ref().filter(|_| last);
@@ -128,16 +131,20 @@ fn operation(
 
 fn check_words(data: &SqlData, changes: bool) -> String {
     let mut words = Vec::new();
-    words.extend(data.expect.iter().map(|question| format!("{} = {}", first_line(&question.query), question.equals)));
-    words.extend(data.promise.iter().map(|question| format!("{} = {}", first_line(&question.query), question.equals)));
+    words.extend(data.expect.iter().map(answers));
+    words.extend(data.promise.iter().map(answers));
     if words.is_empty() {
-        words.extend(data.probe.iter().map(|question| format!("{} = {}", first_line(&question.query), question.equals)));
+        words.extend(data.probe.iter().map(answers));
     }
     match (words.is_empty(), changes) {
         (true, true) => "the server's answer only (no `expect:` is declared)".to_owned(),
         (true, false) => "the rows are shown in the report".to_owned(),
         (false, _) => words.join("; "),
     }
+}
+
+fn answers(question: &Question) -> String {
+    format!("`{}` answers {}", first_line(&question.query), question.equals)
 }
 
 fn check_insert(context: &PlanContext<'_>, role: &str, places: &[usize], statement: &Parsed, arguments: &SqlArguments) -> Option<Refusal> {

@@ -1,5 +1,6 @@
 //! What a statement takes away, and the world as it leaves it.
 
+use super::arguments::Parsed;
 use crate::model::observed::{Database, HostWorld, Table, TargetWorld};
 use crate::plan::classify::{Change, Classified, Losing, Name};
 use crate::plan::operation::Loss;
@@ -42,10 +43,11 @@ pub struct Impossible {
 pub fn simulate(
     target: &mut TargetWorld,
     at: usize,
-    class: &Classified,
+    statement: &Parsed,
     database: Option<&str>,
     counted: &mut Vec<String>,
 ) -> Result<Simulated, Impossible> {
+    let class = &statement.class;
     let Some(host) = target.hosts.get_mut(at) else { return Ok(Simulated::default()) };
     let resolve = |name: &Name| -> (String, String) {
         let database = name.database.as_deref().or(database).unwrap_or("system");
@@ -61,7 +63,7 @@ pub fn simulate(
         Change::TruncateDatabase { name, if_exists } => truncate_database(target, at, name, *if_exists),
         Change::CreateDatabase { name, if_not_exists, engine } => create_database(host, name, *if_not_exists, engine),
         Change::CreateTable { name, if_not_exists, engine, filled } => {
-            create_table(host, &resolve(name), *if_not_exists, engine, *filled)
+            create_table(host, &resolve(name), *if_not_exists, engine, *filled, &statement.text)
         }
         Change::Insert { .. } | Change::Other => match &class.losing {
             Losing::AtMost(name) => Ok(at_most(target, at, &resolve(name), counted)),
@@ -232,7 +234,7 @@ fn create_database(host: &mut HostWorld, name: &str, if_not_exists: bool, engine
     Ok(Simulated { before, after: "exists".to_owned(), promise: Some((query, 1)), ..Simulated::default() })
 }
 
-fn create_table(host: &mut HostWorld, (database, name): &(String, String), if_not_exists: bool, engine: &str, filled: bool) -> Result<Simulated, Impossible> {
+fn create_table(host: &mut HostWorld, (database, name): &(String, String), if_not_exists: bool, engine: &str, filled: bool, text: &str) -> Result<Simulated, Impossible> {
     let query = format!("SELECT count() FROM system.tables WHERE database = {} AND name = {}", literal(database), literal(name));
     let found = host.table(database, name).map(|table| table.engine.clone());
     if let (Some(found), false) = (&found, if_not_exists) {
@@ -258,6 +260,7 @@ fn create_table(host: &mut HostWorld, (database, name): &(String, String), if_no
             database: database.clone(),
             name: name.clone(),
             engine: engine.to_owned(),
+            create_query: text.to_owned(),
             rows: (!filled).then_some(0),
             ..Table::default()
         });
@@ -346,6 +349,11 @@ fn is_uuid(text: &str) -> bool {
     text.chars().any(|c| c != '0' && c != '-')
 }
 
+/// Every replica's copy counts.
 fn rows_words(loss: Loss) -> String {
-    format!("{} rows in {} tables", loss.rows, loss.tables)
+    match (loss.rows, loss.tables) {
+        (0, 0) => "no rows".to_owned(),
+        (rows, 1) => format!("{rows} rows"),
+        (rows, copies) => format!("{rows} rows in {copies} tables or copies"),
+    }
 }

@@ -97,7 +97,6 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let mut operations = Vec::new();
     for host in select(&target, arguments.every) {
         let peers: Vec<HostName> = target.replicas(&host.shard).map(|replica| replica.name.clone()).collect();
-        let is_first = peers.first() == Some(&host.name);
         let data = VerifyData {
             role: role.clone(),
             shard: host.shard.clone(),
@@ -113,9 +112,8 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
             content: arguments.content,
             detached: host.detached_parts.clone(),
         };
-        // The first replica's content is read once, and the others are compared with what its outcome holds.
-        let wave = u32::from(arguments.content != ContentRule::None && !is_first);
-        operations.push(operation(context, &arguments, data, host, &shown).in_wave(wave));
+        // All in one wave: where one replica differs, the others are still to be told of.
+        operations.push(operation(context, &arguments, data, host, &shown));
     }
     Ok(operations)
 }

@@ -303,25 +303,20 @@ impl Seen<'_> {
         if self.data.content == ContentRule::None {
             return Ok(());
         }
-        let known = self.first_outcome();
         let counter = Counter::new(self.context, self.host, outcome.tables.len()).await?;
         for verdict in &mut outcome.tables {
             let key = verdict.key();
             let Some(table) = self.tables.get(&key).filter(|table| table.kind() == Kind::Rows) else { continue };
             let traits = table.traits(self.parts_of(&key, table));
             let ours = counter.content(&key, traits.merges).await?;
-            let other = known.get(&key);
-            let theirs = match (self.data.content, self.peer) {
-                (ContentRule::Replicas, Some(peer)) => match other.and_then(|table| table.content.clone()) {
-                    Some(sum) => Some(Ok(sum)),
-                    None => Some(self.content_of(peer, &key, traits).await?),
-                },
-                (ContentRule::Source, _) => match (other.and_then(|table| table.expected_content.clone()), self.expected.as_ref().and_then(|expected| expected.live.as_ref())) {
-                    (Some(sum), _) => Some(Ok(sum)),
-                    (None, Some(source)) => Some(self.content_of(source, &key, traits).await?),
-                    (None, None) => None,
-                },
-                _ => None,
+            let other = match self.data.content {
+                ContentRule::Replicas => self.peer,
+                ContentRule::Source => self.expected.as_ref().and_then(|expected| expected.live.as_ref()),
+                ContentRule::None => None,
+            };
+            let theirs = match other {
+                Some(other) => Some(self.content_of(other, &key, traits).await?),
+                None => None,
             };
             match (ours, theirs) {
                 (Err(message), _) | (_, Some(Err(message))) => {
@@ -344,18 +339,6 @@ impl Seen<'_> {
 
     async fn content_of(&self, host: &HostName, key: &Key, traits: Traits) -> Result<Result<ContentSum, String>, RunError> {
         Counter::new(self.context, host, 1).await?.content(key, traits.merges).await
-    }
-
-    /// What the first replica of the shard found out in this run, so that its content is read once.
-    fn first_outcome(&self) -> BTreeMap<Key, TableVerdict> {
-        let Some(peer) = self.peer else { return BTreeMap::new() };
-        let outcomes = self.context.outcomes_of(self.context.operation.step.as_str());
-        outcomes
-            .into_iter()
-            .filter_map(|outcome| serde_json::from_value::<HostOutcome>(outcome.clone()).ok())
-            .find(|outcome| outcome.host == peer.0)
-            .map(|outcome| outcome.tables.into_iter().map(|table| (table.key(), table)).collect())
-            .unwrap_or_default()
     }
 }
 

@@ -32,7 +32,7 @@ pub fn execute(node: &Node, mut request: Request, body: BodyReader, respond: one
         started,
     };
     let mut output = Output::new(&request, head, respond);
-    let input = match Input::read(&mut request, body) {
+    let mut input = match Input::read(&mut request, body) {
         Ok(input) => input,
         Err(error) => return output.fail(&error, &node.engine.version),
     };
@@ -41,7 +41,10 @@ pub fn execute(node: &Node, mut request: Request, body: BodyReader, respond: one
     }
     let entry = Entry::new(&output.head.query_id, &request.credentials.user, &input.statement);
     node.log.start(&entry);
-    let outcome = run(node, &request, input, &mut output);
+    let outcome = run(node, &request, &mut input, &mut output);
+    if outcome.is_err() {
+        input.drain();
+    }
     // The log comes before the last of the answer: who has the answer finds the line.
     node.log.end(&entry, outcome.as_ref().err().map_or(0, |error| error.code), started.elapsed());
     match outcome {
@@ -50,7 +53,7 @@ pub fn execute(node: &Node, mut request: Request, body: BodyReader, respond: one
     }
 }
 
-fn run(node: &Node, request: &Request, input: Input, output: &mut Output) -> Result<(), EngineError> {
+fn run(node: &Node, request: &Request, input: &mut Input, output: &mut Output) -> Result<(), EngineError> {
     let statement = &input.statement;
     if statement.is_empty() {
         return Err(EngineError::new(62, "SYNTAX_ERROR", "Syntax error: Empty query"));
@@ -167,7 +170,7 @@ fn dispatch(
     node: &Node,
     request: &Request,
     lease: &mut Lease,
-    input: Input,
+    input: &mut Input,
     running: &Registration,
     output: &mut Output,
 ) -> Result<(), EngineError> {
@@ -216,7 +219,7 @@ fn rewritten(node: &Node, statement: &Statement) -> Option<String> {
 fn insert(
     request: &Request,
     lease: &mut Lease,
-    input: Input,
+    input: &mut Input,
     running: &Registration,
     output: &mut Output,
 ) -> Result<(), EngineError> {
@@ -226,8 +229,9 @@ fn insert(
         running.runs_as(id);
     }
     // A broken body drops the insert, which cancels it; a failed insert tells why when it is finished.
+    let mut fine = true;
     input
-        .data(|piece| insert.append(piece))
+        .data(|piece| fine = fine && insert.append(piece))
         .map_err(|error| EngineError::new(33, "CANNOT_READ_ALL_DATA", format!("Cannot read the data: {error}")))?;
     output.counters += insert.finish()?;
     Ok(())

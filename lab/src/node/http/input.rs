@@ -67,20 +67,25 @@ impl Input {
         &self.head
     }
 
-    /// Hands the data of an INSERT over piece by piece, as long as `take` wants more.
-    pub fn data(mut self, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    /// Hands the data of an INSERT over piece by piece.
+    pub fn data(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let data_at = self.statement.insert().map_or(self.head.len(), |parts| parts.data_at);
-        if data_at < self.head.len() && !take(&self.head[data_at..]) {
-            return Ok(());
+        if data_at < self.head.len() {
+            take(&self.head[data_at..]);
         }
         let mut piece = vec![0; HEAD];
         loop {
             match self.rest.read(&mut piece)? {
                 0 => return Ok(()),
-                count if take(&piece[..count]) => {}
-                _ => return Ok(()),
+                count => take(&piece[..count]),
             }
         }
+    }
+
+    /// Reads what is left and forgets it: a client that still sends does not read the answer.
+    pub fn drain(&mut self) {
+        // A broken body ends here too.
+        let _ = io::copy(&mut self.rest, &mut io::sink());
     }
 }
 
