@@ -14,9 +14,7 @@ use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, TargetWorld};
 
 /// A selection of a target's hosts.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Every {
     /// Every host of the target.
@@ -190,8 +188,7 @@ pub async fn syntax_error(
         }
         call
     };
-    let Err(SqlError::Server { code: 62, message, .. }) =
-        sql.call(host, call(format!("{PREFIX}{statement}"))).await
+    let Err(SqlError::Server { code: 62, message, .. }) = sql.call(host, call(format!("{PREFIX}{statement}"))).await
     else {
         return None;
     };
@@ -238,9 +235,7 @@ mod tests {
     #[test]
     fn hosts_are_selected_in_the_order_of_the_environment() {
         let target = target();
-        let names = |every| -> Vec<String> {
-            select(&target, every).iter().map(|host| host.name.0.clone()).collect()
-        };
+        let names = |every| -> Vec<String> { select(&target, every).iter().map(|host| host.name.0.clone()).collect() };
         assert_eq!(names(Every::Replica), ["a1", "a2", "b1", "b2"]);
         assert_eq!(names(Every::Shard), ["a1", "b1"]);
         assert_eq!(names(Every::Any), ["a1"]);

@@ -89,7 +89,11 @@ impl Action for WaitFor {
         let Ok(arguments) = WaitArguments::deserialize(arguments) else { return Vec::new() };
         let mut errors: Vec<ArgumentError> = check_query("/query", arguments.query.as_str()).into_iter().collect();
         if arguments.interval.duration().is_some_and(|interval| interval < Duration::from_millis(100)) {
-            errors.push(error("/interval", "a pause of less than 100 milliseconds would only load the server", Some("write `1s`")));
+            errors.push(error(
+                "/interval",
+                "a pause of less than 100 milliseconds would only load the server",
+                Some("write `1s`"),
+            ));
         }
         errors
     }
@@ -139,7 +143,12 @@ impl Action for WaitFor {
             if context.ports.clock.now() >= deadline {
                 return Err(differs(context, &data, &query, &found));
             }
-            context.progress.progress(&context.operation.id, 0, None, &format!("waiting for {}, last {found}", data.equals));
+            context.progress.progress(
+                &context.operation.id,
+                0,
+                None,
+                &format!("waiting for {}, last {found}", data.equals),
+            );
             tokio::select! {
                 () = context.cancel.cancelled() => {
                     return Err(context.fail(RunErrorKind::AskProbe, "the waiting was cancelled", data.equals.to_string(), found, "", "`clickferry resume` waits again"));

@@ -21,7 +21,8 @@ pub fn listen(printer: Arc<Printer>) -> Interrupts {
     let interrupts = Interrupts::default();
     let tokens = interrupts.clone();
     tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
             return;
         };
         let mut wait = async || tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () };

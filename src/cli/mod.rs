@@ -60,11 +60,10 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
 }
 
 fn on_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::simple(format!("the runtime cannot be started: {error}"), "free some threads or memory"))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| {
+            Failure::simple(format!("the runtime cannot be started: {error}"), "free some threads or memory")
+        })?;
     let result = runtime.block_on(command);
     // A blocked look-up of a name must not keep the process alive.
     runtime.shutdown_background();

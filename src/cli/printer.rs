@@ -30,7 +30,10 @@ impl Printer {
             Colour::Never => false,
             Colour::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        let columns = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked()).map(|(_, columns)| usize::from(columns));
+        let columns = Term::stdout()
+            .size_checked()
+            .or_else(|| Term::stderr().size_checked())
+            .map(|(_, columns)| usize::from(columns));
         let from_environment = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
         Self {
             out_style: Style { colour: wanted(std::io::stdout().is_terminal()) },

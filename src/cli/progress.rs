@@ -62,9 +62,7 @@ impl ProgressView {
     fn progress(&self, operation: &OperationId, done: u64, total: Option<u64>, message: &str) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if self.bars.is_none() {
-            let (_, last) = running
-                .entry(operation.clone())
-                .or_insert_with(|| (ProgressBar::hidden(), Instant::now()));
+            let (_, last) = running.entry(operation.clone()).or_insert_with(|| (ProgressBar::hidden(), Instant::now()));
             if last.elapsed() >= LINE_EVERY {
                 *last = Instant::now();
                 let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
@@ -107,8 +105,12 @@ impl Observer for ProgressView {
             RunEvent::StepPassed { step, why } => self.line(&style.dim(&format!("[-] {step}: {why}"))),
             RunEvent::OperationStarted { operation, .. } => self.begin(operation),
             RunEvent::Progress { operation, done, total, message } => self.progress(operation, *done, *total, message),
-            RunEvent::Probing { operation, why } => self.line(&format!("  {} {}: outcome unknown ({why}); asking", style.notice("?"), label(operation))),
-            RunEvent::Probed { operation, answer } => self.line(&format!("  {} {}: {answer}", style.notice("?"), operation.id)),
+            RunEvent::Probing { operation, why } => {
+                self.line(&format!("  {} {}: outcome unknown ({why}); asking", style.notice("?"), label(operation)))
+            }
+            RunEvent::Probed { operation, answer } => {
+                self.line(&format!("  {} {}: {answer}", style.notice("?"), operation.id))
+            }
             RunEvent::OperationDone { operation, elapsed, .. } => {
                 self.end(operation);
                 self.line(&format!("  {} {}  {}", style.good("✓"), label(operation), style.dim(&duration(*elapsed))));
@@ -116,7 +118,12 @@ impl Observer for ProgressView {
             RunEvent::OperationFailed { operation, refusal, again } => {
                 self.end(operation);
                 let next = if *again { "; trying again" } else { "" };
-                self.line(&format!("  {} {}: {}{next}", style.bad("✗"), label(operation), refusal.found.lines().next().unwrap_or(&refusal.what)));
+                self.line(&format!(
+                    "  {} {}: {}{next}",
+                    style.bad("✗"),
+                    label(operation),
+                    refusal.found.lines().next().unwrap_or(&refusal.what)
+                ));
             }
             RunEvent::Reproved { .. } | RunEvent::Finished { .. } => {}
         }

@@ -8,9 +8,10 @@ use super::args::Common;
 use super::printer::Printer;
 use crate::action::CATALOGUE;
 use crate::adapter::connect;
-use crate::diag::{Diagnostic, Diagnostics, Failure, SourceFile};
-use crate::engine::compile::{CompileOptions, CompiledRunbook, LoadedEnvironment, compile, load_environment};
 use crate::adapter::state_folder::StateFolder;
+use crate::diag::{Diagnostic, Diagnostics, Failure, SourceFile};
+use crate::engine::compile::{CompileOptions, CompiledRunbook, compile};
+use crate::engine::environment_file::{LoadedEnvironment, load_environment};
 use crate::engine::ports::{Ports, StateStore};
 use crate::engine::run::ENVIRONMENT_DOCUMENT;
 use crate::model::environment::Environment;
@@ -50,7 +51,9 @@ pub fn given_parameters(common: &Common) -> Result<BTreeMap<String, String>, Dia
             Some((name, value)) => {
                 given.insert(name.to_owned(), value.to_owned());
             }
-            None => found.push(Diagnostic::new("bad-parameter", format!("`-p {text}` has no `=`")).help("write `-p name=value`")),
+            None => found.push(
+                Diagnostic::new("bad-parameter", format!("`-p {text}` has no `=`")).help("write `-p name=value`"),
+            ),
         }
     }
     found.into_result(given)
@@ -63,7 +66,8 @@ pub fn given_parameters(common: &Common) -> Result<BTreeMap<String, String>, Dia
 pub async fn open(common: &Common, printer: &Printer) -> Result<Session, Failure> {
     let Some(path) = &common.environment else {
         return Err(Diagnostics::from(
-            Diagnostic::new("no-environment", "no environment is given").help("add `-e environment.yaml`, or set CLICKFERRY_ENVIRONMENT"),
+            Diagnostic::new("no-environment", "no environment is given")
+                .help("add `-e environment.yaml`, or set CLICKFERRY_ENVIRONMENT"),
         )
         .into());
     };
@@ -127,7 +131,11 @@ fn state_directory(common: &Common) -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// Every mistake in it and in the parameters.
-pub fn compile_for(source: &Arc<SourceFile>, given: &BTreeMap<String, String>, environment: &str) -> Result<CompiledRunbook, Diagnostics> {
+pub fn compile_for(
+    source: &Arc<SourceFile>,
+    given: &BTreeMap<String, String>,
+    environment: &str,
+) -> Result<CompiledRunbook, Diagnostics> {
     compile(source, &CompileOptions { catalogue: CATALOGUE, given, environment, allow_missing: false })
 }
 
@@ -135,13 +143,20 @@ pub fn compile_for(source: &Arc<SourceFile>, given: &BTreeMap<String, String>, e
 ///
 /// # Errors
 /// Where there is none.
-pub async fn which_run(state: &dyn StateStore, named: Option<&str>, fits: impl AsyncFn(&RunId) -> bool) -> Result<RunId, Failure> {
+pub async fn which_run(
+    state: &dyn StateStore,
+    named: Option<&str>,
+    fits: impl AsyncFn(&RunId) -> bool,
+) -> Result<RunId, Failure> {
     let runs = state.runs().await.map_err(crate::engine::run::state_failure)?;
     if let Some(name) = named {
         let matching: Vec<&RunId> = runs.iter().filter(|run| run.0 == name || run.0.ends_with(name)).collect();
         return match matching.as_slice() {
             [one] => Ok((*one).clone()),
-            _ => Err(Failure::simple(format!("there is no run `{name}` in {}", state.describe()), "`clickferry runs` lists the runs")),
+            _ => Err(Failure::simple(
+                format!("there is no run `{name}` in {}", state.describe()),
+                "`clickferry runs` lists the runs",
+            )),
         };
     }
     for run in runs.iter().rev() {
@@ -157,5 +172,6 @@ pub async fn which_run(state: &dyn StateStore, named: Option<&str>, fits: impl A
 /// # Errors
 /// Where the current folder is gone.
 pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path).map_err(|error| Failure::simple(format!("{} is no usable path: {error}", path.display()), "give another path"))
+    std::path::absolute(path)
+        .map_err(|error| Failure::simple(format!("{} is no usable path: {error}", path.display()), "give another path"))
 }

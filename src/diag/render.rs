@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
-};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::source::SourceFile;
@@ -13,10 +11,7 @@ use super::source::SourceFile;
 #[must_use]
 pub fn render(diagnostics: Diagnostics, width: usize, colour: bool) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(width)
-        .with_links(false)
-        .with_context_lines(1);
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false).with_context_lines(1);
     let found = diagnostics.sorted();
     let count = found.len();
     let mut out = String::new();
@@ -40,9 +35,8 @@ fn to_report(diagnostic: &Diagnostic) -> Report {
     if let Some(help) = &diagnostic.help {
         inner = inner.with_help(help.clone());
     }
-    let labels = diagnostic.labels.iter().map(|(span, text)| {
-        LabeledSpan::new(Some(text.clone()), span.start, span.len.max(1))
-    });
+    let labels =
+        diagnostic.labels.iter().map(|(span, text)| LabeledSpan::new(Some(text.clone()), span.start, span.len.max(1)));
     let report = Report::new(inner.with_labels(labels));
     match &diagnostic.source {
         Some(source) => report.with_source_code(named(source)),

@@ -132,6 +132,10 @@ pub trait Action: Send + Sync {
 
     /// Proves the post-condition after the operation and returns what later operations need to know. Only reads.
     ///
+    /// A check whose findings must reach the journal also when it does not hold (the matrix of `verify`) returns
+    /// `Ok` with `"failed"`, the number of things that are not as expected. More than none of them ends the step as
+    /// [`RunErrorKind::Differs`] does, with the texts under `"reason"`, `"expected"`, `"found"` and `"query"`.
+    ///
     /// # Errors
     /// [`RunErrorKind::Broken`] or [`RunErrorKind::Differs`].
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError>;

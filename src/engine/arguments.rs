@@ -38,8 +38,15 @@ pub fn render_arguments(
     let schema = resolve(schema, root);
     let kind = match &node.kind {
         NodeKind::Text(text) => {
-            let is_sql = alternatives(schema, root).any(|option| option.get("format").and_then(Value::as_str) == Some("sql"));
-            let rendered = if is_sql { templates.sql(text) } else if is_template(text) { templates.text(text) } else { Ok(text.clone()) };
+            let is_sql =
+                alternatives(schema, root).any(|option| option.get("format").and_then(Value::as_str) == Some("sql"));
+            let rendered = if is_sql {
+                templates.sql(text)
+            } else if is_template(text) {
+                templates.text(text)
+            } else {
+                Ok(text.clone())
+            };
             match rendered {
                 Ok(filled) if is_template(text) => retype(filled, schema, root),
                 Ok(filled) => NodeKind::Text(filled),
@@ -69,13 +76,17 @@ pub fn render_arguments(
 
 fn property_schema<'a>(schema: &'a Value, root: &'a Value, name: &str) -> &'a Value {
     alternatives(schema, root)
-        .find_map(|option| option.get("properties").and_then(|map| map.get(name)).or_else(|| option.get("additionalProperties")))
+        .find_map(|option| {
+            option.get("properties").and_then(|map| map.get(name)).or_else(|| option.get("additionalProperties"))
+        })
         .unwrap_or(&Value::Null)
 }
 
 fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     let mut schema = schema;
-    while let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|pointer| root.pointer(pointer.trim_start_matches('#'))) {
+    while let Some(target) =
+        schema.get("$ref").and_then(Value::as_str).and_then(|pointer| root.pointer(pointer.trim_start_matches('#')))
+    {
         schema = target;
     }
     schema
@@ -83,7 +94,8 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
 
 /// The schema itself and the options of its `anyOf` and `oneOf`.
 fn alternatives<'a>(schema: &'a Value, root: &'a Value) -> impl Iterator<Item = &'a Value> {
-    let options = ["anyOf", "oneOf"].into_iter().filter_map(|keyword| schema.get(keyword).and_then(Value::as_array)).flatten();
+    let options =
+        ["anyOf", "oneOf"].into_iter().filter_map(|keyword| schema.get(keyword).and_then(Value::as_array)).flatten();
     std::iter::once(schema).chain(options).map(|option| resolve(option, root))
 }
 

@@ -46,8 +46,14 @@ pub async fn check(
     let never = CancellationToken::new();
     let mut checked = Checked { outcomes: Vec::new(), differing: Vec::new() };
     let mut problems = Vec::new();
-    for operation in plan.operations.iter().filter(|operation| CHECKING_ACTIONS.contains(&operation.action.as_str()) && operation.effect == Effect::Read) {
-        let (Some(step), Some(action)) = (plan.step(&operation.step), catalogue.iter().find(|action| action.name() == operation.action)) else {
+    for operation in plan
+        .operations
+        .iter()
+        .filter(|operation| CHECKING_ACTIONS.contains(&operation.action.as_str()) && operation.effect == Effect::Read)
+    {
+        let (Some(step), Some(action)) =
+            (plan.step(&operation.step), catalogue.iter().find(|action| action.name() == operation.action))
+        else {
             continue;
         };
         let context = RunContext {

@@ -1,7 +1,6 @@
 //! From text to a checked runbook and environment: every mistake with its place, all in one go.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -11,12 +10,12 @@ use serde_json::Value;
 use super::action::Action;
 use super::arguments::{Argument, render_arguments};
 use super::parameters::{ParameterValues, resolve_parameters};
-use super::schema::{Catalogue, environment_schema, runbook_schema};
+use super::schema::{Catalogue, runbook_schema};
 use crate::diag::{Diagnostic, Diagnostics, SourceFile};
-use crate::model::environment::Environment;
 use crate::model::ids::StepId;
 use crate::model::runbook::{
-    Guards, Parameter, ParameterType, Runbook, RunbookMetadata, StepCommon, StorageKind, StorageNeed, TargetNeed, Topology,
+    Guards, Parameter, ParameterType, Runbook, RunbookMetadata, StepCommon, StorageKind, StorageNeed, TargetNeed,
+    Topology,
 };
 use crate::model::schema_check::{Names, SchemaCheck, did_you_mean};
 use crate::model::yaml::{self, Document, Node, NodeKind};
@@ -75,7 +74,8 @@ pub fn compile(source: &Arc<SourceFile>, options: &CompileOptions<'_>) -> Result
     let runbook = read_head(&document.root);
     let parameters = resolve_parameters(&document, &runbook, options, &mut found);
     let templates = Templates::new(&parameters.typed(&runbook), options.environment);
-    let mut compiler = Compiler { document: &document, schema: &schema, names, templates, catalogue: options.catalogue, found };
+    let mut compiler =
+        Compiler { document: &document, schema: &schema, names, templates, catalogue: options.catalogue, found };
     let steps = compiler.steps();
     compiler.found.into_result(CompiledRunbook { source: Arc::clone(source), runbook, parameters, steps })
 }
@@ -133,7 +133,9 @@ impl Compiler<'_> {
     fn step(&mut self, node: &Node) -> Option<CompiledStep> {
         let actions: Vec<(&crate::model::yaml::Key, &Node, &'static dyn Action)> = node
             .entries()
-            .filter_map(|(key, body)| self.catalogue.iter().find(|action| action.name() == key.name).map(|action| (key, body, *action)))
+            .filter_map(|(key, body)| {
+                self.catalogue.iter().find(|action| action.name() == key.name).map(|action| (key, body, *action))
+            })
             .collect();
         let (key, body, action) = match actions.as_slice() {
             [one] => *one,
@@ -170,7 +172,10 @@ impl Compiler<'_> {
             return;
         }
         // An unknown key has been reported already; it is most likely a misspelt action.
-        if node.entries().any(|(key, _)| !common.contains(&key.name.as_str()) && did_you_mean(&key.name, &known).is_some()) {
+        if node
+            .entries()
+            .any(|(key, _)| !common.contains(&key.name.as_str()) && did_you_mean(&key.name, &known).is_some())
+        {
             return;
         }
         self.found.push(
@@ -212,7 +217,15 @@ impl Compiler<'_> {
         let rendered = render_arguments(body, &schema, self.schema, &self.templates, &mut |node, text, error| {
             self.found.push(template_diagnostic(&self.document.source, node, text, error));
         });
-        check(self.schema, &schema, &rendered, &self.document.source, &self.names, &format!("`{}`", action.name()), &mut self.found);
+        check(
+            self.schema,
+            &schema,
+            &rendered,
+            &self.document.source,
+            &self.names,
+            &format!("`{}`", action.name()),
+            &mut self.found,
+        );
         (self.found.len() == before).then_some(Argument(rendered))
     }
 }
@@ -241,11 +254,19 @@ fn without_action_bodies(schema: &Value, catalogue: &Catalogue) -> Value {
 }
 
 /// A text that still is a template has been reported as such, or is filled in later; it stands for any scalar.
-fn check(root: &Value, schema: &Value, node: &Node, source: &Arc<SourceFile>, names: &Names, what: &str, found: &mut Diagnostics) {
+pub(super) fn check(
+    root: &Value,
+    schema: &Value,
+    node: &Node,
+    source: &Arc<SourceFile>,
+    names: &Names,
+    what: &str,
+    found: &mut Diagnostics,
+) {
     SchemaCheck { root, source, names, templates: true, found }.check(schema, node, what);
 }
 
-fn check_kind(document: &Document, kind: &str, found: &mut Diagnostics) {
+pub(super) fn check_kind(document: &Document, kind: &str, found: &mut Diagnostics) {
     let other = if kind == "Runbook" { "Environment" } else { "Runbook" };
     if document.root.get("kind").and_then(Node::text) == Some(other) {
         found.push(
@@ -256,7 +277,9 @@ fn check_kind(document: &Document, kind: &str, found: &mut Diagnostics) {
 }
 
 fn names_of(root: &Node) -> Names {
-    let keys = |name: &str| root.get(name).map(|node| node.entries().map(|(key, _)| key.name.clone()).collect()).unwrap_or_default();
+    let keys = |name: &str| {
+        root.get(name).map(|node| node.entries().map(|(key, _)| key.name.clone()).collect()).unwrap_or_default()
+    };
     Names { targets: keys("targets"), storage: keys("storage"), backup_steps: Vec::new() }
 }
 
@@ -267,7 +290,8 @@ fn read_head(root: &Node) -> Runbook {
     Runbook {
         api_version: String::new(),
         kind: String::new(),
-        metadata: RunbookMetadata::deserialize(&section("metadata")).unwrap_or_else(|_| RunbookMetadata { name: String::new(), summary: String::new() }),
+        metadata: RunbookMetadata::deserialize(&section("metadata"))
+            .unwrap_or_else(|_| RunbookMetadata { name: String::new(), summary: String::new() }),
         parameters: entries(&section("parameters"), |value| Parameter {
             r#type: ParameterType::String,
             default: value.get("default").filter(|value| value.is_string()).cloned(),
@@ -284,98 +308,4 @@ fn read_head(root: &Node) -> Runbook {
 fn entries<T: for<'de> Deserialize<'de>>(section: &Value, instead: impl Fn(&Value) -> T) -> IndexMap<String, T> {
     let members = section.as_object().into_iter().flatten();
     members.map(|(name, value)| (name.clone(), T::deserialize(value).unwrap_or_else(|_| instead(value)))).collect()
-}
-
-/// A checked environment and the folder its relative paths start from.
-#[derive(Clone, Debug)]
-pub struct LoadedEnvironment {
-    /// The environment.
-    pub environment: Environment,
-    /// Folder of its file.
-    pub base: PathBuf,
-}
-
-/// Checks an environment.
-///
-/// # Errors
-/// Every mistake found.
-pub fn load_environment(source: &Arc<SourceFile>, base: PathBuf) -> Result<LoadedEnvironment, Diagnostics> {
-    let document = yaml::parse(source)?;
-    // A secret written into the file by mistake must not come back in the report on that mistake.
-    let source = &without_secrets(&document);
-    let document = Document { source: Arc::clone(source), ..document };
-    let mut found = Diagnostics::default();
-    let schema = environment_schema();
-    check(&schema, &schema, &document.root, source, &Names::default(), "the environment", &mut found);
-    check_kind(&document, "Environment", &mut found);
-    check_hosts(&document, &mut found);
-    found.into_result(())?;
-    match Environment::deserialize(&document.root.to_json()) {
-        Ok(environment) => Ok(LoadedEnvironment { environment, base }),
-        Err(error) => Err(Diagnostic::new("environment", format!("the environment cannot be read: {error}"))
-            .at(source, document.root.span, "in this file")
-            .into()),
-    }
-}
-
-/// The same file with the same places, but for secrets written where a reference belongs.
-fn without_secrets(document: &Document) -> Arc<SourceFile> {
-    let mut bytes = document.source.text.clone().into_bytes();
-    hide(&document.root, &document.source.text, false, &mut bytes);
-    // Whole characters are replaced, so it stays UTF-8.
-    let text = String::from_utf8(bytes).unwrap_or_default();
-    SourceFile::new(document.source.name.clone(), text)
-}
-
-fn hide(node: &Node, text: &str, is_secret: bool, bytes: &mut [u8]) {
-    match &node.kind {
-        NodeKind::Map(entries) => {
-            for (key, child) in entries {
-                hide(child, text, matches!(key.name.as_str(), "password" | "access_key" | "secret_key"), bytes);
-            }
-        }
-        NodeKind::List(items) => items.iter().for_each(|item| hide(item, text, is_secret, bytes)),
-        NodeKind::Text(value) => {
-            let range = node.span.start..node.span.start + node.span.len;
-            let slice = &text[range.clone()];
-            let end = if is_secret { slice.len() } else { slice.find('@').filter(|_| value.contains("://")).unwrap_or(0) };
-            let begin = if is_secret { 0 } else { slice.find("://").map_or(0, |at| at + 3).min(end) };
-            bytes[range][begin..end].fill(b'*');
-        }
-        NodeKind::Number(_) if is_secret => bytes[node.span.start..node.span.start + node.span.len].fill(b'*'),
-        _ => {}
-    }
-}
-
-fn check_hosts(document: &Document, found: &mut Diagnostics) {
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
-    for (_, target) in document.root.get("targets").into_iter().flat_map(Node::entries) {
-        let hosts = target.get("hosts");
-        if let Some(node) = hosts.filter(|node| node.items().is_empty()) {
-            found.push(Diagnostic::new("too-few", "a target has at least one host").at(&document.source, node.span, "no host is listed"));
-        }
-        for host in hosts.map(Node::items).unwrap_or_default() {
-            let Some(url_node) = host.get("url") else { continue };
-            let url = url_node.text().unwrap_or_default().trim_end_matches('/');
-            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-            if rest.is_none_or(|rest| rest.is_empty() || rest.contains(['/', '@', '?', ' '])) {
-                found.push(
-                    Diagnostic::new("bad-value", "this is not the address of a ClickHouse HTTP interface")
-                        .at(&document.source, url_node.span, "this address")
-                        .help("write `http://host:8123` or `https://host:8443`, without user, password or path"),
-                );
-                continue;
-            }
-            let name = host.get("name").and_then(Node::text).map_or_else(|| rest.unwrap_or_default().to_owned(), str::to_owned);
-            if let Some(other) = names.insert(name.clone(), url.to_owned())
-                && other != url
-            {
-                found.push(
-                    Diagnostic::new("duplicate-name", format!("two hosts are called `{name}`"))
-                        .at(&document.source, url_node.span, format!("another address than {other}"))
-                        .help("give each server a `name` of its own"),
-                );
-            }
-        }
-    }
 }

@@ -72,12 +72,20 @@ impl PlanContext<'_> {
     /// # Errors
     /// What does not fit, for a mistake the schema let pass.
     pub fn arguments<T: DeserializeOwned>(&self) -> Result<T, Vec<Refusal>> {
-        T::deserialize(self.arguments).map_err(|error| vec![self.refuse(format!("the arguments do not fit: {error}"), "", "", "correct the step")])
+        T::deserialize(self.arguments).map_err(|error| {
+            vec![self.refuse(format!("the arguments do not fit: {error}"), "", "", "correct the step")]
+        })
     }
 
     /// A refusal of this step without a statement that shows it.
     #[must_use]
-    pub fn refuse(&self, what: impl Into<String>, expected: impl Into<String>, found: impl Into<String>, action: impl Into<String>) -> Refusal {
+    pub fn refuse(
+        &self,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        action: impl Into<String>,
+    ) -> Refusal {
         Refusal {
             what: format!("step `{}`: {}", self.step, what.into()),
             expected: expected.into(),
@@ -147,8 +155,16 @@ impl RunContext<'_> {
     /// # Errors
     /// A plan whose data does not fit the action of this version.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, RunError> {
-        T::deserialize(&self.operation.data)
-            .map_err(|error| self.fail(RunErrorKind::NotSent, "the plan does not fit this version of clickferry", "", error.to_string(), "", "plan again with this version"))
+        T::deserialize(&self.operation.data).map_err(|error| {
+            self.fail(
+                RunErrorKind::NotSent,
+                "the plan does not fit this version of clickferry",
+                "",
+                error.to_string(),
+                "",
+                "plan again with this version",
+            )
+        })
     }
 
     /// The intent's data as the action's own type; `None` where there is none or it does not fit.
@@ -180,9 +196,10 @@ impl RunContext<'_> {
     /// # Errors
     /// A plan without one, which planning excludes.
     pub fn host(&self) -> Result<&HostName, RunError> {
-        self.operation.host.as_ref().ok_or_else(|| {
-            self.fail(RunErrorKind::NotSent, "the operation has no host", "", "", "", "plan again")
-        })
+        self.operation
+            .host
+            .as_ref()
+            .ok_or_else(|| self.fail(RunErrorKind::NotSent, "the operation has no host", "", "", "", "plan again"))
     }
 
     /// A failure of this operation.
@@ -234,7 +251,10 @@ impl RunContext<'_> {
     pub async fn execute(&self, index: usize) -> Result<Answer, RunError> {
         let answered = self.send(index).await?;
         answered.map_err(|error| {
-            RunError::from_sql(format!("{} on {}: {}", self.operation.kind, error.host(), self.operation.object), &error)
+            RunError::from_sql(
+                format!("{} on {}: {}", self.operation.kind, error.host(), self.operation.object),
+                &error,
+            )
         })
     }
 
@@ -262,7 +282,14 @@ impl RunContext<'_> {
     /// A secret that cannot be read, or a step that has not written what is asked for.
     pub async fn filled(&self, index: usize) -> Result<SecretString, RunError> {
         let Some(statement) = self.operation.statements.get(index) else {
-            return Err(self.fail(RunErrorKind::NotSent, format!("the plan has no statement {index}"), "", "", "", "plan again"));
+            return Err(self.fail(
+                RunErrorKind::NotSent,
+                format!("the plan has no statement {index}"),
+                "",
+                "",
+                "",
+                "plan again",
+            ));
         };
         let mut values = BTreeMap::new();
         for token in &statement.late {
@@ -283,7 +310,14 @@ impl RunContext<'_> {
     }
 
     fn unknown_token(&self, token: &str) -> RunError {
-        self.fail(RunErrorKind::NotSent, format!("the value `${{{token}}}` is not known"), "an earlier step has written it", "it has not", "", "run the whole runbook, or plan again")
+        self.fail(
+            RunErrorKind::NotSent,
+            format!("the value `${{{token}}}` is not known"),
+            "an earlier step has written it",
+            "it has not",
+            "",
+            "run the whole runbook, or plan again",
+        )
     }
 
     /// Secrets become literals with their quotes; everything else is escaped to stand within a literal.
@@ -291,7 +325,14 @@ impl RunContext<'_> {
         if let Some(name) = token.strip_prefix("secret ") {
             let reference = self.secret_reference(name).ok_or_else(|| self.unknown_token(token))?;
             let secret = self.ports.secrets.resolve(&reference).await.map_err(|error| {
-                self.fail(RunErrorKind::NotSent, error.to_string(), "", "", "", "make the secret readable for clickferry")
+                self.fail(
+                    RunErrorKind::NotSent,
+                    error.to_string(),
+                    "",
+                    "",
+                    "",
+                    "make the secret readable for clickferry",
+                )
             })?;
             return Ok(SecretString::from(literal(secret.expose_secret())));
         }
@@ -327,7 +368,10 @@ impl RunContext<'_> {
         }
         // `step <id> path <shard>`: where that step's backup of that shard really lies.
         let (step, shard) = token.strip_prefix("step ")?.split_once(" path ")?;
-        let outcome = self.outcomes_of(step).into_iter().find(|outcome| outcome.get("shard").and_then(Value::as_str) == Some(shard))?;
+        let outcome = self
+            .outcomes_of(step)
+            .into_iter()
+            .find(|outcome| outcome.get("shard").and_then(Value::as_str) == Some(shard))?;
         outcome.get("path").and_then(Value::as_str).map(str::to_owned)
     }
 }

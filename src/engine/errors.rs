@@ -37,34 +37,84 @@ pub fn explain_sql(what: String, error: &SqlError) -> Refusal {
 /// The read-only statement and the safe next step for a code, in the context of migrations and restores.
 fn advice(code: i32, message: &str) -> (String, &'static str) {
     let (evidence, action) = match code {
-        57 => ("on {host}: SELECT database, name, uuid FROM system.tables; SELECT * FROM system.dropped_tables", "a table of that name or its data folder is still there: look whether it is the one the plan means, then plan again"),
-        60 | 81 => ("on {host}: SELECT database, name FROM system.tables", "the object is not there (any longer): plan again to see the world as it is"),
+        57 => (
+            "on {host}: SELECT database, name, uuid FROM system.tables; SELECT * FROM system.dropped_tables",
+            "a table of that name or its data folder is still there: look whether it is the one the plan means, then plan again",
+        ),
+        60 | 81 => (
+            "on {host}: SELECT database, name FROM system.tables",
+            "the object is not there (any longer): plan again to see the world as it is",
+        ),
         62 => ("", "correct the statement in the runbook"),
-        82 => ("on {host}: SELECT name, engine, uuid FROM system.databases", "the database exists already: plan again to see the world as it is"),
-        115 | 653 => ("on {host}: SELECT name FROM system.settings", "this server does not know a setting of the runbook: remove it or correct its name"),
+        82 => (
+            "on {host}: SELECT name, engine, uuid FROM system.databases",
+            "the database exists already: plan again to see the world as it is",
+        ),
+        115 | 653 => (
+            "on {host}: SELECT name FROM system.settings",
+            "this server does not know a setting of the runbook: remove it or correct its name",
+        ),
         164 | 497 => ("on {host}: SHOW GRANTS", "give the user of the environment the right it lacks"),
-        159 => ("on {host}: SELECT * FROM system.processes", "the server may still be working: `clickferry resume` asks before anything is repeated"),
-        202 | 745 => ("on {host}: SELECT count() FROM system.processes", "the server is overloaded: wait, then `clickferry resume`"),
-        225 => ("on {host}: SELECT * FROM system.zookeeper WHERE path = '/'", "the server has no Keeper configured: add it to its configuration"),
-        242 => ("on {host}: SELECT database, table, is_readonly, zookeeper_exception FROM system.replicas", "the table is read-only, usually because Keeper cannot be reached: repair that, then `clickferry resume`"),
-        243 => ("on {host}: SELECT name, formatReadableSize(free_space) FROM system.disks", "free space on the disk, then `clickferry resume`"),
-        253 => ("on {host}: SELECT name FROM system.zookeeper WHERE path = '<table path>/replicas'", "metadata of an earlier table is left in Keeper: put a `clear_keeper` step for that path before the creation, and plan again"),
-        305 => ("on {host}: SELECT database, table, replica_name, replica_is_active FROM system.replicas", "a live replica still uses that path: drop its table first, or leave the path out"),
-        359 => ("on {host}: SELECT value FROM system.server_settings WHERE name = 'max_table_size_to_drop'", "the table is larger than the server lets anybody drop: raise `max_table_size_to_drop` for this server, then `clickferry resume`"),
-        499 if is_denied(message) => ("", "the store refused the keys: correct `credentials` of the storage in the environment"),
+        159 => (
+            "on {host}: SELECT * FROM system.processes",
+            "the server may still be working: `clickferry resume` asks before anything is repeated",
+        ),
+        202 | 745 => (
+            "on {host}: SELECT count() FROM system.processes",
+            "the server is overloaded: wait, then `clickferry resume`",
+        ),
+        225 => (
+            "on {host}: SELECT * FROM system.zookeeper WHERE path = '/'",
+            "the server has no Keeper configured: add it to its configuration",
+        ),
+        242 => (
+            "on {host}: SELECT database, table, is_readonly, zookeeper_exception FROM system.replicas",
+            "the table is read-only, usually because Keeper cannot be reached: repair that, then `clickferry resume`",
+        ),
+        243 => (
+            "on {host}: SELECT name, formatReadableSize(free_space) FROM system.disks",
+            "free space on the disk, then `clickferry resume`",
+        ),
+        253 => (
+            "on {host}: SELECT name FROM system.zookeeper WHERE path = '<table path>/replicas'",
+            "metadata of an earlier table is left in Keeper: put a `clear_keeper` step for that path before the creation, and plan again",
+        ),
+        305 => (
+            "on {host}: SELECT database, table, replica_name, replica_is_active FROM system.replicas",
+            "a live replica still uses that path: drop its table first, or leave the path out",
+        ),
+        359 => (
+            "on {host}: SELECT value FROM system.server_settings WHERE name = 'max_table_size_to_drop'",
+            "the table is larger than the server lets anybody drop: raise `max_table_size_to_drop` for this server, then `clickferry resume`",
+        ),
+        499 if is_denied(message) => {
+            ("", "the store refused the keys: correct `credentials` of the storage in the environment")
+        }
         499 => ("", "the store failed: look at its state, then `clickferry resume`"),
         516 => ("", "the server refused user or password: correct `credentials` in the environment"),
-        598 => ("", "a backup is at that path already: choose another path; never delete a `.lock` that a running backup owns"),
+        598 => (
+            "",
+            "a backup is at that path already: choose another path; never delete a `.lock` that a running backup owns",
+        ),
         599 => ("", "there is no complete backup at that path: compare the path with `clickferry inspect`"),
-        607 | 608 => ("on {host}: SELECT database, name, total_rows, create_table_query FROM system.tables", "the target is not what the restore expects (rows in it, or another definition): plan again; rows are never added to a table that has some"),
-        999 => ("on {host}: SELECT * FROM system.zookeeper WHERE path = '/'", "Keeper failed: look at its state, then `clickferry resume`"),
+        607 | 608 => (
+            "on {host}: SELECT database, name, total_rows, create_table_query FROM system.tables",
+            "the target is not what the restore expects (rows in it, or another definition): plan again; rows are never added to a table that has some",
+        ),
+        999 => (
+            "on {host}: SELECT * FROM system.zookeeper WHERE path = '/'",
+            "Keeper failed: look at its state, then `clickferry resume`",
+        ),
         _ => ("", "look at the server's log around this time, repair the cause, then `clickferry resume`"),
     };
     (evidence.to_owned(), action)
 }
 
 fn is_denied(message: &str) -> bool {
-    message.contains("403") || message.contains("ACCESS_DENIED") || message.contains("AccessDenied") || message.contains("InvalidAccessKeyId")
+    message.contains("403")
+        || message.contains("ACCESS_DENIED")
+        || message.contains("AccessDenied")
+        || message.contains("InvalidAccessKeyId")
 }
 
 /// The server advises settings that double rows or drop guards; such sentences are not passed on.

@@ -19,7 +19,9 @@ pub fn check_budget(plan: &Plan) -> Result<(), Failure> {
                 expected: format!("at most {limit} {name} (`guards.loss.{name}`), over all replicas"),
                 found: format!("{found} {name}: {}", largest(plan, name)),
                 evidence: "clickferry plan shows each operation that destroys, with its host".to_owned(),
-                action: format!("if this loss is meant, raise `guards.loss.{name}` in the runbook, have it reviewed, and plan again"),
+                action: format!(
+                    "if this loss is meant, raise `guards.loss.{name}` in the runbook, have it reviewed, and plan again"
+                ),
             });
         }
     };
@@ -42,7 +44,14 @@ fn largest(plan: &Plan, name: &str) -> String {
     let words: Vec<String> = destroying
         .iter()
         .take(3)
-        .map(|operation| format!("{} {} on {}", amount(&operation.loss), operation.object, operation.host.as_ref().map_or("-", |host| host.as_str())))
+        .map(|operation| {
+            format!(
+                "{} {} on {}",
+                amount(&operation.loss),
+                operation.object,
+                operation.host.as_ref().map_or("-", |host| host.as_str())
+            )
+        })
         .collect();
     words.join("; ")
 }
@@ -79,12 +88,24 @@ pub fn check_unmoved(saved: &Plan, now: &Plan) -> Result<(), Failure> {
     for fact in &saved.facts {
         let current = now.facts.iter().find(|other| other.host == fact.host && other.subject == fact.subject);
         if current.is_none_or(|current| current.value != fact.value) {
-            problems.push(moved(&fact.host.0, &fact.subject, &fact.value, current.map_or("it is not there any longer", |current| &current.value), &fact.query));
+            problems.push(moved(
+                &fact.host.0,
+                &fact.subject,
+                &fact.value,
+                current.map_or("it is not there any longer", |current| &current.value),
+                &fact.query,
+            ));
         }
     }
     for fact in &now.facts {
         if !saved.facts.iter().any(|other| other.host == fact.host && other.subject == fact.subject) {
-            problems.push(moved(&fact.host.0, &fact.subject, "not there when the plan was made", &fact.value, &fact.query));
+            problems.push(moved(
+                &fact.host.0,
+                &fact.subject,
+                "not there when the plan was made",
+                &fact.value,
+                &fact.query,
+            ));
         }
     }
     if problems.is_empty() {
@@ -105,18 +126,28 @@ fn moved(host: &str, subject: &str, expected: &str, found: &str, query: &str) ->
 }
 
 fn operations_differ(saved: &Plan, now: &Plan) -> Refusal {
-    let differing = saved
-        .operations
-        .iter()
-        .zip(&now.operations)
-        .find(|(before, after)| before.statements != after.statements || before.loss != after.loss || before.object != after.object);
+    let differing = saved.operations.iter().zip(&now.operations).find(|(before, after)| {
+        before.statements != after.statements || before.loss != after.loss || before.object != after.object
+    });
     let (expected, found) = match differing {
         Some((before, after)) => (
             format!("{} {}: {}", before.id, before.object, first_statement(before)),
             format!("{} {}: {}", after.id, after.object, first_statement(after)),
         ),
-        None => (format!("{} operations, runbook {}, clickferry {}", saved.operations.len(), &saved.runbook_digest[..12], saved.tool_version),
-                 format!("{} operations, runbook {}, clickferry {}", now.operations.len(), &now.runbook_digest[..12], now.tool_version)),
+        None => (
+            format!(
+                "{} operations, runbook {}, clickferry {}",
+                saved.operations.len(),
+                &saved.runbook_digest[..12],
+                saved.tool_version
+            ),
+            format!(
+                "{} operations, runbook {}, clickferry {}",
+                now.operations.len(),
+                &now.runbook_digest[..12],
+                now.tool_version
+            ),
+        ),
     };
     Refusal {
         what: "the plan made now is another one than the saved plan".to_owned(),

@@ -5,6 +5,7 @@ pub mod arguments;
 pub mod check;
 pub mod compile;
 pub mod context;
+pub mod environment_file;
 pub mod errors;
 pub mod event;
 pub mod executor;

@@ -73,7 +73,12 @@ async fn observe_host(binding: &HostBinding, target: &TargetBinding, ports: &Por
         ..HostWorld::default()
     };
     world.identity = Identity {
-        server_uuid: asker.optional("SELECT toString(serverUUID()) AS uuid").await.map_err(explain)?.text(0, "uuid").unwrap_or_default(),
+        server_uuid: asker
+            .optional("SELECT toString(serverUUID()) AS uuid")
+            .await
+            .map_err(explain)?
+            .text(0, "uuid")
+            .unwrap_or_default(),
         host_name: identity.text(0, "host").unwrap_or_default(),
         ..Identity::default()
     };
@@ -83,14 +88,21 @@ async fn observe_host(binding: &HostBinding, target: &TargetBinding, ports: &Por
             world.identity.macros.insert(name, value);
         }
     }
-    let disks = asker.optional("SELECT path, free_space FROM system.disks WHERE name = 'default'").await.map_err(explain)?;
+    let disks =
+        asker.optional("SELECT path, free_space FROM system.disks WHERE name = 'default'").await.map_err(explain)?;
     world.identity.data_path = disks.text(0, "path").unwrap_or_default();
     world.free_bytes = disks.number(0, "free_space").unwrap_or(0);
-    let databases = asker.ask(&format!("SELECT * FROM system.databases WHERE name NOT IN {OWN} ORDER BY name")).await.map_err(explain)?;
+    let databases = asker
+        .ask(&format!("SELECT * FROM system.databases WHERE name NOT IN {OWN} ORDER BY name"))
+        .await
+        .map_err(explain)?;
     for row in 0..databases.rows.len() {
         world.databases.insert(
             databases.text(row, "name").unwrap_or_default(),
-            Database { engine: databases.text(row, "engine").unwrap_or_default(), uuid: databases.text(row, "uuid").unwrap_or_default() },
+            Database {
+                engine: databases.text(row, "engine").unwrap_or_default(),
+                uuid: databases.text(row, "uuid").unwrap_or_default(),
+            },
         );
     }
     world.tables = tables(&asker).await.map_err(explain)?;
@@ -99,7 +111,9 @@ async fn observe_host(binding: &HostBinding, target: &TargetBinding, ports: &Por
     world.mutations = asker.names("SELECT concat(database, '.', table, ': ', command) AS name FROM system.mutations WHERE NOT is_done ORDER BY name").await.map_err(explain)?;
     let detached = asker.optional("SELECT concat(database, '.', table) AS name, count() AS parts FROM system.detached_parts GROUP BY database, table ORDER BY name").await.map_err(explain)?;
     for row in 0..detached.rows.len() {
-        world.detached_parts.insert(detached.text(row, "name").unwrap_or_default(), detached.number(row, "parts").unwrap_or(0));
+        world
+            .detached_parts
+            .insert(detached.text(row, "name").unwrap_or_default(), detached.number(row, "parts").unwrap_or(0));
     }
     world.shard = shard_of(binding, &world)?;
     check_cluster(&asker, target, &world).await?;
@@ -132,9 +146,15 @@ impl Asker<'_> {
 }
 
 async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
-    let all = asker.ask(&format!("SELECT * FROM system.tables WHERE database NOT IN {OWN} AND NOT is_temporary ORDER BY database, name")).await?;
+    let all = asker
+        .ask(&format!(
+            "SELECT * FROM system.tables WHERE database NOT IN {OWN} AND NOT is_temporary ORDER BY database, name"
+        ))
+        .await?;
     let parts = asker.ask(&format!("SELECT database, table, count() AS parts, sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database NOT IN {OWN} GROUP BY database, table")).await?;
-    let replicas = asker.optional("SELECT database, table, zookeeper_path, replica_name, is_readonly FROM system.replicas").await?;
+    let replicas = asker
+        .optional("SELECT database, table, zookeeper_path, replica_name, is_readonly FROM system.replicas")
+        .await?;
     let by_name = |answer: &Answer| -> BTreeMap<(String, String), usize> {
         (0..answer.rows.len())
             .filter_map(|row| Some(((answer.text(row, "database")?, answer.text(row, "table")?), row)))
@@ -190,7 +210,10 @@ fn shard_of(binding: &HostBinding, world: &HostWorld) -> Result<String, Refusal>
 /// Every member of the cluster must be named in the environment, or replicas would be forgotten.
 async fn check_cluster(asker: &Asker<'_>, target: &TargetBinding, world: &HostWorld) -> Result<(), Refusal> {
     let Some(cluster) = &target.cluster else { return Ok(()) };
-    let query = format!("SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = {}", crate::plan::sql::literal(cluster));
+    let query = format!(
+        "SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = {}",
+        crate::plan::sql::literal(cluster)
+    );
     let answer = asker.ask(&query).await.map_err(|error| explain_sql(format!("looking at {}", world.name), &error))?;
     let evidence = format!("on {}: {query}", world.name);
     if answer.rows.is_empty() {
@@ -208,7 +231,8 @@ async fn check_cluster(asker: &Asker<'_>, target: &TargetBinding, world: &HostWo
             expected: format!("{} servers, as {} knows the cluster", answer.rows.len(), world.name),
             found: format!("{} hosts in the environment", target.hosts.len()),
             evidence,
-            action: "list every replica of every shard under `hosts:`; a forgotten replica would keep old data".to_owned(),
+            action: "list every replica of every shard under `hosts:`; a forgotten replica would keep old data"
+                .to_owned(),
         });
     }
     Ok(())

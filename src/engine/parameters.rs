@@ -21,7 +21,9 @@ impl ParameterValues {
     pub fn typed(&self, runbook: &Runbook) -> BTreeMap<String, (ParameterType, Value)> {
         self.0
             .iter()
-            .filter_map(|(name, value)| runbook.parameters.get(name).map(|parameter| (name.clone(), (parameter.r#type, value.clone()))))
+            .filter_map(|(name, value)| {
+                runbook.parameters.get(name).map(|parameter| (name.clone(), (parameter.r#type, value.clone())))
+            })
             .collect()
     }
 }
@@ -35,8 +37,12 @@ pub fn resolve_parameters(
 ) -> ParameterValues {
     let known: Vec<String> = runbook.parameters.keys().cloned().collect();
     for name in options.given.keys().filter(|name| !known.contains(name)) {
-        let help = did_you_mean(name, &known).unwrap_or_else(|| format!("parameters of this runbook: {}", known.join(", ")));
-        found.push(Diagnostic::new("unknown-parameter", format!("`-p {name}=…`: the runbook has no parameter `{name}`")).help(help));
+        let help =
+            did_you_mean(name, &known).unwrap_or_else(|| format!("parameters of this runbook: {}", known.join(", ")));
+        found.push(
+            Diagnostic::new("unknown-parameter", format!("`-p {name}=…`: the runbook has no parameter `{name}`"))
+                .help(help),
+        );
     }
     let nodes = document.root.get("parameters");
     let mut values = BTreeMap::new();
@@ -83,8 +89,12 @@ fn value_of(name: &str, parameter: &Parameter, options: &CompileOptions<'_>) -> 
 }
 
 fn missing(name: &str, parameter: &Parameter, document: &Document, node: Option<&Node>, found: &mut Diagnostics) {
-    let mut diagnostic = Diagnostic::new("missing-parameter", format!("the parameter `{name}` is not given"))
-        .help(format!("add `-p {name}=…`{}{}", if parameter.description.is_empty() { "" } else { ": " }, parameter.description));
+    let mut diagnostic =
+        Diagnostic::new("missing-parameter", format!("the parameter `{name}` is not given")).help(format!(
+            "add `-p {name}=…`{}{}",
+            if parameter.description.is_empty() { "" } else { ": " },
+            parameter.description
+        ));
     if let Some(node) = node {
         diagnostic = diagnostic.at(&document.source, node.span, "declared here without a default");
     }
@@ -94,8 +104,12 @@ fn missing(name: &str, parameter: &Parameter, document: &Document, node: Option<
 fn parse_value(kind: ParameterType, text: &str) -> Result<Value, String> {
     match kind {
         ParameterType::Identifier | ParameterType::String | ParameterType::Duration => Ok(Value::from(text)),
-        ParameterType::Integer => text.parse::<i64>().map(Value::from).map_err(|_| format!("`{text}` is not a whole number")),
-        ParameterType::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| format!("`{text}` is neither `true` nor `false`")),
+        ParameterType::Integer => {
+            text.parse::<i64>().map(Value::from).map_err(|_| format!("`{text}` is not a whole number"))
+        }
+        ParameterType::Boolean => {
+            text.parse::<bool>().map(Value::from).map_err(|_| format!("`{text}` is neither `true` nor `false`"))
+        }
     }
 }
 

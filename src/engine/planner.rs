@@ -32,7 +32,11 @@ pub struct Observations {
 ///
 /// # Errors
 /// Everything that cannot be reached or does not fit the environment, in one go.
-pub async fn observe_for(compiled: &CompiledRunbook, environment: &Environment, ports: &Ports) -> Result<Observations, Failure> {
+pub async fn observe_for(
+    compiled: &CompiledRunbook,
+    environment: &Environment,
+    ports: &Ports,
+) -> Result<Observations, Failure> {
     check_bindings(compiled, environment)?;
     let wanted: BTreeMap<String, Topology> =
         compiled.runbook.targets.iter().map(|(role, need)| (role.clone(), need.topology)).collect();
@@ -65,7 +69,11 @@ pub async fn observe_for(compiled: &CompiledRunbook, environment: &Environment, 
 ///
 /// # Errors
 /// Everything that makes a step impossible, in one go.
-pub fn make_plan(compiled: &CompiledRunbook, environment: &Environment, observations: &Observations) -> Result<Plan, Failure> {
+pub fn make_plan(
+    compiled: &CompiledRunbook,
+    environment: &Environment,
+    observations: &Observations,
+) -> Result<Plan, Failure> {
     let mut world = observations.world.clone();
     let (mut operations, mut notes, mut promises, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
     let mut facts = identity_facts(&world);
@@ -187,7 +195,13 @@ fn planned_hosts(world: &World) -> Vec<PlannedHost> {
 pub fn identity_line(host: &crate::model::observed::HostWorld) -> String {
     let identity = &host.identity;
     let macros: Vec<String> = identity.macros.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("uuid {} on {} in {} with macros {}", identity.server_uuid, identity.host_name, identity.data_path, if macros.is_empty() { "none".to_owned() } else { macros.join(", ") })
+    format!(
+        "uuid {} on {} in {} with macros {}",
+        identity.server_uuid,
+        identity.host_name,
+        identity.data_path,
+        if macros.is_empty() { "none".to_owned() } else { macros.join(", ") }
+    )
 }
 
 /// The statement that shows [`identity_line`].
@@ -221,7 +235,10 @@ fn check_bindings(compiled: &CompiledRunbook, environment: &Environment) -> Resu
         let known: Vec<String> = known.into_iter().cloned().collect();
         problems.push(Refusal {
             what: format!("the environment `{}` does not bind the {kind} `{role}`", environment.metadata.name),
-            expected: format!("`{role}` under `{}:`, as the runbook needs it", if kind == "storage" { "storage" } else { "targets" }),
+            expected: format!(
+                "`{role}` under `{}:`, as the runbook needs it",
+                if kind == "storage" { "storage" } else { "targets" }
+            ),
             found: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
             evidence: String::new(),
             action: "add it to the environment, or use the environment meant for this runbook".to_owned(),
@@ -245,7 +262,12 @@ fn check_topology(compiled: &CompiledRunbook, world: &World) -> Result<(), Failu
     if problems.is_empty() { Ok(()) } else { Err(Failure::Error(problems)) }
 }
 
-fn topology_problem(role: &str, topology: Topology, min_replicas: Option<u32>, target: &TargetWorld) -> Option<Refusal> {
+fn topology_problem(
+    role: &str,
+    topology: Topology,
+    min_replicas: Option<u32>,
+    target: &TargetWorld,
+) -> Option<Refusal> {
     let refuse = |expected: String, found: String| {
         Some(Refusal {
             what: format!("the target `{role}` is not what the runbook needs"),

@@ -59,7 +59,11 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
         return Err(inconsistent("the journal was written for another plan than the one beside it"));
     }
     let mut state = RunState {
-        operations: plan.operations.iter().map(|operation| (operation.id.clone(), OperationState::Outstanding { attempts: 0 })).collect(),
+        operations: plan
+            .operations
+            .iter()
+            .map(|operation| (operation.id.clone(), OperationState::Outstanding { attempts: 0 }))
+            .collect(),
         ..RunState::default()
     };
     for record in &journal.records {
@@ -67,19 +71,29 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
             Entry::Intent { operation, attempt, statements, data, .. } => {
                 let planned = plan.operations.iter().find(|planned| planned.id == *operation);
                 if planned.is_none_or(|planned| statements_digest(planned) != *statements) {
-                    return Err(inconsistent(&format!("the statements of {operation} are not those the journal was written for")));
+                    return Err(inconsistent(&format!(
+                        "the statements of {operation} are not those the journal was written for"
+                    )));
                 }
-                if state.finished.is_some() || matches!(state.operations.get(operation), Some(OperationState::Done(_))) {
+                if state.finished.is_some() || matches!(state.operations.get(operation), Some(OperationState::Done(_)))
+                {
                     return Err(inconsistent(&format!("{operation} begins again after its end")));
                 }
-                state.operations.insert(operation.clone(), OperationState::Lost { attempt: *attempt, intent: data.clone(), at: record.at });
+                state.operations.insert(
+                    operation.clone(),
+                    OperationState::Lost { attempt: *attempt, intent: data.clone(), at: record.at },
+                );
             }
             Entry::Outcome { operation, attempt, kind, data, .. } => {
-                let Some(OperationState::Lost { attempt: begun, intent, at }) = state.operations.get(operation).cloned() else {
+                let Some(OperationState::Lost { attempt: begun, intent, at }) =
+                    state.operations.get(operation).cloned()
+                else {
                     return Err(inconsistent(&format!("{operation} ends without having begun")));
                 };
                 if begun != *attempt {
-                    return Err(inconsistent(&format!("attempt {attempt} of {operation} ends, but attempt {begun} had begun")));
+                    return Err(inconsistent(&format!(
+                        "attempt {attempt} of {operation} ends, but attempt {begun} had begun"
+                    )));
                 }
                 let next = match kind {
                     OutcomeKind::Done => OperationState::Done(data.clone()),
@@ -92,7 +106,11 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
                 state.confirmed.insert(step.clone());
             }
             Entry::Finished { verdict } => state.finished = Some(verdict.clone()),
-            Entry::Started { .. } | Entry::Resumed { .. } | Entry::Probed { .. } | Entry::Reproved { .. } | Entry::Stopped { .. } => {}
+            Entry::Started { .. }
+            | Entry::Resumed { .. }
+            | Entry::Probed { .. }
+            | Entry::Reproved { .. }
+            | Entry::Stopped { .. } => {}
         }
     }
     Ok(state)

@@ -96,11 +96,22 @@ impl Runner<'_> {
         let locks = self.locks(plan, &id).await?;
         let run = RunInfo { id: id.clone(), started };
         self.ports.state.create_run(&id).await.map_err(state_failure)?;
-        self.ports.state.put(&id, ENVIRONMENT_DOCUMENT, self.environment_text.as_bytes()).await.map_err(state_failure)?;
+        self.ports
+            .state
+            .put(&id, ENVIRONMENT_DOCUMENT, self.environment_text.as_bytes())
+            .await
+            .map_err(state_failure)?;
         // Plain data with text keys always becomes JSON.
         let text = serde_json::to_vec_pretty(plan).unwrap_or_default();
         self.ports.state.put(&id, PLAN_DOCUMENT, &text).await.map_err(state_failure)?;
-        let journal = JournalWriter::new(Arc::clone(&self.ports.state), Arc::clone(&self.ports.clock), id.clone(), locks, 0, String::new());
+        let journal = JournalWriter::new(
+            Arc::clone(&self.ports.state),
+            Arc::clone(&self.ports.clock),
+            id.clone(),
+            locks,
+            0,
+            String::new(),
+        );
         let first = Entry::Started {
             version: JOURNAL_VERSION,
             run: id.clone(),
@@ -136,7 +147,14 @@ impl Runner<'_> {
         }
         let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
         let started = found.started().unwrap_or_else(|| self.ports.clock.now());
-        let journal = JournalWriter::new(Arc::clone(&self.ports.state), Arc::clone(&self.ports.clock), id.clone(), locks, seq, prev);
+        let journal = JournalWriter::new(
+            Arc::clone(&self.ports.state),
+            Arc::clone(&self.ports.clock),
+            id.clone(),
+            locks,
+            seq,
+            prev,
+        );
         journal
             .append(Entry::Resumed { tool: env!("CARGO_PKG_VERSION").to_owned(), owner: self.owner.clone() })
             .await
@@ -167,7 +185,13 @@ impl Runner<'_> {
         find_run(&*self.ports.state, id).await
     }
 
-    fn execution<'e>(&'e self, plan: &'e Plan, run: RunInfo, journal: &'e JournalWriter, outcomes: BTreeMap<OperationId, Value>) -> Execution<'e> {
+    fn execution<'e>(
+        &'e self,
+        plan: &'e Plan,
+        run: RunInfo,
+        journal: &'e JournalWriter,
+        outcomes: BTreeMap<OperationId, Value>,
+    ) -> Execution<'e> {
         Execution {
             plan,
             run,
@@ -243,8 +267,14 @@ impl Runner<'_> {
         targets.dedup();
         let mut taken: Vec<String> = Vec::new();
         for target in targets {
-            let (Some(keeper), Some(binding)) = (self.ports.keepers.get(target), self.environment.targets.get(target)) else { continue };
-            let name = binding.cluster.clone().unwrap_or_else(|| binding.hosts.iter().map(|host| host.host_name().0).collect::<Vec<_>>().join(","));
+            let (Some(keeper), Some(binding)) = (self.ports.keepers.get(target), self.environment.targets.get(target))
+            else {
+                continue;
+            };
+            let name = binding
+                .cluster
+                .clone()
+                .unwrap_or_else(|| binding.hosts.iter().map(|host| host.host_name().0).collect::<Vec<_>>().join(","));
             let path = format!("{LOCK_ROOT}/{name}");
             let key = format!("{} {path}", keeper.describe());
             if taken.contains(&key) {
@@ -266,7 +296,12 @@ impl Runner<'_> {
 impl Runner<'_> {
     /// A killed engine's ephemeral node stays until its session times out, so the lock of this very run is waited
     /// for; the state's lock has already shown that its former process is gone or on another machine.
-    async fn lock_target(&self, keeper: &dyn Keeper, path: &str, holder: &LockHolder) -> Result<Box<dyn LockGuard>, KeeperError> {
+    async fn lock_target(
+        &self,
+        keeper: &dyn Keeper,
+        path: &str,
+        holder: &LockHolder,
+    ) -> Result<Box<dyn LockGuard>, KeeperError> {
         let mut waited = Duration::ZERO;
         loop {
             match keeper.lock(path, holder).await {
@@ -297,7 +332,10 @@ pub async fn find_run(store: &dyn StateStore, id: &RunId) -> Result<FoundRun, Fa
     let location = format!("{}/runs/{id}", store.describe());
     let plan = store.get(id, PLAN_DOCUMENT).await.map_err(state_failure)?;
     let plan: Plan = serde_json::from_slice(&plan).map_err(|error| {
-        Failure::simple(format!("the plan of run {id} cannot be read: {error}"), format!("look at {location}/{PLAN_DOCUMENT}"))
+        Failure::simple(
+            format!("the plan of run {id} cannot be read: {error}"),
+            format!("look at {location}/{PLAN_DOCUMENT}"),
+        )
     })?;
     let bytes = store.get(id, JOURNAL_DOCUMENT).await.map_err(state_failure)?;
     let journal = read_journal(&bytes, &format!("{location}/{JOURNAL_DOCUMENT}")).map_err(Failure::error)?;
@@ -325,7 +363,10 @@ fn lock_failure(target: &str, path: &str, error: &KeeperError) -> Failure {
             "no other engine works on this target",
             "wait for that run, or stop it; its lock vanishes with its process and the session time-out",
         )),
-        _ => Failure::error(refusal("Keeper answers", "start Keeper or correct `keeper` in the environment; nothing was changed")),
+        _ => Failure::error(refusal(
+            "Keeper answers",
+            "start Keeper or correct `keeper` in the environment; nothing was changed",
+        )),
     }
 }
 
@@ -340,16 +381,25 @@ pub fn state_failure(error: StateError) -> Failure {
         action: action.to_owned(),
     };
     match &error {
-        StateError::Locked { .. } => Failure::refused(refusal("no other engine works with this state", "wait for that run to end, or stop its process")),
+        StateError::Locked { .. } => Failure::refused(refusal(
+            "no other engine works with this state",
+            "wait for that run to end, or stop its process",
+        )),
         StateError::Missing { .. } => Failure::error(refusal("", "`clickferry runs` lists what is there")),
-        StateError::Io { .. } => Failure::error(refusal("the state folder can be read and written", "repair the folder (rights, space); nothing more was started")),
+        StateError::Io { .. } => Failure::error(refusal(
+            "the state folder can be read and written",
+            "repair the folder (rights, space); nothing more was started",
+        )),
     }
 }
 
 fn write_failure(error: super::journal::WriteError) -> Failure {
     match error {
         super::journal::WriteError::Store(error) => state_failure(error),
-        super::journal::WriteError::LockLost(name) => Failure::simple(format!("the lock on {name} was lost"), "`clickferry resume` takes it again and asks what happened"),
+        super::journal::WriteError::LockLost(name) => Failure::simple(
+            format!("the lock on {name} was lost"),
+            "`clickferry resume` takes it again and asks what happened",
+        ),
     }
 }
 

@@ -51,7 +51,8 @@ pub fn environment_schema() -> Value {
 }
 
 fn constant(root: &mut Value, kind: &str) {
-    root["properties"]["apiVersion"] = json!({ "const": "clickferry/v1", "type": "string", "description": "Version of this format." });
+    root["properties"]["apiVersion"] =
+        json!({ "const": "clickferry/v1", "type": "string", "description": "Version of this format." });
     root["properties"]["kind"] = json!({ "const": kind, "type": "string", "description": "Kind of this file." });
 }
 

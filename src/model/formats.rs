@@ -132,7 +132,9 @@ pub fn check_identifier(text: &str) -> Result<(), String> {
     if text.len() > 200 {
         return Err("a name has at most 200 bytes".to_owned());
     }
-    if let Some(bad) = text.chars().find(|c| c.is_control() || matches!(c, '`' | '\'' | '"' | '\\' | '/' | '{' | '}' | '$')) {
+    if let Some(bad) =
+        text.chars().find(|c| c.is_control() || matches!(c, '`' | '\'' | '"' | '\\' | '/' | '{' | '}' | '$'))
+    {
         return Err(format!("the character {bad:?} is not allowed in a name"));
     }
     Ok(())
@@ -178,7 +180,9 @@ mod tests {
     #[test]
     fn shallow_and_foreign_keeper_paths_are_refused() {
         assert!(check_keeper_path("/clickhouse/tables/{shard}/db").is_ok());
-        for bad in ["x", "/", "/a", "/a/b", "/a//b", "/a/../b/c", "/keeper/x/y", "/clickhouse/task_queue/ddl/x", "/a/b/c/"] {
+        for bad in
+            ["x", "/", "/a", "/a/b", "/a//b", "/a/../b/c", "/keeper/x/y", "/clickhouse/task_queue/ddl/x", "/a/b/c/"]
+        {
             assert!(check_keeper_path(bad).is_err(), "{bad}");
         }
     }

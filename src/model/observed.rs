@@ -171,9 +171,33 @@ impl Table {
     pub fn holds_rows(&self) -> bool {
         !matches!(
             self.engine.as_str(),
-            "View" | "LiveView" | "WindowView" | "MaterializedView" | "Dictionary" | "Distributed" | "Merge" | "Null" | "Buffer"
-                | "Kafka" | "RabbitMQ" | "NATS" | "S3Queue" | "URL" | "S3" | "MySQL" | "PostgreSQL" | "MongoDB" | "ODBC" | "JDBC"
-                | "HDFS" | "File" | "Alias" | "Loop" | "Executable" | "ExecutablePool" | "GenerateRandom"
+            "View"
+                | "LiveView"
+                | "WindowView"
+                | "MaterializedView"
+                | "Dictionary"
+                | "Distributed"
+                | "Merge"
+                | "Null"
+                | "Buffer"
+                | "Kafka"
+                | "RabbitMQ"
+                | "NATS"
+                | "S3Queue"
+                | "URL"
+                | "S3"
+                | "MySQL"
+                | "PostgreSQL"
+                | "MongoDB"
+                | "ODBC"
+                | "JDBC"
+                | "HDFS"
+                | "File"
+                | "Alias"
+                | "Loop"
+                | "Executable"
+                | "ExecutablePool"
+                | "GenerateRandom"
         )
     }
 

@@ -53,7 +53,13 @@ impl SchemaCheck<'_> {
         }
         let types = types_of(&schema);
         if !types.is_empty() && !types.iter().any(|name| fits(name, node)) {
-            self.report("wrong-type", node, format!("{what} must be {}", words(&types)), format!("this is {}", node.describe()), None);
+            self.report(
+                "wrong-type",
+                node,
+                format!("{what} must be {}", words(&types)),
+                format!("this is {}", node.describe()),
+                None,
+            );
             return;
         }
         match &node.kind {
@@ -102,7 +108,13 @@ impl SchemaCheck<'_> {
             Some((key, _)) if !keys.is_empty() => {
                 self.unknown_key(&key.name.clone(), key.span, &keys, what);
             }
-            _ => self.report("wrong-type", node, format!("{what} must be {}", words(&types)), format!("this is {}", node.describe()), (!keys.is_empty()).then(|| format!("give one of: {}", keys.join(", ")))),
+            _ => self.report(
+                "wrong-type",
+                node,
+                format!("{what} must be {}", words(&types)),
+                format!("this is {}", node.describe()),
+                (!keys.is_empty()).then(|| format!("give one of: {}", keys.join(", "))),
+            ),
         }
     }
 
@@ -126,7 +138,13 @@ impl SchemaCheck<'_> {
                     .and_then(|property| property.get("description"))
                     .and_then(Value::as_str)
                     .map(|text| format!("`{name}`: {}", text.lines().next().unwrap_or(text)));
-                self.report("missing-key", node, format!("{what} needs `{name}`"), format!("`{name}` is missing here"), hint);
+                self.report(
+                    "missing-key",
+                    node,
+                    format!("{what} needs `{name}`"),
+                    format!("`{name}` is missing here"),
+                    hint,
+                );
             }
         }
     }
@@ -134,7 +152,13 @@ impl SchemaCheck<'_> {
     fn check_list(&mut self, schema: &Value, node: &Node, items: &[Node], what: &str) {
         let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
         if (items.len() as u64) < least {
-            self.report("too-few", node, format!("{what} needs at least {least} entry"), "nothing is listed here".to_owned(), None);
+            self.report(
+                "too-few",
+                node,
+                format!("{what} needs at least {least} entry"),
+                "nothing is listed here".to_owned(),
+                None,
+            );
         }
         if let Some(member) = schema.get("items") {
             let member = member.clone();
@@ -155,7 +179,11 @@ impl SchemaCheck<'_> {
             if known.iter().any(|name| name == text) {
                 return Ok(());
             }
-            let declared = if known.is_empty() { "none is declared".to_owned() } else { format!("declared: {}", known.join(", ")) };
+            let declared = if known.is_empty() {
+                "none is declared".to_owned()
+            } else {
+                format!("declared: {}", known.join(", "))
+            };
             Err((format!("there is no {role} `{text}`"), Some(did_you_mean(text, known).unwrap_or(declared))))
         };
         let plain = |result: Result<(), String>| result.map_err(|message| (message, None));
@@ -170,7 +198,8 @@ impl SchemaCheck<'_> {
             _ => Ok(()),
         };
         if let Err((message, help)) = result {
-            let code = if format.ends_with("role") || format == "backup-step" { "unknown-reference" } else { "bad-value" };
+            let code =
+                if format.ends_with("role") || format == "backup-step" { "unknown-reference" } else { "bad-value" };
             self.report(code, node, format!("{what}: {message}"), "this value".to_owned(), help);
         }
     }
@@ -179,7 +208,13 @@ impl SchemaCheck<'_> {
         if let (Some(least), Some(value)) = (schema.get("minimum").and_then(Value::as_f64), number.as_f64())
             && value < least
         {
-            self.report("bad-value", node, format!("{what} must be at least {least}"), format!("this is {number}"), None);
+            self.report(
+                "bad-value",
+                node,
+                format!("{what} must be at least {least}"),
+                format!("this is {number}"),
+                None,
+            );
         }
     }
 
@@ -189,7 +224,13 @@ impl SchemaCheck<'_> {
             return;
         }
         let help = did_you_mean(text, constants).unwrap_or_else(|| format!("one of: {}", constants.join(", ")));
-        self.report("bad-value", node, format!("{what} cannot be `{text}`"), "not one of the values allowed here".to_owned(), Some(help));
+        self.report(
+            "bad-value",
+            node,
+            format!("{what} cannot be `{text}`"),
+            "not one of the values allowed here".to_owned(),
+            Some(help),
+        );
     }
 
     fn unknown_key(&mut self, name: &str, span: crate::diag::Span, known: &[String], what: &str) {

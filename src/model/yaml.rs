@@ -91,9 +91,9 @@ impl Node {
             NodeKind::Number(number) => Value::Number(number.clone()),
             NodeKind::Text(text) => Value::String(text.clone()),
             NodeKind::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
-            NodeKind::Map(entries) => Value::Object(
-                entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect(),
-            ),
+            NodeKind::Map(entries) => {
+                Value::Object(entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect())
+            }
         }
     }
 
@@ -182,9 +182,7 @@ fn to_node(raw: Spanned<Raw>, text: &str) -> Node {
         Raw::Bool(flag) => NodeKind::Bool(flag),
         Raw::Number(number) => NodeKind::Number(number),
         Raw::Text(text) => NodeKind::Text(text),
-        Raw::List(items) => {
-            NodeKind::List(items.into_iter().map(|item| to_node(item, text)).collect())
-        }
+        Raw::List(items) => NodeKind::List(items.into_iter().map(|item| to_node(item, text)).collect()),
         Raw::Map(entries) => NodeKind::Map(
             entries
                 .into_iter()

@@ -20,7 +20,12 @@ pub struct Fact {
 impl Fact {
     /// A fact of a host.
     #[must_use]
-    pub fn new(host: &HostName, subject: impl Into<String>, value: impl Into<String>, query: impl Into<String>) -> Self {
+    pub fn new(
+        host: &HostName,
+        subject: impl Into<String>,
+        value: impl Into<String>,
+        query: impl Into<String>,
+    ) -> Self {
         Self { host: host.clone(), subject: subject.into(), value: value.into(), query: query.into() }
     }
 }

@@ -1,7 +1,6 @@
 //! Plans as data, and the pure functions that make them: templates, SQL text, digests. No network, no clock.
 
 pub mod classify;
-mod classify_verbs;
 pub mod convert;
 pub mod fact;
 pub mod operation;

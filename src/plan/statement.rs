@@ -81,11 +81,7 @@ fn tokens(text: &str) -> Vec<&str> {
 ///
 /// # Errors
 /// The first token that `lookup` does not know.
-pub fn fill(
-    text: &str,
-    late: &[String],
-    lookup: &mut dyn FnMut(&str) -> Option<String>,
-) -> Result<String, String> {
+pub fn fill(text: &str, late: &[String], lookup: &mut dyn FnMut(&str) -> Option<String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {

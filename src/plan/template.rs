@@ -48,10 +48,8 @@ impl Templates {
             context.insert(name.clone(), parameter_value(*kind, value));
         }
         context.insert("run".to_owned(), Value::from_object(RunValue));
-        context.insert(
-            "environment".to_owned(),
-            Value::from(BTreeMap::from([("name", Value::from(environment_name))])),
-        );
+        context
+            .insert("environment".to_owned(), Value::from(BTreeMap::from([("name", Value::from(environment_name))])));
         let names = context.keys().cloned().collect();
         Self { environment, context: Value::from(context), names }
     }
@@ -93,7 +91,8 @@ impl Templates {
         let (message, help) = match error.kind() {
             ErrorKind::UndefinedError => {
                 let name = range.clone().and_then(|range| template.get(range)).unwrap_or("a name");
-                let defined = format!("defined here: {}; parameters are declared under `parameters:`", self.names.join(", "));
+                let defined =
+                    format!("defined here: {}; parameters are declared under `parameters:`", self.names.join(", "));
                 (format!("`{name}` is not defined"), Some(did_you_mean(name, &self.names).unwrap_or(defined)))
             }
             ErrorKind::OutOfFuel => ("the template does not come to an end".to_owned(), None),
@@ -171,7 +170,9 @@ fn date_filter(value: &Value, format: &str, _options: Kwargs) -> Result<Value, E
 
 fn parameter_value(kind: ParameterType, value: &serde_json::Value) -> Value {
     match (kind, value) {
-        (ParameterType::Identifier, serde_json::Value::String(text)) => Value::from_object(IdentifierValue(text.clone())),
+        (ParameterType::Identifier, serde_json::Value::String(text)) => {
+            Value::from_object(IdentifierValue(text.clone()))
+        }
         (_, serde_json::Value::String(text)) => Value::from(text.as_str()),
         (_, serde_json::Value::Bool(flag)) => Value::from(*flag),
         (_, serde_json::Value::Number(number)) => {
@@ -196,7 +197,10 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) 
             ValueKind::Bool => if value.is_true() { "1" } else { "0" }.to_owned(),
             ValueKind::String | ValueKind::Plain => literal(&value.to_string()),
             other => {
-                return Err(Error::new(ErrorKind::InvalidOperation, format!("a value of kind {other} cannot stand in SQL")));
+                return Err(Error::new(
+                    ErrorKind::InvalidOperation,
+                    format!("a value of kind {other} cannot stand in SQL"),
+                ));
             }
         }
     };

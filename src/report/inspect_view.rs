@@ -11,7 +11,11 @@ pub fn render_world(world: &World, style: Style) -> String {
     let mut out = String::new();
     for (role, target) in &world.targets {
         let cluster = target.cluster.as_ref().map(|name| format!(", cluster {name}")).unwrap_or_default();
-        let _ = writeln!(out, "{}", style.heading(&format!("{role}: {}{cluster}", count(target.hosts.len() as u64, "server"))));
+        let _ = writeln!(
+            out,
+            "{}",
+            style.heading(&format!("{role}: {}{cluster}", count(target.hosts.len() as u64, "server")))
+        );
         for host in &target.hosts {
             host_lines(host, style, &mut out);
         }
@@ -34,16 +38,33 @@ fn host_lines(host: &HostWorld, style: Style, out: &mut String) {
         let tables: Vec<_> = host.tables_of(name).filter(|table| !table.is_inner()).collect();
         let rows: u64 = host.tables_of(name).filter(|table| table.holds_rows()).filter_map(|table| table.rows).sum();
         let size: u64 = host.tables_of(name).filter(|table| table.holds_rows()).filter_map(|table| table.bytes).sum();
-        let _ = writeln!(out, "    database {name} ({}): {}, {} rows, {}", database.engine, count(tables.len() as u64, "table"), number(rows), bytes(size));
+        let _ = writeln!(
+            out,
+            "    database {name} ({}): {}, {} rows, {}",
+            database.engine,
+            count(tables.len() as u64, "table"),
+            number(rows),
+            bytes(size)
+        );
         let width = tables.iter().map(|table| table.name.chars().count()).max().unwrap_or(0);
         for table in tables {
             let rows = table.rows.map_or_else(|| "-".to_owned(), number);
             let path = table.zookeeper_path.as_ref().map(|path| format!("  {path}")).unwrap_or_default();
             let readonly = if table.is_readonly { style.bad("  read-only") } else { String::new() };
-            let _ = writeln!(out, "      {}  {:<28} {rows:>14}{}{readonly}", pad(&table.name, width), table.engine, style.dim(&path));
+            let _ = writeln!(
+                out,
+                "      {}  {:<28} {rows:>14}{}{readonly}",
+                pad(&table.name, width),
+                table.engine,
+                style.dim(&path)
+            );
         }
     }
-    for (label, list) in [("dropped, data still there", &host.pending_drops), ("running backup or restore", &host.running_backups), ("mutation not done", &host.mutations)] {
+    for (label, list) in [
+        ("dropped, data still there", &host.pending_drops),
+        ("running backup or restore", &host.running_backups),
+        ("mutation not done", &host.mutations),
+    ] {
         for entry in list {
             let _ = writeln!(out, "    {}", style.notice(&format!("{label}: {entry}")));
         }
@@ -73,7 +94,11 @@ pub fn render_buckets(buckets: &[Bucket], style: Style) -> String {
             let _ = writeln!(out, "  no backup");
         }
         for (path, complete) in &bucket.backups {
-            let word = if *complete { "complete".to_owned() } else { style.notice("being written, or left by a killed server") };
+            let word = if *complete {
+                "complete".to_owned()
+            } else {
+                style.notice("being written, or left by a killed server")
+            };
             let _ = writeln!(out, "  {path}  {word}");
         }
     }

@@ -28,7 +28,10 @@ pub fn render_matrix(outcomes: &[&Value], width: usize, style: Style) -> Option<
     if hosts.is_empty() {
         return None;
     }
-    let has_expected = rows.values().flat_map(BTreeMap::values).any(|cell| cell.get("expected_rows").is_some_and(|value| !value.is_null()));
+    let has_expected = rows
+        .values()
+        .flat_map(BTreeMap::values)
+        .any(|cell| cell.get("expected_rows").is_some_and(|value| !value.is_null()));
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(120));
@@ -42,13 +45,21 @@ pub fn render_matrix(outcomes: &[&Value], width: usize, style: Style) -> Option<
     for (name, cells) in &rows {
         let mut line = vec![name.clone()];
         if has_expected {
-            line.push(cells.values().find_map(|cell| cell.get("expected_rows").and_then(Value::as_u64)).map_or_else(|| "-".to_owned(), number));
+            line.push(
+                cells
+                    .values()
+                    .find_map(|cell| cell.get("expected_rows").and_then(Value::as_u64))
+                    .map_or_else(|| "-".to_owned(), number),
+            );
         }
         for host in &hosts {
-            line.push(cells.get(host).map_or_else(|| style.notice("not asked"), |cell| {
-                *counts.entry(verdict(cell)).or_default() += 1;
-                draw(cell, style)
-            }));
+            line.push(cells.get(host).map_or_else(
+                || style.notice("not asked"),
+                |cell| {
+                    *counts.entry(verdict(cell)).or_default() += 1;
+                    draw(cell, style)
+                },
+            ));
         }
         table.add_row(line);
     }
@@ -66,7 +77,9 @@ fn draw(cell: &Value, style: Style) -> String {
     let rows = cell.get("rows").and_then(Value::as_u64).map(number);
     let reason = cell.get("reason").and_then(Value::as_str).map(|reason| format!(" ({reason})")).unwrap_or_default();
     match verdict(cell) {
-        "pass" => style.good(&format!("✓ {}", rows.unwrap_or_else(|| reason.trim().trim_matches(['(', ')']).to_owned()))),
+        "pass" => {
+            style.good(&format!("✓ {}", rows.unwrap_or_else(|| reason.trim().trim_matches(['(', ')']).to_owned())))
+        }
         "fail" => style.bad(&format!("✗ {}{reason}", rows.unwrap_or_default())),
         _ => style.notice(&format!("? {}{reason}", rows.unwrap_or_default())),
     }

@@ -44,13 +44,24 @@ impl PlanView {
         let role_width = plan.hosts.iter().map(|host| host.target.chars().count()).max().unwrap_or(0);
         for host in &plan.hosts {
             let shard = if host.shard == "-" { String::new() } else { format!("  shard {}", host.shard) };
-            line(out, &format!("  {}  {}  {}  {}{shard}", pad(&host.target, role_width), pad(&host.name.0, width), host.url, host.version));
+            line(
+                out,
+                &format!(
+                    "  {}  {}  {}  {}{shard}",
+                    pad(&host.target, role_width),
+                    pad(&host.name.0, width),
+                    host.url,
+                    host.version
+                ),
+            );
         }
         if !plan.parameters.is_empty() {
             let values: Vec<String> = plan
                 .parameters
                 .iter()
-                .map(|(name, value)| format!("{name} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+                .map(|(name, value)| {
+                    format!("{name} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                })
                 .collect();
             out.push_str(&wrap(&format!("with {}", values.join(", ")), self.width, "  "));
         }
@@ -59,9 +70,14 @@ impl PlanView {
 
     fn destroyed(&self, plan: &Plan, out: &mut String) {
         let style = self.style;
-        let destroying: Vec<&Operation> = plan.operations.iter().filter(|operation| operation.effect == Effect::Destroy).collect();
+        let destroying: Vec<&Operation> =
+            plan.operations.iter().filter(|operation| operation.effect == Effect::Destroy).collect();
         if destroying.is_empty() {
-            let text = if plan.changes_something() { "Nothing is destroyed." } else { "Nothing is changed: this plan only reads." };
+            let text = if plan.changes_something() {
+                "Nothing is destroyed."
+            } else {
+                "Nothing is changed: this plan only reads."
+            };
             line(out, &style.good(text));
             out.push('\n');
             return;
@@ -110,7 +126,8 @@ impl PlanView {
     fn group(&self, group: &[&Operation], out: &mut String) {
         let style = self.style;
         let first = group[0];
-        let hosts: Vec<&str> = group.iter().filter_map(|operation| operation.host.as_ref().map(|host| host.as_str())).collect();
+        let hosts: Vec<&str> =
+            group.iter().filter_map(|operation| operation.host.as_ref().map(|host| host.as_str())).collect();
         let place = if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) };
         let ids = match group {
             [one] => one.id.0.clone(),
@@ -150,7 +167,13 @@ impl PlanView {
     }
 
     /// A text of all members where it is the same for all, else each host's own.
-    fn told<'o>(&self, group: &[&'o Operation], label: &str, text: impl Fn(&'o Operation) -> &'o str, out: &mut String) {
+    fn told<'o>(
+        &self,
+        group: &[&'o Operation],
+        label: &str,
+        text: impl Fn(&'o Operation) -> &'o str,
+        out: &mut String,
+    ) {
         let first = text(group[0]);
         if group.iter().all(|operation| text(operation) == first) {
             if !first.is_empty() {

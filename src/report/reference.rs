@@ -44,7 +44,12 @@ fn table(properties: &Map<String, Value>, required: Option<&Value>, root: &Value
         let needed = required.and_then(Value::as_array).is_some_and(|list| list.iter().any(|entry| entry == name));
         let described = property.get("description").or_else(|| resolve(property, root).get("description"));
         let text = described.and_then(Value::as_str).unwrap_or_default().replace('\n', " ").replace('|', "\\|");
-        let _ = writeln!(out, "| `{name}` | {} | {} | {text} |", type_words(property, root).replace('|', "\\|"), if needed { "yes" } else { default_words(property) }.replace('|', "\\|"));
+        let _ = writeln!(
+            out,
+            "| `{name}` | {} | {} | {text} |",
+            type_words(property, root).replace('|', "\\|"),
+            if needed { "yes" } else { default_words(property) }.replace('|', "\\|")
+        );
     }
 }
 
@@ -61,27 +66,34 @@ fn type_words(property: &Value, root: &Value) -> String {
         return kind.to_owned();
     }
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        return values.iter().map(|value| format!("`{}`", value.as_str().unwrap_or_default())).collect::<Vec<_>>().join(" or ");
+        return values
+            .iter()
+            .map(|value| format!("`{}`", value.as_str().unwrap_or_default()))
+            .collect::<Vec<_>>()
+            .join(" or ");
     }
     if let Some(value) = schema.get("const").and_then(Value::as_str) {
         return format!("`{value}`");
     }
     for keyword in ["anyOf", "oneOf"] {
         if let Some(options) = schema.get(keyword).and_then(Value::as_array) {
-            let mut words: Vec<String> = options.iter().map(|option| type_words(option, root)).filter(|word| !word.is_empty()).collect();
+            let mut words: Vec<String> =
+                options.iter().map(|option| type_words(option, root)).filter(|word| !word.is_empty()).collect();
             words.dedup();
             return words.join(" or ");
         }
     }
-    let name = |word: &str| match word {
-        "string" => "text",
-        "integer" => "whole number",
-        "boolean" => "true or false",
-        "object" => "mapping",
-        "null" => "",
-        other => other,
-    }
-    .to_owned();
+    let name = |word: &str| {
+        match word {
+            "string" => "text",
+            "integer" => "whole number",
+            "boolean" => "true or false",
+            "object" => "mapping",
+            "null" => "",
+            other => other,
+        }
+        .to_owned()
+    };
     match schema.get("type") {
         Some(Value::String(word)) if word == "array" => {
             let member = schema.get("items").map(|items| type_words(items, root)).unwrap_or_default();
@@ -89,7 +101,8 @@ fn type_words(property: &Value, root: &Value) -> String {
         }
         Some(Value::String(word)) => name(word),
         Some(Value::Array(words)) => {
-            let words: Vec<String> = words.iter().filter_map(Value::as_str).map(name).filter(|word| !word.is_empty()).collect();
+            let words: Vec<String> =
+                words.iter().filter_map(Value::as_str).map(name).filter(|word| !word.is_empty()).collect();
             words.join(" or ")
         }
         _ => String::new(),
@@ -98,7 +111,9 @@ fn type_words(property: &Value, root: &Value) -> String {
 
 fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     let mut schema = schema;
-    while let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|pointer| root.pointer(pointer.trim_start_matches('#'))) {
+    while let Some(target) =
+        schema.get("$ref").and_then(Value::as_str).and_then(|pointer| root.pointer(pointer.trim_start_matches('#')))
+    {
         schema = target;
     }
     schema
@@ -109,7 +124,8 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
 pub fn commands_page(mut command: clap::Command) -> String {
     command = command.term_width(100);
     command.build();
-    let mut out = format!("{GENERATED}# Commands\n\n```text\n{}\n```\n", command.render_long_help().to_string().trim_end());
+    let mut out =
+        format!("{GENERATED}# Commands\n\n```text\n{}\n```\n", command.render_long_help().to_string().trim_end());
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
         let mut sub = sub.clone().bin_name(format!("clickferry {}", sub.get_name())).term_width(100);
         let help = sub.render_long_help().to_string();

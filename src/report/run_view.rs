@@ -25,7 +25,13 @@ pub fn run_word(state: &RunState, journal: &Journal) -> &'static str {
 #[must_use]
 pub fn run_line(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState) -> String {
     let done = state.operations.values().filter(|state| matches!(state, OperationState::Done(_))).count();
-    format!("{id}  {:<8} {done}/{} operations  {} on {}", run_word(state, journal), plan.operations.len(), plan.runbook, plan.environment)
+    format!(
+        "{id}  {:<8} {done}/{} operations  {} on {}",
+        run_word(state, journal),
+        plan.operations.len(),
+        plan.runbook,
+        plan.environment
+    )
 }
 
 /// The whole run.
@@ -33,12 +39,17 @@ pub fn run_line(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState) ->
 pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, style: Style) -> String {
     let mut out = String::new();
     let word = run_word(state, journal);
-    let _ = writeln!(out, "{} of {} on {}: {word}", style.heading(&format!("Run {id}")), plan.runbook, plan.environment);
+    let _ =
+        writeln!(out, "{} of {} on {}: {word}", style.heading(&format!("Run {id}")), plan.runbook, plan.environment);
     if let Some(first) = journal.records.first() {
         let _ = writeln!(out, "  began {}, {} in its journal", first.at, count(journal.records.len() as u64, "record"));
     }
     if journal.torn_bytes > 0 {
-        let _ = writeln!(out, "  {}", style.notice(&format!("the last record is torn ({} bytes); resume cuts it off", journal.torn_bytes)));
+        let _ = writeln!(
+            out,
+            "  {}",
+            style.notice(&format!("the last record is torn ({} bytes); resume cuts it off", journal.torn_bytes))
+        );
     }
     out.push('\n');
     for step in &plan.steps {
@@ -72,7 +83,13 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
     for operation in &plan.operations {
         if let Some(OperationState::Lost { attempt, at, .. }) = state.operations.get(&operation.id) {
             let place = operation.host.as_ref().map_or("-", |host| host.as_str());
-            let _ = write!(out, "\n  {} {} {} on {place}: attempt {attempt} began {at}", style.notice("?"), operation.id, operation.object);
+            let _ = write!(
+                out,
+                "\n  {} {} {} on {place}: attempt {attempt} began {at}",
+                style.notice("?"),
+                operation.id,
+                operation.object
+            );
             if let Some(text) = last_error(journal, &operation.id) {
                 let _ = write!(out, "\n    {text}");
             }
@@ -90,7 +107,9 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
 
 fn last_error(journal: &Journal, operation: &crate::model::ids::OperationId) -> Option<String> {
     journal.records.iter().rev().find_map(|record| match &record.entry {
-        Entry::Outcome { operation: of, error: Some(error), .. } if of == operation => Some(format!("{}: {}", error.what, error.found)),
+        Entry::Outcome { operation: of, error: Some(error), .. } if of == operation => {
+            Some(format!("{}: {}", error.what, error.found))
+        }
         _ => None,
     })
 }

@@ -5,5 +5,6 @@ mod architecture;
 mod cli;
 mod generated;
 mod invalid;
+mod lab_move;
 mod runbooks;
 mod support;

@@ -48,7 +48,7 @@ enum Mode {
     NullOnTimeout,
 }
 
-/// Runs `local`, the statement without ON CLUSTER, on all hosts; returns the rows in the format of the request.
+/// Runs `local`, the statement without ON CLUSTER, on all hosts; returns the rows in the format asked for.
 pub fn run(
     node: &Node,
     request: &Request,
@@ -70,7 +70,8 @@ pub fn run(
     let once_per_shard = replicates_itself(lease, &Statement::new(&local));
     let runtime = Handle::current();
     let results = runtime.block_on(on_all(request, cluster, &local, timeout, once_per_shard));
-    answer(request, lease, mode, timeout, &results)
+    let format = statement.format().unwrap_or_else(|| request.default_format.clone());
+    answer(&format, lease, mode, timeout, &results)
 }
 
 fn mode(request: &Request) -> Result<Mode, EngineError> {
@@ -200,7 +201,7 @@ async fn ask(
 }
 
 fn answer(
-    request: &Request,
+    format: &str,
     lease: &mut Lease,
     mode: Mode,
     timeout: Option<Duration>,
@@ -254,6 +255,6 @@ fn answer(
          num_hosts_remaining UInt64, num_hosts_active UInt64', {})",
         rows.join(", ")
     );
-    let output = lease.connection.execute(query.as_bytes(), &request.default_format, &[])?;
+    let output = lease.connection.execute(query.as_bytes(), format, &[])?;
     Ok(output.bytes().to_vec())
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -182,8 +183,17 @@ fn spawn(mut command: Command) -> Child {
     child.recv().unwrap()
 }
 
+/// Ports nobody listens on. They lie below those the system gives to outgoing connections, one of which could else
+/// take the port of a node that is down for a moment.
 fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    // All are held at once, so that they differ.
-    let listeners = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.each_ref().map(|listener| listener.local_addr().unwrap().port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 20_000 + (std::process::id() % 100) as u16 * 100;
+    [(); COUNT].map(|()| {
+        loop {
+            let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return port;
+            }
+        }
+    })
 }

@@ -6,7 +6,19 @@ use crate::plan::sql::literal;
 
 /// Endings that make ClickHouse write an archive instead of a folder.
 const ARCHIVES: [&str; 13] = [
-    ".zip", ".zipx", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.lzma", ".tlz", ".tar.zst", ".tzst",
+    ".zip",
+    ".zipx",
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".tar.bz2",
+    ".tbz2",
+    ".tar.xz",
+    ".txz",
+    ".tar.lzma",
+    ".tlz",
+    ".tar.zst",
+    ".tzst",
 ];
 
 /// `S3('url', key, secret)` for a path below the storage's prefix; the keys are late values. Without keys in the
@@ -46,20 +58,37 @@ fn path_problem(path: &str) -> Option<(String, &'static str)> {
     bare.push_str(rest);
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '=' | ':' | '%');
     if bare.is_empty() {
-        return Some(("the path is empty".to_owned(), "give every backup a path of its own, e.g. with `{{ run.started | date('%Y-%m-%d_%H%M%S') }}`"));
+        return Some((
+            "the path is empty".to_owned(),
+            "give every backup a path of its own, e.g. with `{{ run.started | date('%Y-%m-%d_%H%M%S') }}`",
+        ));
     }
     if let Some(bad) = bare.chars().find(|c| !allowed(*c)) {
-        return Some((format!("the character {bad:?} cannot stand in the path of a backup"), "use letters, digits, `-`, `_`, `.`, `=`, `:` and `/`"));
+        return Some((
+            format!("the character {bad:?} cannot stand in the path of a backup"),
+            "use letters, digits, `-`, `_`, `.`, `=`, `:` and `/`",
+        ));
     }
     // `%` is part of the format of a time only.
-    if path.split("${").enumerate().any(|(at, piece)| if at == 0 { piece } else { piece.split_once('}').map_or("", |(_, after)| after) }.contains('%')) {
-        return Some(("the character '%' cannot stand in the path of a backup".to_owned(), "use letters, digits, `-`, `_`, `.`, `=`, `:` and `/`"));
+    if path.split("${").enumerate().any(|(at, piece)| {
+        if at == 0 { piece } else { piece.split_once('}').map_or("", |(_, after)| after) }.contains('%')
+    }) {
+        return Some((
+            "the character '%' cannot stand in the path of a backup".to_owned(),
+            "use letters, digits, `-`, `_`, `.`, `=`, `:` and `/`",
+        ));
     }
     if bare.starts_with('/') || bare.ends_with('/') || bare.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Some(("the path has an empty part, `.` or `..`".to_owned(), "write it without slashes at its ends, e.g. `clickhouse-backup/weekly`"));
+        return Some((
+            "the path has an empty part, `.` or `..`".to_owned(),
+            "write it without slashes at its ends, e.g. `clickhouse-backup/weekly`",
+        ));
     }
     if ARCHIVES.iter().any(|ending| bare.to_ascii_lowercase().ends_with(ending)) {
-        return Some(("this ending makes ClickHouse write an archive, which cannot be checked from the bucket".to_owned(), "remove the ending"));
+        return Some((
+            "this ending makes ClickHouse write an archive, which cannot be checked from the bucket".to_owned(),
+            "remove the ending",
+        ));
     }
     None
 }
@@ -75,7 +104,9 @@ mod tests {
     #[test]
     fn the_servers_own_address_and_the_prefix_are_used() {
         let keys = serde_json::json!({ "access_key": { "env": "A" }, "secret_key": { "env": "B" } });
-        let with = binding(serde_json::json!({ "endpoint": "http://a:1/", "endpoint_for_servers": "http://b:2/", "bucket": "k", "prefix": "/p/", "credentials": keys }));
+        let with = binding(
+            serde_json::json!({ "endpoint": "http://a:1/", "endpoint_for_servers": "http://b:2/", "bucket": "k", "prefix": "/p/", "credentials": keys }),
+        );
         assert_eq!(
             destination("r", &with, "x${attempt}"),
             "S3('http://b:2/k/p/x${attempt}', ${secret storage.r.access_key}, ${secret storage.r.secret_key})"
@@ -89,7 +120,21 @@ mod tests {
         for good in ["a", "a/b_c-1.d", "x/${run.started %Y-%m-%d_%H%M%S}", "${run.id}/x"] {
             assert!(check_path("/path", good).is_empty(), "{good}");
         }
-        for bad in ["", "/a", "a/", "a//b", "../a", "a b", "a'b", "a.zip", "a.tar.gz", "a?b", "a%2fb", "é", "x/${run.started %Y'}"] {
+        for bad in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            "../a",
+            "a b",
+            "a'b",
+            "a.zip",
+            "a.tar.gz",
+            "a?b",
+            "a%2fb",
+            "é",
+            "x/${run.started %Y'}",
+        ] {
             assert_eq!(check_path("/path", bad).len(), 1, "{bad}");
         }
     }

@@ -99,7 +99,8 @@ impl Action for Backup {
             });
         }
         for (at, table) in arguments.except_tables.iter().enumerate() {
-            let database = crate::model::formats::parse_table(table.as_str()).map(|(database, _)| database).unwrap_or_default();
+            let database =
+                crate::model::formats::parse_table(table.as_str()).map(|(database, _)| database).unwrap_or_default();
             if !arguments.databases.iter().any(|selected| selected.as_str() == database) {
                 errors.push(ArgumentError {
                     pointer: format!("/except_tables/{at}"),
@@ -117,11 +118,14 @@ impl Action for Backup {
         let Some(objects) = context.ports.objects.get(role) else {
             return Err(Failure::simple(format!("the storage `{role}` is not bound"), "bind it in the environment"));
         };
-        let explain = |error| Failure::error(object_refusal(&format!("looking at the storage `{role}` ({})", objects.describe()), &error));
+        let explain = |error| {
+            Failure::error(object_refusal(&format!("looking at the storage `{role}` ({})", objects.describe()), &error))
+        };
         objects.check_access().await.map_err(explain)?;
         let mut observed = Observed::default();
         if !arguments.path.contains("${") {
-            let shards = context.world.targets.get(arguments.from.as_str()).map(|target| target.shards()).unwrap_or_default();
+            let shards =
+                context.world.targets.get(arguments.from.as_str()).map(|target| target.shards()).unwrap_or_default();
             for shard in &shards {
                 let path = plan::shard_path(&arguments.path, shard, shards.len());
                 let names = objects.list_level(&format!("{path}/")).await.map_err(explain)?;

@@ -37,7 +37,12 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
     let arguments: BackupArguments = context.arguments()?;
     let role = arguments.to.as_str();
     let Some(storage) = context.environment.storage.get(role) else {
-        return Err(vec![context.refuse(format!("the storage `{role}` is not bound"), "", "", "bind it in the environment")]);
+        return Err(vec![context.refuse(
+            format!("the storage `{role}` is not bound"),
+            "",
+            "",
+            "bind it in the environment",
+        )]);
     };
     let target = context.target(arguments.from.as_str())?.clone();
     let (mut operations, mut problems, mut shards) = (Vec::new(), taken(context), Map::new());
@@ -56,24 +61,41 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         context.notes.extend(told);
         let path = format!("{}${{attempt}}", shard_path(&arguments.path, shard, names.len()));
         let own = [("id", "'${operation.id}'".to_owned())];
-        let text = format!("BACKUP {} TO {} SETTINGS {} ASYNC", selection.elements, destination(role, storage.s3(), &path), clause(&own, &arguments.settings));
+        let text = format!(
+            "BACKUP {} TO {} SETTINGS {} ASYNC",
+            selection.elements,
+            destination(role, storage.s3(), &path),
+            clause(&own, &arguments.settings)
+        );
         let tables = selection
             .tables
             .iter()
-            .map(|table| PlannedTable { database: table.database.clone(), table: table.name.clone(), engine: table.engine.clone() })
+            .map(|table| PlannedTable {
+                database: table.database.clone(),
+                table: table.name.clone(),
+                engine: table.engine.clone(),
+            })
             .collect();
         let data = BackupData { storage: role.to_owned(), path: path.clone(), shard: shard.clone(), tables };
-        let mut operation = Operation::new(context.step, "backup", "backup", object(&arguments, &target, shard), Effect::Write)
-            .on(arguments.from.as_str(), &host.name)
-            .statement(Statement::late(text))
-            .expect(
-                format!("nothing at {path} of storage `{role}`"),
-                format!("a backup of {} tables at {path} of storage `{role}`", selection.tables.len()),
-                "manifest complete, every file's object there with its size; rows per table counted from the bucket",
-            )
-            .with_data(&data);
-        operation.estimate_rows = Some(selection.tables.iter().filter(|table| table.holds_rows()).filter_map(|table| table.rows).sum());
-        operation.estimate_bytes = Some(selection.tables.iter().filter(|table| table.holds_rows()).filter_map(|table| table.bytes).sum());
+        let mut operation = Operation::new(
+            context.step,
+            "backup",
+            "backup",
+            object(&arguments, &target, shard),
+            Effect::Write,
+        )
+        .on(arguments.from.as_str(), &host.name)
+        .statement(Statement::late(text))
+        .expect(
+            format!("nothing at {path} of storage `{role}`"),
+            format!("a backup of {} tables at {path} of storage `{role}`", selection.tables.len()),
+            "manifest complete, every file's object there with its size; rows per table counted from the bucket",
+        )
+        .with_data(&data);
+        operation.estimate_rows =
+            Some(selection.tables.iter().filter(|table| table.holds_rows()).filter_map(|table| table.rows).sum());
+        operation.estimate_bytes =
+            Some(selection.tables.iter().filter(|table| table.holds_rows()).filter_map(|table| table.bytes).sum());
         operations.push(operation);
         let promised: Vec<Value> = selection
             .tables
@@ -90,7 +112,8 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
 }
 
 fn object(arguments: &BackupArguments, target: &TargetWorld, shard: &str) -> String {
-    let mut words: Vec<String> = arguments.databases.iter().map(|database| format!("database {}", database.as_str())).collect();
+    let mut words: Vec<String> =
+        arguments.databases.iter().map(|database| format!("database {}", database.as_str())).collect();
     words.extend(arguments.tables.iter().map(|table| format!("table {}", table.as_str())));
     let of = if target.shards().len() > 1 { format!(" of shard {shard}") } else { String::new() };
     format!("{}{of}", words.join(", "))

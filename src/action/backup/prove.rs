@@ -79,17 +79,25 @@ async fn source_rows(context: &RunContext<'_>, data: &BackupData) -> BTreeMap<(S
     let Ok(host) = context.host() else { return rows };
     let mut databases: Vec<String> = data.tables.iter().map(|table| literal(&table.database)).collect();
     databases.dedup();
-    let query = format!("SELECT database, name, total_rows FROM system.tables WHERE database IN ({})", databases.join(", "));
+    let query =
+        format!("SELECT database, name, total_rows FROM system.tables WHERE database IN ({})", databases.join(", "));
     let Ok(answer) = context.read(host, query).await else { return rows };
     for row in 0..answer.rows.len() {
         if let (Some(database), Some(name)) = (answer.text(row, "database"), answer.text(row, "name")) {
             rows.insert((database, name), answer.number(row, "total_rows"));
         }
     }
-    rows.retain(|(database, name), _| data.tables.iter().any(|table| table.database == *database && table.table == *name && rows_are_its_own(&table.engine)));
+    rows.retain(|(database, name), _| {
+        data.tables
+            .iter()
+            .any(|table| table.database == *database && table.table == *name && rows_are_its_own(&table.engine))
+    });
     for table in data.tables.iter().filter(|table| table.engine == "TinyLog") {
         // TinyLog does not tell its rows in system.tables.
-        if let Ok(answer) = context.read(host, format!("SELECT count() AS rows FROM {}", qualified(&table.database, &table.table))).await {
+        if let Ok(answer) = context
+            .read(host, format!("SELECT count() AS rows FROM {}", qualified(&table.database, &table.table)))
+            .await
+        {
             rows.insert((table.database.clone(), table.table.clone()), answer.number(0, "rows"));
         }
     }

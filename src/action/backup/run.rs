@@ -24,7 +24,14 @@ pub(crate) struct Gate {
 /// The bucket of the operation.
 pub(crate) fn bucket<'a>(context: &RunContext<'a>, role: &str) -> Result<&'a dyn Objects, RunError> {
     context.ports.objects.get(role).map(|objects| &**objects).ok_or_else(|| {
-        context.fail(RunErrorKind::NotSent, format!("the storage `{role}` is not bound"), "", "", "", "bind it in the environment")
+        context.fail(
+            RunErrorKind::NotSent,
+            format!("the storage `{role}` is not bound"),
+            "",
+            "",
+            "",
+            "bind it in the environment",
+        )
     })
 }
 
@@ -55,7 +62,10 @@ pub(crate) async fn prepare(context: &RunContext<'_>) -> Result<Value, RunError>
 
 /// A failed question before anything was sent.
 pub(crate) fn not_sent(context: &RunContext<'_>, error: &SqlError) -> RunError {
-    let mut failure = RunError::from_sql(format!("{} {}: asking before the start", context.operation.id, context.operation.object), error);
+    let mut failure = RunError::from_sql(
+        format!("{} {}: asking before the start", context.operation.id, context.operation.object),
+        error,
+    );
     failure.kind = RunErrorKind::NotSent;
     failure
 }
@@ -114,7 +124,8 @@ async fn ask(context: &RunContext<'_>) -> Result<Probe, RunError> {
         // its own, so what is left of this one is in nobody's way.
         (Ok(()), Ok(_)) => Probe::NotDone,
         _ => {
-            let server = answered.err().map_or_else(|| "it does not know the backup".to_owned(), |error| error.to_string());
+            let server =
+                answered.err().map_or_else(|| "it does not know the backup".to_owned(), |error| error.to_string());
             let store = found.map_or_else(|error| error.to_string(), |state| describe(state).to_owned());
             Probe::Unknown(Box::new(context.refusal(
                 "whether the backup was made cannot be told",

@@ -58,7 +58,9 @@ pub(crate) async fn look(context: &RunContext<'_>, host: &HostName, id: &str) ->
 /// # Errors
 /// See [`SqlError`].
 pub(crate) async fn is_in_progress(context: &RunContext<'_>, host: &HostName, id: &str) -> Result<bool, SqlError> {
-    let answer = context.read(host, format!("SELECT count() AS n FROM system.processes WHERE query_id = {}", literal(id))).await?;
+    let answer = context
+        .read(host, format!("SELECT count() AS n FROM system.processes WHERE query_id = {}", literal(id)))
+        .await?;
     Ok(answer.number(0, "n").unwrap_or(0) > 0)
 }
 
@@ -104,18 +106,38 @@ pub(crate) async fn wait(context: &RunContext<'_>, host: &HostName, total: Optio
                 context.progress.progress(&context.operation.id, task.bytes, total, &words(&task));
             }
             Ok(None) => {
-                return Err(ask("the server does not know the operation any longer", "its id in system.backups", "no row: the server was restarted".to_owned(), "clickferry asks what became of it before anything is repeated"));
+                return Err(ask(
+                    "the server does not know the operation any longer",
+                    "its id in system.backups",
+                    "no row: the server was restarted".to_owned(),
+                    "clickferry asks what became of it before anything is repeated",
+                ));
             }
             Err(error) if elapsed(heard, now) > SILENCE => {
-                return Err(ask("the server stopped answering", "an answer", error.to_string(), "bring the server back, then `clickferry resume`"));
+                return Err(ask(
+                    "the server stopped answering",
+                    "an answer",
+                    error.to_string(),
+                    "bring the server back, then `clickferry resume`",
+                ));
             }
             Err(_) => {}
         }
         if context.cancel.is_cancelled() {
-            return Err(ask("stopped waiting as asked; the server goes on with it", "", "it is still running".to_owned(), "`clickferry resume` asks how it ended"));
+            return Err(ask(
+                "stopped waiting as asked; the server goes on with it",
+                "",
+                "it is still running".to_owned(),
+                "`clickferry resume` asks how it ended",
+            ));
         }
         if elapsed(began, now) > context.timeout {
-            return Err(ask("it takes longer than the step allows; the server goes on with it", &format!("an end within {} s", context.timeout.as_secs()), "it is still running".to_owned(), "raise `timeout` of the step, then `clickferry resume`"));
+            return Err(ask(
+                "it takes longer than the step allows; the server goes on with it",
+                &format!("an end within {} s", context.timeout.as_secs()),
+                "it is still running".to_owned(),
+                "raise `timeout` of the step, then `clickferry resume`",
+            ));
         }
         tokio::select! {
             () = context.ports.clock.sleep(pause) => {}
@@ -166,7 +188,10 @@ mod tests {
     #[test]
     fn the_servers_words_lose_their_stack_trace() {
         let text = "Code: 81. DB::Exception: Database nosuch does not exist. (UNKNOWN_DATABASE), Stack trace (when copying this message, always include the lines below):\n\n0. ? @ 0x1";
-        assert_eq!(parse_exception(text), (81, "UNKNOWN_DATABASE".to_owned(), "Database nosuch does not exist".to_owned()));
+        assert_eq!(
+            parse_exception(text),
+            (81, "UNKNOWN_DATABASE".to_owned(), "Database nosuch does not exist".to_owned())
+        );
         let nested = "Code: 499. DB::Exception: Failed to check (version 26.7.2.1). HTTP response code: 403";
         assert_eq!(parse_exception(nested).0, 499);
         assert_eq!(parse_exception("torn"), (0, String::new(), "torn".to_owned()));

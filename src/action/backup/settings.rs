@@ -75,7 +75,10 @@ pub(crate) fn check(settings: &Settings, more: &[Forbidden]) -> Vec<ArgumentErro
         if let Some((_, why)) = forbidden {
             report(format!("the setting `{name}` cannot be given: {why}"), "remove the setting");
         } else if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
-            report(format!("`{name}` is not the name of a setting"), "names of settings consist of small letters, digits and `_`");
+            report(
+                format!("`{name}` is not the name of a setting"),
+                "names of settings consist of small letters, digits and `_`",
+            );
         } else if matches!(value, Scalar::Text(text) if text.contains("${")) {
             report(format!("the value of `{name}` must be known before the run"), "use a parameter instead of `run`");
         }
@@ -107,7 +110,9 @@ mod tests {
 
     #[test]
     fn the_engines_own_settings_and_late_values_are_refused() {
-        let given = settings(serde_json::json!({ "id": "x", "Async": 1, "x y": 1, "s": "${secret a}", "s3_storage_class": "STANDARD" }));
+        let given = settings(
+            serde_json::json!({ "id": "x", "Async": 1, "x y": 1, "s": "${secret a}", "s3_storage_class": "STANDARD" }),
+        );
         let mut pointers: Vec<String> = check(&given, &[]).into_iter().map(|error| error.pointer).collect();
         pointers.sort();
         assert_eq!(pointers, ["/settings/Async", "/settings/id", "/settings/s", "/settings/x y"]);

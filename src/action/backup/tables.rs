@@ -32,7 +32,8 @@ pub(crate) fn takes_rows(engine: &str) -> bool {
 
 /// Whether a backup of this table holds rows: its own, or those of its hidden table.
 pub(crate) fn has_rows(engine: &str, create_query: &str) -> bool {
-    takes_rows(engine) || (!is_refreshable(create_query) && inner_engine_of(create_query).is_some_and(|inner| takes_rows(&inner)))
+    takes_rows(engine)
+        || (!is_refreshable(create_query) && inner_engine_of(create_query).is_some_and(|inner| takes_rows(&inner)))
 }
 
 /// What is asked for on one host.
@@ -44,19 +45,32 @@ pub(crate) struct Selection<'a> {
 }
 
 /// Finds the tables of the step on one host.
-pub(crate) fn select<'a>(context: &PlanContext<'_>, arguments: &'a BackupArguments, host: &'a HostWorld) -> Result<Selection<'a>, Vec<Refusal>> {
+pub(crate) fn select<'a>(
+    context: &PlanContext<'_>,
+    arguments: &'a BackupArguments,
+    host: &'a HostWorld,
+) -> Result<Selection<'a>, Vec<Refusal>> {
     let mut problems = Vec::new();
-    let excepted: Vec<(String, String)> = arguments.except_tables.iter().filter_map(|name| parse_table(name.as_str()).ok()).collect();
+    let excepted: Vec<(String, String)> =
+        arguments.except_tables.iter().filter_map(|name| parse_table(name.as_str()).ok()).collect();
     let mut tables: Vec<&Table> = Vec::new();
     let mut databases: Vec<(&str, Vec<&str>)> = Vec::new();
     for database in &arguments.databases {
         let database = database.as_str();
         if !host.databases.contains_key(database) {
-            problems.push(missing(context, host, &format!("the database {}", identifier(database)), "SELECT name FROM system.databases"));
+            problems.push(missing(
+                context,
+                host,
+                &format!("the database {}", identifier(database)),
+                "SELECT name FROM system.databases",
+            ));
             continue;
         }
-        let except: Vec<&str> = excepted.iter().filter(|(of, _)| of == database).map(|(_, name)| name.as_str()).collect();
-        tables.extend(host.tables_of(database).filter(|table| !table.is_inner() && !except.contains(&table.name.as_str())));
+        let except: Vec<&str> =
+            excepted.iter().filter(|(of, _)| of == database).map(|(_, name)| name.as_str()).collect();
+        tables.extend(
+            host.tables_of(database).filter(|table| !table.is_inner() && !except.contains(&table.name.as_str())),
+        );
         databases.push((database, except));
     }
     let mut single: Vec<(String, String)> = Vec::new();
@@ -67,13 +81,23 @@ pub(crate) fn select<'a>(context: &PlanContext<'_>, arguments: &'a BackupArgumen
                 tables.push(found);
                 single.push((database, table));
             }
-            _ => problems.push(missing(context, host, &format!("the table {}", qualified(&database, &table)), "SELECT database, name FROM system.tables")),
+            _ => problems.push(missing(
+                context,
+                host,
+                &format!("the table {}", qualified(&database, &table)),
+                "SELECT database, name FROM system.tables",
+            )),
         }
     }
     tables.sort_by(|a, b| (&a.database, &a.name).cmp(&(&b.database, &b.name)));
     tables.dedup_by(|a, b| a.full_name() == b.full_name());
     if tables.is_empty() && problems.is_empty() {
-        problems.push(context.refuse("there is nothing to back up", "at least one table", format!("none in what is selected on {}", host.name), "correct `databases`, `tables` or `except_tables`"));
+        problems.push(context.refuse(
+            "there is nothing to back up",
+            "at least one table",
+            format!("none in what is selected on {}", host.name),
+            "correct `databases`, `tables` or `except_tables`",
+        ));
     }
     problems.extend(tables.iter().filter_map(|table| unusable(context, host, table)));
     if !problems.is_empty() {
@@ -95,9 +119,14 @@ fn elements(databases: &[(&str, Vec<&str>)], single: &[(String, String)], host: 
             continue;
         }
         let list: Vec<String> = except.iter().map(|table| qualified(database, table)).collect();
-        let before = last.replace((*database, except, format!("DATABASE {} EXCEPT TABLES {}", identifier(database), list.join(", "))));
+        let before = last.replace((
+            *database,
+            except,
+            format!("DATABASE {} EXCEPT TABLES {}", identifier(database), list.join(", ")),
+        ));
         if let Some((database, except, _)) = before {
-            let tables = host.tables_of(database).filter(|table| !table.is_inner() && !except.contains(&table.name.as_str()));
+            let tables =
+                host.tables_of(database).filter(|table| !table.is_inner() && !except.contains(&table.name.as_str()));
             out.extend(tables.map(|table| format!("TABLE {}", qualified(database, &table.name))));
         }
     }
@@ -107,14 +136,24 @@ fn elements(databases: &[(&str, Vec<&str>)], single: &[(String, String)], host: 
 }
 
 fn missing(context: &PlanContext<'_>, host: &HostWorld, what: &str, query: &str) -> Refusal {
-    let mut refusal = context.refuse(format!("{what} does not exist on {}", host.name), "it is there when the backup starts", "it is not", "correct the name in the runbook, or use the environment meant for it");
+    let mut refusal = context.refuse(
+        format!("{what} does not exist on {}", host.name),
+        "it is there when the backup starts",
+        "it is not",
+        "correct the name in the runbook, or use the environment meant for it",
+    );
     refusal.evidence = format!("on {}: {query}", host.name);
     refusal
 }
 
 fn unusable(context: &PlanContext<'_>, host: &HostWorld, table: &Table) -> Option<Refusal> {
     if table.name.contains("${") {
-        return Some(context.refuse(format!("the name of the table {} cannot be told from a late value", table.full_name()), "names without `${`", table.name.clone(), "leave the table out with `except_tables`, or rename it"));
+        return Some(context.refuse(
+            format!("the name of the table {} cannot be told from a late value", table.full_name()),
+            "names without `${`",
+            table.name.clone(),
+            "leave the table out with `except_tables`, or rename it",
+        ));
     }
     table.is_readonly.then(|| {
         let mut refusal = context.refuse(
@@ -123,25 +162,42 @@ fn unusable(context: &PlanContext<'_>, host: &HostWorld, table: &Table) -> Optio
             "is_readonly = 1",
             "repair the replica first; its copy may be behind the others",
         );
-        refusal.evidence = format!("on {}: SELECT is_readonly, zookeeper_exception FROM system.replicas WHERE database = {} AND table = {}", host.name, literal(&table.database), literal(&table.name));
+        refusal.evidence = format!(
+            "on {}: SELECT is_readonly, zookeeper_exception FROM system.replicas WHERE database = {} AND table = {}",
+            host.name,
+            literal(&table.database),
+            literal(&table.name)
+        );
         refusal
     })
 }
 
 /// Facts: which tables there are and how they are defined. Not their rows: a source may be written to.
 pub(crate) fn facts(arguments: &BackupArguments, host: &HostWorld, selection: &Selection<'_>) -> Vec<Fact> {
-    let query = |filter: String| format!("SELECT name, create_table_query FROM system.tables WHERE {filter} ORDER BY name");
+    let query =
+        |filter: String| format!("SELECT name, create_table_query FROM system.tables WHERE {filter} ORDER BY name");
     let mut facts = Vec::new();
     for database in &arguments.databases {
-        let tables: Vec<&Table> = selection.tables.iter().copied().filter(|table| table.database == database.as_str()).collect();
+        let tables: Vec<&Table> =
+            selection.tables.iter().copied().filter(|table| table.database == database.as_str()).collect();
         let text: String = tables.iter().map(|table| format!("{}\n{}\n", table.name, table.create_query)).collect();
         let value = format!("{} tables, definitions {}", tables.len(), short(&text));
-        facts.push(Fact::new(&host.name, format!("tables of {}", identifier(database.as_str())), value, query(format!("database = {}", literal(database.as_str())))));
+        facts.push(Fact::new(
+            &host.name,
+            format!("tables of {}", identifier(database.as_str())),
+            value,
+            query(format!("database = {}", literal(database.as_str()))),
+        ));
     }
     for table in &selection.tables {
         if !arguments.databases.iter().any(|database| database.as_str() == table.database) {
             let filter = format!("database = {} AND name = {}", literal(&table.database), literal(&table.name));
-            facts.push(Fact::new(&host.name, format!("definition of {}", qualified(&table.database, &table.name)), short(&table.create_query), query(filter)));
+            facts.push(Fact::new(
+                &host.name,
+                format!("definition of {}", qualified(&table.database, &table.name)),
+                short(&table.create_query),
+                query(filter),
+            ));
         }
     }
     facts
@@ -153,22 +209,47 @@ pub(crate) fn short(text: &str) -> String {
 }
 
 /// What a reviewer should know: rows that stay behind.
-pub(crate) fn notes(context: &PlanContext<'_>, host: &HostWorld, replicas: usize, selection: &Selection<'_>) -> Vec<String> {
+pub(crate) fn notes(
+    context: &PlanContext<'_>,
+    host: &HostWorld,
+    replicas: usize,
+    selection: &Selection<'_>,
+) -> Vec<String> {
     let names = |wanted: &dyn Fn(&Table) -> bool| -> Vec<String> {
-        selection.tables.iter().filter(|table| wanted(table)).map(|table| format!("{} ({})", table.full_name(), table.engine)).collect()
+        selection
+            .tables
+            .iter()
+            .filter(|table| wanted(table))
+            .map(|table| format!("{} ({})", table.full_name(), table.engine))
+            .collect()
     };
     let mut notes = Vec::new();
     let left = names(&|table| (table.holds_rows() || table.engine == "Buffer") && !takes_rows(&table.engine));
     if !left.is_empty() {
-        notes.push(format!("step `{}`: BACKUP takes the definition and not the rows of {} on {}", context.step, left.join(", "), host.name));
+        notes.push(format!(
+            "step `{}`: BACKUP takes the definition and not the rows of {} on {}",
+            context.step,
+            left.join(", "),
+            host.name
+        ));
     }
     let refreshed = names(&|table| is_refreshable(&table.create_query));
     if !refreshed.is_empty() {
-        notes.push(format!("step `{}`: the rows of refreshable views are not taken: {} on {}; refresh them after the restore", context.step, refreshed.join(", "), host.name));
+        notes.push(format!(
+            "step `{}`: the rows of refreshable views are not taken: {} on {}; refresh them after the restore",
+            context.step,
+            refreshed.join(", "),
+            host.name
+        ));
     }
     let own = names(&|table| replicas > 1 && takes_rows(&table.engine) && !table.engine.starts_with("Replicated"));
     if !own.is_empty() {
-        notes.push(format!("step `{}`: not replicated, so only the copy on {} is taken: {}", context.step, host.name, own.join(", ")));
+        notes.push(format!(
+            "step `{}`: not replicated, so only the copy on {} is taken: {}",
+            context.step,
+            host.name,
+            own.join(", ")
+        ));
     }
     notes
 }

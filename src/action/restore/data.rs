@@ -137,10 +137,18 @@ mod tests {
         let plain = "CREATE TABLE d.t (`a` UInt8) ENGINE = ReplicatedMergeTree ORDER BY a";
         assert_eq!(Rule::of("ReplicatedMergeTree", plain), Rule::Equal);
         assert_eq!(Rule::of("ReplicatedReplacingMergeTree", plain), Rule::AtMost);
-        assert_eq!(Rule::of("MergeTree", "CREATE TABLE d.t (`a` Date) ENGINE = MergeTree ORDER BY a TTL a"), Rule::AtMostOrNone);
+        assert_eq!(
+            Rule::of("MergeTree", "CREATE TABLE d.t (`a` Date) ENGINE = MergeTree ORDER BY a TTL a"),
+            Rule::AtMostOrNone
+        );
         let view = "CREATE MATERIALIZED VIEW d.m (`a` UInt8) ENGINE = SummingMergeTree ORDER BY a AS SELECT 1";
         assert_eq!(Rule::of("MaterializedView", view), Rule::AtMostOrNone);
-        assert!(Rule::Equal.allows(3, 3) && !Rule::Equal.allows(2, 3) && Rule::AtMost.allows(2, 3) && !Rule::AtMost.allows(4, 3));
+        assert!(
+            Rule::Equal.allows(3, 3)
+                && !Rule::Equal.allows(2, 3)
+                && Rule::AtMost.allows(2, 3)
+                && !Rule::AtMost.allows(4, 3)
+        );
         // A crash in the middle of a RESTORE leaves an empty table that looks healthy.
         assert!(!Rule::AtMost.allows(0, 3) && Rule::AtMostOrNone.allows(0, 3) && Rule::AtMost.allows(0, 0));
     }

@@ -32,24 +32,44 @@ pub(crate) async fn prepare(context: &RunContext<'_>) -> Result<Gate, RunError> 
             Ok(Gate::default())
         }
         kind::UNSTAGE => Ok(Gate::default()),
-        kind::STAGE => creation(context, &data, &data.copies[..data.copies.len().min(1)], data.filled(kind::STAGE)).await,
+        kind::STAGE => {
+            creation(context, &data, &data.copies[..data.copies.len().min(1)], data.filled(kind::STAGE)).await
+        }
         kind::TABLE if data.creates => creation(context, &data, &data.copies, &data.table).await,
         other => filling(context, &data, other).await,
     }
 }
 
 /// Looks at the table on the hosts until they are at rest.
-async fn look(context: &RunContext<'_>, hosts: &[HostName], data: &RestoreData, table: &str, enough: impl Fn(&[Seen]) -> bool) -> Result<Vec<Seen>, RunError> {
+async fn look(
+    context: &RunContext<'_>,
+    hosts: &[HostName],
+    data: &RestoreData,
+    table: &str,
+    enough: impl Fn(&[Seen]) -> bool,
+) -> Result<Vec<Seen>, RunError> {
     see_until(context, hosts, (&data.database, table), REST, enough).await.map_err(|error| not_sent(context, &error))
 }
 
 fn closed(context: &RunContext<'_>, data: &RestoreData, what: &str, expected: &str, found: String) -> RunError {
     let table = data.filled(&context.operation.kind);
-    context.fail(RunErrorKind::NotSent, what, expected, found, evidence(&data.copies, &data.database, table), "nothing was sent; find out who made it so, then plan again")
+    context.fail(
+        RunErrorKind::NotSent,
+        what,
+        expected,
+        found,
+        evidence(&data.copies, &data.database, table),
+        "nothing was sent; find out who made it so, then plan again",
+    )
 }
 
 /// An operation that creates its table: it is not there, or it is what an earlier attempt of this operation left.
-async fn creation(context: &RunContext<'_>, data: &RestoreData, hosts: &[HostName], table: &str) -> Result<Gate, RunError> {
+async fn creation(
+    context: &RunContext<'_>,
+    data: &RestoreData,
+    hosts: &[HostName],
+    table: &str,
+) -> Result<Gate, RunError> {
     let rows = rows_of_backup(context, data)?;
     let seen = look(context, hosts, data, table, |_| true).await?;
     let is_there = seen.iter().any(Seen::exists);
@@ -65,22 +85,42 @@ async fn creation(context: &RunContext<'_>, data: &RestoreData, hosts: &[HostNam
 async fn filling(context: &RunContext<'_>, data: &RestoreData, kind: &str) -> Result<Gate, RunError> {
     let rows = if kind == kind::INSERT { staged_rows(context, data).await? } else { rows_of_backup(context, data)? };
     // A queue of merges alone would do no harm, but a table that is just made has none.
-    let at_rest = |seen: &[Seen]| seen.iter().all(|seen| seen.exists() && seen.pending.is_empty() && (data.appends || seen.queue == 0));
+    let at_rest = |seen: &[Seen]| {
+        seen.iter().all(|seen| seen.exists() && seen.pending.is_empty() && (data.appends || seen.queue == 0))
+    };
     let seen = look(context, &data.copies, data, &data.table, at_rest).await?;
     let found = words(&data.copies, &seen);
     if seen.iter().any(|seen| !seen.exists()) {
         return Err(closed(context, data, "it is not on every replica", "the table on every replica", found));
     }
     if !data.seen && data.copies.len() > 1 && seen.iter().any(|seen| !seen.replicated) {
-        return Err(closed(context, data, "it does not replicate, so restoring it on one replica would leave the others without its rows", "a replicated table", format!("engine {}", seen[0].engine)));
+        return Err(closed(
+            context,
+            data,
+            "it does not replicate, so restoring it on one replica would leave the others without its rows",
+            "a replicated table",
+            format!("engine {}", seen[0].engine),
+        ));
     }
     if !at_rest(&seen) {
-        return Err(closed(context, data, "its replicas do not come to rest", "nothing to fetch, no unread log, empty queues", found));
+        return Err(closed(
+            context,
+            data,
+            "its replicas do not come to rest",
+            "nothing to fetch, no unread log, empty queues",
+            found,
+        ));
     }
     let is_empty = seen.iter().all(Seen::is_empty);
     let clears = !is_empty && !data.appends && is_own_remainder(context).await && fits(&seen, rows);
     if !is_empty && !data.appends && !clears {
-        return Err(closed(context, data, "it holds rows already, and restoring would double some", "no rows on any replica", found));
+        return Err(closed(
+            context,
+            data,
+            "it holds rows already, and restoring would double some",
+            "no rows on any replica",
+            found,
+        ));
     }
     let before = |seen: &Seen| Before { rows: if clears { 0 } else { seen.rows }, detached: seen.detached };
     let hosts: BTreeMap<HostName, Before> = data.copies.iter().cloned().zip(seen.iter().map(before)).collect();
@@ -100,7 +140,8 @@ pub(crate) fn rows_of_backup(context: &RunContext<'_>, data: &RestoreData) -> Re
     let outcome = outcomes.iter().find(|outcome| text(outcome, "shard").as_deref() == Some(data.origin.shard.as_str()));
     let tables = outcome.and_then(|outcome| outcome.get("tables")).and_then(Value::as_array);
     let entry = tables.into_iter().flatten().find(|table| {
-        text(table, "database").as_deref() == Some(data.database.as_str()) && text(table, "table").as_deref() == Some(data.table.as_str())
+        text(table, "database").as_deref() == Some(data.database.as_str())
+            && text(table, "table").as_deref() == Some(data.table.as_str())
     });
     match entry {
         Some(entry) => Ok(entry.get("rows").and_then(Value::as_u64)),
@@ -120,7 +161,14 @@ async fn staged_rows(context: &RunContext<'_>, data: &RestoreData) -> Result<Opt
     let host = context.host()?;
     let seen = see(context, host, &data.database, staging).await.map_err(|error| not_sent(context, &error))?;
     if !seen.exists() {
-        return Err(context.fail(RunErrorKind::NotSent, "the table beside it is gone", qualified(&data.database, staging), "it is not there", evidence(std::slice::from_ref(host), &data.database, staging), "find out who dropped it; plan again for what is left"));
+        return Err(context.fail(
+            RunErrorKind::NotSent,
+            "the table beside it is gone",
+            qualified(&data.database, staging),
+            "it is not there",
+            evidence(std::slice::from_ref(host), &data.database, staging),
+            "find out who dropped it; plan again for what is left",
+        ));
     }
     Ok(Some(seen.counted))
 }
@@ -168,7 +216,11 @@ fn tells_of_remainder(entries: &[&Entry], id: &str) -> bool {
                 let gate: Option<Gate> = serde_json::from_value(data.clone()).ok();
                 begun_empty = gate.filter(Gate::was_empty).map(|_| *attempt);
             }
-            Entry::Probed { operation, attempt, answer, .. } if operation.as_str() == id && answer == "not_done" && begun_empty == Some(*attempt) => return true,
+            Entry::Probed { operation, attempt, answer, .. }
+                if operation.as_str() == id && answer == "not_done" && begun_empty == Some(*attempt) =>
+            {
+                return true;
+            }
             _ => {}
         }
     }
@@ -181,7 +233,11 @@ mod tests {
     use crate::model::ids::OperationId;
 
     fn intent(attempt: u32, rows: u64) -> Entry {
-        let gate = Gate { hosts: BTreeMap::from([(HostName::from("r1"), Before { rows, detached: 0 })]), rows: Some(9), clears: false };
+        let gate = Gate {
+            hosts: BTreeMap::from([(HostName::from("r1"), Before { rows, detached: 0 })]),
+            rows: Some(9),
+            clears: false,
+        };
         Entry::Intent {
             operation: OperationId::from("restore/1"),
             attempt,

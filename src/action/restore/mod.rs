@@ -2,6 +2,7 @@
 
 mod data;
 mod gate;
+mod operations;
 mod outcome;
 mod plan;
 mod prove;
@@ -11,6 +12,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod way;
+mod words;
 
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -132,14 +134,18 @@ impl Action for Restore {
         let Some(objects) = context.ports.objects.get(role) else {
             return Err(Failure::simple(format!("the storage `{role}` is not bound"), "bind it in the environment"));
         };
-        objects
-            .check_access()
+        objects.check_access().await.map_err(|error| {
+            Failure::error(object_refusal(&format!("looking at the storage `{role}` ({})", objects.describe()), &error))
+        })?;
+        let manifest = read(&**objects, &existing.path)
             .await
-            .map_err(|error| Failure::error(object_refusal(&format!("looking at the storage `{role}` ({})", objects.describe()), &error)))?;
-        let manifest = read(&**objects, &existing.path).await.map_err(|error| Failure::error(error.refusal("reading the backup to restore")))?;
+            .map_err(|error| Failure::error(error.refusal("reading the backup to restore")))?;
         if manifest.head.incremental {
             return Err(Failure::simple(
-                format!("the backup at {} is incremental: a part of its rows is in another backup and cannot be counted here", existing.path),
+                format!(
+                    "the backup at {} is incremental: a part of its rows is in another backup and cannot be counted here",
+                    existing.path
+                ),
                 "restore a full backup",
             ));
         }

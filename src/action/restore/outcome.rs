@@ -113,8 +113,9 @@ fn judge(gate: &Gate, hosts: &[HostName], seen: &[Seen], creates: bool, appends:
     if both().all(|(host, seen)| seen.rows == before(host)) {
         return Verdict::NotDone;
     }
-    // Merges only take rows away, so all of them means that all came.
-    if both().all(|(host, seen)| gate.expected(host) == Some(seen.rows)) {
+    // Merges only take rows away, so all of them means that all came. Files of the Log family are written one by
+    // one: the number of rows may be there before all columns are.
+    if both().all(|(host, seen)| seen.in_parts && gate.expected(host) == Some(seen.rows)) {
         return Verdict::Done;
     }
     // The table was empty on every replica when the attempt began, and there is no more than the attempt can have
@@ -131,15 +132,35 @@ mod tests {
     use super::*;
 
     fn verdict(before: &[u64], promised: Option<u64>, now: &[Option<u64>], creates: bool, appends: bool) -> Verdict {
+        verdict_for(true, before, promised, now, creates, appends)
+    }
+
+    fn verdict_for(
+        in_parts: bool,
+        before: &[u64],
+        promised: Option<u64>,
+        now: &[Option<u64>],
+        creates: bool,
+        appends: bool,
+    ) -> Verdict {
         let hosts: Vec<HostName> = (1..=before.len()).map(|n| HostName(format!("r{n}"))).collect();
         let gate = Gate {
-            hosts: hosts.iter().cloned().zip(before.iter().map(|rows| Before { rows: *rows, detached: 0 })).collect::<BTreeMap<_, _>>(),
+            hosts: hosts
+                .iter()
+                .cloned()
+                .zip(before.iter().map(|rows| Before { rows: *rows, detached: 0 }))
+                .collect::<BTreeMap<_, _>>(),
             rows: promised,
             clears: false,
         };
         let seen: Vec<Seen> = now
             .iter()
-            .map(|rows| Seen { engine: rows.map_or_else(String::new, |_| "MergeTree".to_owned()), rows: rows.unwrap_or(0), ..Seen::default() })
+            .map(|rows| Seen {
+                engine: rows.map_or_else(String::new, |_| "MergeTree".to_owned()),
+                rows: rows.unwrap_or(0),
+                in_parts,
+                ..Seen::default()
+            })
             .collect();
         judge(&gate, &hosts, &seen, creates, appends)
     }
@@ -161,6 +182,12 @@ mod tests {
         assert_eq!(verdict(&[5], Some(9), &[Some(14)], false, true), Verdict::Done);
         assert_eq!(verdict(&[5], Some(9), &[Some(9)], false, true), Verdict::Unclear);
         assert_eq!(verdict(&[0], Some(9), &[Some(4)], false, true), Verdict::Unclear);
+    }
+
+    #[test]
+    fn the_rows_of_a_log_do_not_prove_its_columns() {
+        assert_eq!(verdict_for(false, &[0], Some(9), &[Some(9)], false, false), Verdict::NotDone);
+        assert_eq!(verdict_for(false, &[1], Some(9), &[Some(10)], false, true), Verdict::Unclear);
     }
 
     #[test]

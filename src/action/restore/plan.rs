@@ -2,24 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::action::backup::destination::destination;
-use crate::action::backup::settings::{Settings, clause};
-use crate::action::backup::tables::short;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
-use crate::engine::manifest::columns_of;
-use crate::model::environment::S3Binding;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::plan::fact::Fact;
-use crate::plan::operation::{Effect, Operation};
-use crate::plan::sql::{identifier, literal, qualified};
-use crate::plan::statement::Statement;
+use crate::plan::operation::Operation;
 
 use super::RestoreArguments;
-use super::data::{RestoreData, Rule, kind};
+use super::operations::Work;
 use super::source::{Source, SourceTable, find, select};
-use super::way::{Place, STAGING, Way, engine};
+use super::way::{Place, Way};
 
 /// Plans the step.
 pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
@@ -27,10 +20,23 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
     let source = find(context, &arguments)?;
     let role = source.origin("-").storage;
     let Some(storage) = context.environment.storage.get(&role).map(|binding| binding.s3().clone()) else {
-        return Err(vec![context.refuse(format!("the storage `{role}` is not bound"), "", "", "bind it in the environment")]);
+        return Err(vec![context.refuse(
+            format!("the storage `{role}` is not bound"),
+            "",
+            "",
+            "bind it in the environment",
+        )]);
     };
     let target = context.target(arguments.to.as_str())?.clone();
-    let mut work = Work { arguments: &arguments, source: &source, storage: &storage, operations: Vec::new(), lanes: BTreeMap::new(), facts: Vec::new(), done: Vec::new() };
+    let mut work = Work {
+        arguments: &arguments,
+        source: &source,
+        storage: &storage,
+        operations: Vec::new(),
+        lanes: BTreeMap::new(),
+        facts: Vec::new(),
+        done: Vec::new(),
+    };
     let (mut problems, mut notes) = (Vec::new(), Vec::new());
     for (from, to) in pairs(context, &arguments, &source, &target)? {
         let entries = match select(context, &arguments, source.shards.get(&from).map_or(&[], Vec::as_slice)) {
@@ -51,7 +57,11 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
             }
         }
         if !left.is_empty() {
-            notes.push(format!("step `{}`: nothing to restore into {} (no rows of their own in the backup)", context.step, left.join(", ")));
+            notes.push(format!(
+                "step `{}`: nothing to restore into {} (no rows of their own in the backup)",
+                context.step,
+                left.join(", ")
+            ));
         }
     }
     if !problems.is_empty() {
@@ -70,17 +80,31 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
 }
 
 /// Which shard of the backup goes to which shard of the target.
-fn pairs(context: &PlanContext<'_>, arguments: &RestoreArguments, source: &Source, target: &TargetWorld) -> Result<Vec<(String, String)>, Vec<Refusal>> {
+fn pairs(
+    context: &PlanContext<'_>,
+    arguments: &RestoreArguments,
+    source: &Source,
+    target: &TargetWorld,
+) -> Result<Vec<(String, String)>, Vec<Refusal>> {
     let (from, to): (Vec<String>, Vec<String>) = (source.shards.keys().cloned().collect(), target.shards());
-    let refuse = |what: &str, expected: String, found: String, action: &str| Err(vec![context.refuse(what, expected, found, action)]);
+    let refuse = |what: &str, expected: String, found: String, action: &str| {
+        Err(vec![context.refuse(what, expected, found, action)])
+    };
     if let Some(shard) = &arguments.shard {
         if !to.contains(shard) {
-            return refuse(&format!("the target `{}` has no shard `{shard}`", arguments.to.as_str()), to.join(", "), shard.clone(), "correct `shard`");
+            return refuse(
+                &format!("the target `{}` has no shard `{shard}`", arguments.to.as_str()),
+                to.join(", "),
+                shard.clone(),
+                "correct `shard`",
+            );
         }
         return match (from.as_slice(), from.contains(shard)) {
             ([only], _) => Ok(vec![(only.clone(), shard.clone())]),
             (_, true) => Ok(vec![(shard.clone(), shard.clone())]),
-            _ => refuse(&format!("the backup has no shard `{shard}`"), from.join(", "), shard.clone(), "correct `shard`"),
+            _ => {
+                refuse(&format!("the backup has no shard `{shard}`"), from.join(", "), shard.clone(), "correct `shard`")
+            }
         };
     }
     match (from.as_slice(), to.as_slice()) {
@@ -101,233 +125,18 @@ fn pairs(context: &PlanContext<'_>, arguments: &RestoreArguments, source: &Sourc
     }
 }
 
-/// Operations as they come together.
-struct Work<'a> {
-    arguments: &'a RestoreArguments,
-    source: &'a Source,
-    storage: &'a S3Binding,
-    operations: Vec<Operation>,
-    /// Operations so far per host and wave, for the lanes.
-    lanes: BTreeMap<(HostName, u32), u32>,
-    facts: Vec<Fact>,
-    /// What the world will have.
-    done: Vec<(HostName, SourceTable)>,
-}
-
-impl Work<'_> {
-    fn add(&mut self, context: &PlanContext<'_>, place: &Place<'_>, way: Way, from: &str, to: &str) {
-        let entry = place.entry;
-        let found = place.found();
-        for (host, table) in &found {
-            // A table that the plan itself creates has no UUID yet, and is no fact of the world.
-            if !table.uuid.is_empty() {
-                self.facts.push(definition_fact(host, table));
-            }
-        }
-        let engine_there = found.first().map_or(entry.engine.as_str(), |(_, table)| table.engine.as_str());
-        let create_there = found.first().map_or(entry.create_query.as_str(), |(_, table)| table.create_query.as_str());
-        let kept = engine(engine_there, create_there);
-        let is_replicated = kept.starts_with("Replicated") || found.iter().any(|(_, table)| table.zookeeper_path.is_some());
-        let seen = !found.is_empty() || way == Way::Create;
-        let all: Vec<HostName> = place.hosts.iter().map(|host| host.name.clone()).collect();
-        // One copy of a replicated table feeds the others. A table that does not replicate is filled on every host
-        // that has it, so that the replicas answer alike.
-        let loads: Vec<Vec<HostName>> = if is_replicated || !seen { vec![all] } else { all.into_iter().map(|host| vec![host]).collect() };
-        for copies in loads {
-            let data = RestoreData {
-                origin: self.source.origin(from),
-                database: entry.database.clone(),
-                table: entry.table.clone(),
-                shard: to.to_owned(),
-                staging: (way == Way::Staged).then(|| format!("{}{STAGING}", entry.table)),
-                creates: way == Way::Create,
-                appends: self.arguments.appends(),
-                rule: Rule::of(&kept, create_there),
-                rows: if self.source.is_existing() { entry.rows } else { None },
-                seen,
-                copies,
-            };
-            let is_filled = entry.has_rows();
-            match way {
-                Way::Nothing => {}
-                Way::Into => self.table(context, entry, data, 0),
-                Way::Create if is_filled => self.table(context, entry, data, creation_wave(entry)),
-                Way::Create => self.definition(context, entry, data),
-                Way::Staged => self.staged(context, entry, data),
-            }
-        }
-        self.done.extend(place.hosts.iter().map(|host| (host.name.clone(), entry.clone())));
-    }
-
-    /// `RESTORE TABLE a [AS b] FROM ... SETTINGS ... ASYNC`.
-    fn restore(&self, entry: &SourceTable, name: Option<&str>, create: &str, data: &RestoreData, settings: &Settings) -> Statement {
-        let renamed = name.map(|name| format!(" AS {}", qualified(&entry.database, name))).unwrap_or_default();
-        // Whether CREATE DATABASE has IF NOT EXISTS is taken from `create_table`, so both are always given.
-        let own = [
-            ("id", "'${operation.id}'".to_owned()),
-            ("create_database", literal("must exist")),
-            ("create_table", literal(create)),
-        ];
-        let from = destination(&data.origin.storage, self.storage, &data.origin.path_text());
-        Statement::late(format!("RESTORE TABLE {}{renamed} FROM {from} SETTINGS {} ASYNC", qualified(&entry.database, &entry.table), clause(&own, settings)))
-    }
-
-    fn table(&mut self, context: &PlanContext<'_>, entry: &SourceTable, data: RestoreData, wave: u32) {
-        let name = qualified(&entry.database, &entry.table);
-        let mode = if data.creates { "create" } else { "must exist" };
-        let statement = self.restore(entry, None, mode, &data, &self.arguments.settings);
-        let before = match (data.creates, data.appends) {
-            (true, _) => format!("not there on {}", hosts(&data)),
-            (false, true) => format!("any rows on {}", hosts(&data)),
-            (false, false) => format!("empty on {}", hosts(&data)),
-        };
-        let more = if data.appends && !data.creates { "its rows and " } else { "" };
-        let after = format!("{more}{} on {}", self.rows_words(entry), hosts(&data));
-        let cleanup = if data.creates {
-            format!("{ONLY_IF} DROP TABLE {name} SYNC")
-        } else {
-            format!("{ONLY_IF} TRUNCATE TABLE {name} SYNC")
-        };
-        let mut operation = self.operation(context, entry, &data, kind::TABLE, format!("table {}", entry.full_name()), wave).statement(statement);
-        if !data.appends {
-            operation = operation.statement(Statement::exact(cleanup));
-        }
-        self.operations.push(operation.expect(before, after, check_words(&data)).with_data(&data));
-    }
-
-    fn definition(&mut self, context: &PlanContext<'_>, entry: &SourceTable, data: RestoreData) {
-        let statement = self.restore(entry, None, "create", &data, &self.arguments.settings);
-        let object = format!("{} {}", noun(&entry.engine), entry.full_name());
-        let mut operation = self
-            .operation(context, entry, &data, kind::DEFINITION, object, creation_wave(entry))
-            .statement(statement)
-            .expect(format!("not there on {}", hosts(&data)), format!("defined on {} as in the backup", hosts(&data)), "it is there")
-            .with_data(&data);
-        (operation.estimate_rows, operation.estimate_bytes) = (None, None);
-        self.operations.push(operation);
-    }
-
-    fn staged(&mut self, context: &PlanContext<'_>, entry: &SourceTable, data: RestoreData) {
-        let Some(staging) = data.staging.clone() else { return };
-        let (name, beside) = (qualified(&entry.database, &entry.table), qualified(&entry.database, &staging));
-        let on = data.copies.first().map(|host| host.0.clone()).unwrap_or_default();
-        let mut plain = self.arguments.settings.clone();
-        plain.retain(|name, _| !name.starts_with("allow_"));
-        let object = format!("table {}.{staging}", entry.database);
-        let rows = self.rows_words(entry);
-        let stage = self
-            .operation(context, entry, &data, kind::STAGE, object.clone(), 0)
-            .statement(self.restore(entry, Some(&staging), "create", &data, &plain))
-            .statement(Statement::exact(format!("{ONLY_IF} DROP TABLE {beside} SYNC")))
-            .expect(format!("not there on {on}"), format!("{rows} on {on}, as {}", entry.engine), format!("rows counted on {on}"))
-            .with_data(&data);
-        let columns = columns_of(&entry.create_query).iter().map(|column| identifier(column)).collect::<Vec<_>>().join(", ");
-        // One block, so that it is there whole or not at all; deduplication would drop a second attempt's block.
-        let insert = Statement::exact(format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {beside}"))
-            .setting("insert_deduplicate", "0")
-            .setting("max_threads", "1")
-            .setting("max_insert_threads", "1")
-            .setting("max_block_size", ONE_BLOCK)
-            .setting("max_insert_block_size", ONE_BLOCK)
-            .setting("min_insert_block_size_rows", ONE_BLOCK)
-            .setting("min_insert_block_size_bytes", "0");
-        let more = if data.appends { "its rows and " } else { "" };
-        let before = if data.appends { "any rows" } else { "empty" };
-        let mut copy = self.operation(context, entry, &data, kind::INSERT, format!("table {}", entry.full_name()), 1).statement(insert);
-        if !data.appends {
-            copy = copy.statement(Statement::exact(format!("{ONLY_IF} TRUNCATE TABLE {name} SYNC")));
-        }
-        let copy = copy.expect(format!("{before} on {}", hosts(&data)), format!("{more}{rows} on {}", hosts(&data)), check_words(&data)).with_data(&data);
-        let drop = self
-            .operation(context, entry, &data, kind::UNSTAGE, object, 2)
-            .statement(Statement::exact(format!("DROP TABLE {beside} SYNC")))
-            .expect(format!("the copy that this run made, on {on}"), "gone", format!("it is not in system.tables on {on}"))
-            .with_data(&data);
-        self.operations.extend([stage, copy, drop]);
-    }
-
-    /// How many rows come, in words that stay the same while a source is written to.
-    fn rows_words(&self, entry: &SourceTable) -> String {
-        match entry.rows {
-            Some(1) if self.source.is_existing() => "1 row".to_owned(),
-            Some(rows) if self.source.is_existing() => format!("{} rows", grouped(rows)),
-            _ => "the rows of the backup".to_owned(),
-        }
-    }
-
-    fn operation(&mut self, context: &PlanContext<'_>, entry: &SourceTable, data: &RestoreData, kind: &str, object: String, wave: u32) -> Operation {
-        let host = data.copies.first().cloned().unwrap_or_default();
-        let turn = self.lanes.entry((host.clone(), wave)).or_default();
-        let lane = *turn % self.arguments.parallel_tables.max(1) + 1;
-        *turn += 1;
-        let mut operation = Operation::new(context.step, "restore", kind, object, Effect::Write).on(self.arguments.to.as_str(), &host).in_wave(wave);
-        operation.lane = format!("{host}/{lane}");
-        operation.estimate_rows = entry.rows;
-        operation.estimate_bytes = entry.bytes;
-        operation
-    }
-}
-
-/// Before statements that are sent only by a further attempt, after proof that the rows are this operation's own.
-const ONLY_IF: &str = "/* only if an earlier attempt of this operation left something */";
-
-/// Rows of one block of an INSERT.
-const ONE_BLOCK: &str = "1000000000";
-
 /// An existing backup is a part of the world.
 fn backup_fact(context: &PlanContext<'_>, source: &Source) -> Option<Fact> {
     let text = |key: &str| context.observed.get(key).and_then(serde_json::Value::as_str);
     let origin = source.origin("-");
     let path = origin.path?;
     let value = format!("uuid {} of {}", text("uuid")?, text("timestamp")?);
-    Some(Fact::new(&HostName::default(), format!("backup {path} in storage `{}`", origin.storage), value, format!("the manifest {path}/.backup in storage `{}`", origin.storage)))
-}
-
-fn definition_fact(host: &HostWorld, table: &Table) -> Fact {
-    let query = format!("SELECT uuid, create_table_query FROM system.tables WHERE database = {} AND name = {}", literal(&table.database), literal(&table.name));
-    Fact::new(&host.name, format!("definition of {}", qualified(&table.database, &table.name)), format!("uuid {}, definition {}", table.uuid, short(&table.create_query)), query)
-}
-
-/// Tables first, then what reads from them: dictionaries, views, materialized views.
-fn creation_wave(entry: &SourceTable) -> u32 {
-    match entry.engine.as_str() {
-        "Dictionary" => 3,
-        "View" | "LiveView" | "WindowView" => 4,
-        "MaterializedView" => 5,
-        _ => 0,
-    }
-}
-
-fn noun(engine: &str) -> &'static str {
-    match engine {
-        "Dictionary" => "dictionary",
-        "MaterializedView" | "View" | "LiveView" | "WindowView" => "view",
-        _ => "table",
-    }
-}
-
-fn hosts(data: &RestoreData) -> String {
-    data.copies.iter().map(|host| host.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn check_words(data: &RestoreData) -> &'static str {
-    match data.rule {
-        Rule::Equal => "rows equal the manifest on every replica once nothing is pending; no new detached parts",
-        Rule::AtMost | Rule::AtMostOrNone => "no more rows than in the manifest on every replica (its engine merges or deletes rows by itself); nothing pending; no new detached parts",
-    }
-}
-
-/// `1 234 567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
+    Some(Fact::new(
+        &HostName::default(),
+        format!("backup {path} in storage `{}`", origin.storage),
+        value,
+        format!("the manifest {path}/.backup in storage `{}`", origin.storage),
+    ))
 }
 
 /// The world afterwards, on one host.
@@ -351,7 +160,8 @@ fn play(target: &mut TargetWorld, host: &HostName, entry: &SourceTable) {
                 bytes: entry.bytes,
                 ..Table::default()
             };
-            let at = host.tables.partition_point(|other| (&other.database, &other.name) < (&table.database, &table.name));
+            let at =
+                host.tables.partition_point(|other| (&other.database, &other.name) < (&table.database, &table.name));
             host.tables.insert(at, table);
         }
     }

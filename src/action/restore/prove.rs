@@ -36,12 +36,28 @@ async fn rows(context: &RunContext<'_>, data: &RestoreData) -> Result<Value, Run
     let table = data.filled(this);
     // What lies beside the real table is as it was in the backup, whatever the real table does with its rows.
     let rule = if this == kind::STAGE { Rule::Equal } else { data.rule };
-    let enough = |seen: &[Seen]| verdict(&gate, &hosts, seen, rule) == Verdict::Proved || is_beyond(&gate, &hosts, seen);
+    let enough =
+        |seen: &[Seen]| verdict(&gate, &hosts, seen, rule) == Verdict::Proved || is_beyond(&gate, &hosts, seen);
     let limit = context.timeout.min(REPLICATION);
-    let seen = see_until(context, &hosts, (&data.database, table), limit, enough).await.map_err(|error| unseen(context, &error))?;
+    let seen = see_until(context, &hosts, (&data.database, table), limit, enough)
+        .await
+        .map_err(|error| unseen(context, &error))?;
     if let Verdict::Failed(what) = verdict(&gate, &hosts, &seen, rule) {
-        let expected: Vec<String> = hosts.iter().map(|host| format!("{} on {host}", gate.expected(host).map_or("some rows".to_owned(), |rows| format!("{rows} rows")))).collect();
-        let detached: Vec<String> = hosts.iter().zip(&seen).filter(|(host, seen)| more_detached(&gate, host, seen)).map(|(host, seen)| format!("{} detached parts on {host}", seen.detached)).collect();
+        let expected: Vec<String> = hosts
+            .iter()
+            .map(|host| {
+                format!(
+                    "{} on {host}",
+                    gate.expected(host).map_or("some rows".to_owned(), |rows| format!("{rows} rows"))
+                )
+            })
+            .collect();
+        let detached: Vec<String> = hosts
+            .iter()
+            .zip(&seen)
+            .filter(|(host, seen)| more_detached(&gate, host, seen))
+            .map(|(host, seen)| format!("{} detached parts on {host}", seen.detached))
+            .collect();
         let more = if detached.is_empty() { String::new() } else { format!("; {}", detached.join(", ")) };
         return Err(context.fail(
             RunErrorKind::Broken,
@@ -52,7 +68,9 @@ async fn rows(context: &RunContext<'_>, data: &RestoreData) -> Result<Value, Run
             "the server said that it is done, and it is not what was promised: look at the table before anything else is done with it",
         ));
     }
-    let by_host = |value: &dyn Fn(&Seen) -> Value| -> BTreeMap<String, Value> { hosts.iter().map(|host| host.0.clone()).zip(seen.iter().map(value)).collect() };
+    let by_host = |value: &dyn Fn(&Seen) -> Value| -> BTreeMap<String, Value> {
+        hosts.iter().map(|host| host.0.clone()).zip(seen.iter().map(value)).collect()
+    };
     Ok(json!({
         "database": data.database,
         "table": table,
@@ -77,7 +95,10 @@ fn more_detached(gate: &Gate, host: &HostName, seen: &Seen) -> bool {
 
 /// Rows will only become fewer: no use waiting.
 fn is_beyond(gate: &Gate, hosts: &[HostName], seen: &[Seen]) -> bool {
-    hosts.iter().zip(seen).any(|(host, seen)| !seen.exists() || gate.expected(host).is_some_and(|expected| seen.rows > expected))
+    hosts
+        .iter()
+        .zip(seen)
+        .any(|(host, seen)| !seen.exists() || gate.expected(host).is_some_and(|expected| seen.rows > expected))
 }
 
 fn verdict(gate: &Gate, hosts: &[HostName], seen: &[Seen], rule: Rule) -> Verdict {
@@ -90,12 +111,14 @@ fn verdict(gate: &Gate, hosts: &[HostName], seen: &[Seen], rule: Rule) -> Verdic
     if hosts.iter().zip(seen).any(|(host, seen)| more_detached(gate, host, seen)) {
         return Verdict::Failed("parts were detached");
     }
-    let fits = |(host, seen): (&HostName, &Seen)| gate.expected(host).is_none_or(|expected| rule.allows(seen.rows, expected));
+    let fits =
+        |(host, seen): (&HostName, &Seen)| gate.expected(host).is_none_or(|expected| rule.allows(seen.rows, expected));
     if !hosts.iter().zip(seen).all(fits) {
         return Verdict::Failed("its rows are not those of the backup");
     }
     // With merges still to come, replicas may differ for a while where merging takes rows away.
-    let differ = seen.windows(2).any(|pair| pair[0].rows != pair[1].rows) && gate.hosts.values().all(|before| before.rows == 0);
+    let differ =
+        seen.windows(2).any(|pair| pair[0].rows != pair[1].rows) && gate.hosts.values().all(|before| before.rows == 0);
     if differ && seen.iter().all(|seen| seen.queue == 0) {
         return Verdict::Failed("its replicas hold different numbers of rows");
     }
@@ -103,11 +126,20 @@ fn verdict(gate: &Gate, hosts: &[HostName], seen: &[Seen], rule: Rule) -> Verdic
 }
 
 async fn there(context: &RunContext<'_>, data: &RestoreData) -> Result<Value, RunError> {
-    let seen = see_all(context, &data.copies, &data.database, &data.table).await.map_err(|error| unseen(context, &error))?;
+    let seen =
+        see_all(context, &data.copies, &data.database, &data.table).await.map_err(|error| unseen(context, &error))?;
     if seen.iter().any(|seen| !seen.exists()) {
-        return Err(context.fail(RunErrorKind::Broken, "it is not there", "its definition as in the backup", words(&data.copies, &seen), evidence(&data.copies, &data.database, &data.table), "look at the server's log, then plan again"));
+        return Err(context.fail(
+            RunErrorKind::Broken,
+            "it is not there",
+            "its definition as in the backup",
+            words(&data.copies, &seen),
+            evidence(&data.copies, &data.database, &data.table),
+            "look at the server's log, then plan again",
+        ));
     }
-    let uuid: BTreeMap<String, &str> = data.copies.iter().map(|host| host.0.clone()).zip(seen.iter().map(|seen| seen.uuid.as_str())).collect();
+    let uuid: BTreeMap<String, &str> =
+        data.copies.iter().map(|host| host.0.clone()).zip(seen.iter().map(|seen| seen.uuid.as_str())).collect();
     Ok(json!({ "database": data.database, "table": data.table, "shard": data.shard, "uuid": uuid }))
 }
 
@@ -115,7 +147,14 @@ async fn gone(context: &RunContext<'_>, data: &RestoreData) -> Result<Value, Run
     let (host, table) = (context.host()?, data.filled(kind::STAGE));
     let seen = see(context, host, &data.database, table).await.map_err(|error| unseen(context, &error))?;
     if seen.exists() {
-        return Err(context.fail(RunErrorKind::Broken, "it is still there", "gone", format!("{} rows", seen.rows), evidence(std::slice::from_ref(host), &data.database, table), "drop it"));
+        return Err(context.fail(
+            RunErrorKind::Broken,
+            "it is still there",
+            "gone",
+            format!("{} rows", seen.rows),
+            evidence(std::slice::from_ref(host), &data.database, table),
+            "drop it",
+        ));
     }
     Ok(json!({ "database": data.database, "table": table, "shard": data.shard }))
 }
@@ -146,8 +185,15 @@ pub(crate) async fn still_holds(context: &RunContext<'_>, outcome: &Value) -> Ho
         if !(seen.exists() && same_table && same_rows) {
             return Holds::No(Box::new(context.refusal(
                 "what was restored is not there any longer",
-                format!("the table with uuid {} and at least {rows} rows on {host}", proved("uuid").and_then(Value::as_str).unwrap_or("-")),
-                if seen.exists() { format!("uuid {}, {} rows", seen.uuid, seen.rows) } else { "no such table".to_owned() },
+                format!(
+                    "the table with uuid {} and at least {rows} rows on {host}",
+                    proved("uuid").and_then(Value::as_str).unwrap_or("-")
+                ),
+                if seen.exists() {
+                    format!("uuid {}, {} rows", seen.uuid, seen.rows)
+                } else {
+                    "no such table".to_owned()
+                },
                 evidence(std::slice::from_ref(host), &data.database, &data.table),
                 "find out who changed it; plan again for what is left to do",
             )));
@@ -163,8 +209,15 @@ mod tests {
 
     fn case(rows: &[(u64, u64)], promised: u64, rule: Rule) -> Verdict {
         let hosts: Vec<HostName> = (1..=rows.len()).map(|n| HostName(format!("r{n}"))).collect();
-        let gate = Gate { hosts: hosts.iter().cloned().map(|host| (host, Before::default())).collect(), rows: Some(promised), clears: false };
-        let seen: Vec<Seen> = rows.iter().map(|(rows, queue)| Seen { engine: "MergeTree".to_owned(), rows: *rows, queue: *queue, ..Seen::default() }).collect();
+        let gate = Gate {
+            hosts: hosts.iter().cloned().map(|host| (host, Before::default())).collect(),
+            rows: Some(promised),
+            clears: false,
+        };
+        let seen: Vec<Seen> = rows
+            .iter()
+            .map(|(rows, queue)| Seen { engine: "MergeTree".to_owned(), rows: *rows, queue: *queue, ..Seen::default() })
+            .collect();
         verdict(&gate, &hosts, &seen, rule)
     }
 
@@ -182,7 +235,8 @@ mod tests {
     #[test]
     fn a_part_put_aside_is_a_failure() {
         let hosts = [HostName::from("r1")];
-        let gate = Gate { hosts: BTreeMap::from([(hosts[0].clone(), Before::default())]), rows: Some(1), clears: false };
+        let gate =
+            Gate { hosts: BTreeMap::from([(hosts[0].clone(), Before::default())]), rows: Some(1), clears: false };
         let seen = [Seen { engine: "MergeTree".to_owned(), rows: 1, detached: 1, ..Seen::default() }];
         assert_eq!(verdict(&gate, &hosts, &seen, Rule::Equal), Verdict::Failed("parts were detached"));
     }

@@ -26,6 +26,8 @@ pub(crate) struct Seen {
     pub(crate) queue: u64,
     /// Whether it is replicated.
     pub(crate) replicated: bool,
+    /// Whether its rows are in parts, each of which is there whole or not at all.
+    pub(crate) in_parts: bool,
 }
 
 impl Seen {
@@ -44,11 +46,27 @@ impl Seen {
 ///
 /// # Errors
 /// See [`SqlError`].
-pub(crate) async fn see(context: &RunContext<'_>, host: &HostName, database: &str, table: &str) -> Result<Seen, SqlError> {
-    let named = context.read(host, format!("SELECT engine, toString(uuid) AS uuid FROM system.tables WHERE database = {} AND name = {}", literal(database), literal(table))).await?;
+pub(crate) async fn see(
+    context: &RunContext<'_>,
+    host: &HostName,
+    database: &str,
+    table: &str,
+) -> Result<Seen, SqlError> {
+    let named = context
+        .read(
+            host,
+            format!(
+                "SELECT engine, toString(uuid) AS uuid FROM system.tables WHERE database = {} AND name = {}",
+                literal(database),
+                literal(table)
+            ),
+        )
+        .await?;
     let Some(engine) = named.text(0, "engine") else { return Ok(Seen::default()) };
     let uuid = named.text(0, "uuid").unwrap_or_default();
-    let names = [table.to_owned(), format!(".inner.{table}"), format!(".inner_id.{uuid}")].map(|name| literal(&name)).join(", ");
+    let names = [table.to_owned(), format!(".inner.{table}"), format!(".inner_id.{uuid}")]
+        .map(|name| literal(&name))
+        .join(", ");
     let mine = format!("database = {} AND table IN ({names})", literal(database));
     let numbers = context
         .read(
@@ -65,9 +83,18 @@ pub(crate) async fn see(context: &RunContext<'_>, host: &HostName, database: &st
         )
         .await?;
     let replica = context
-        .read(host, format!("SELECT is_readonly, is_session_expired, log_max_index, log_pointer FROM system.replicas WHERE {mine}"))
+        .read(
+            host,
+            format!(
+                "SELECT is_readonly, is_session_expired, log_max_index, log_pointer FROM system.replicas WHERE {mine}"
+            ),
+        )
         .await?;
-    let counted = context.read(host, format!("SELECT count() AS rows FROM {}", qualified(database, table))).await?.number(0, "rows").unwrap_or(0);
+    let counted = context
+        .read(host, format!("SELECT count() AS rows FROM {}", qualified(database, table)))
+        .await?
+        .number(0, "rows")
+        .unwrap_or(0);
     let number = |column: &str| numbers.number(0, column).unwrap_or(0);
     let mut seen = Seen {
         engine,
@@ -78,6 +105,7 @@ pub(crate) async fn see(context: &RunContext<'_>, host: &HostName, database: &st
         pending: Vec::new(),
         queue: number("queue"),
         replicated: !replica.rows.is_empty(),
+        in_parts: number("parted") > 0,
     };
     let mut note = |is: bool, what: String| {
         if is {
@@ -91,7 +119,8 @@ pub(crate) async fn see(context: &RunContext<'_>, host: &HostName, database: &st
         note(flag("is_readonly"), "read-only".to_owned());
         note(flag("is_session_expired"), "its session with Keeper is lost".to_owned());
         // The pointer stands on the first entry that was not read yet.
-        let (last, next) = (replica.number(row, "log_max_index").unwrap_or(0), replica.number(row, "log_pointer").unwrap_or(0));
+        let (last, next) =
+            (replica.number(row, "log_max_index").unwrap_or(0), replica.number(row, "log_pointer").unwrap_or(0));
         note(next <= last && next > 0, format!("{} entries of the log not read", last + 1 - next));
     }
     Ok(seen)
@@ -107,7 +136,12 @@ pub(crate) fn evidence(hosts: &[HostName], database: &str, table: &str) -> Strin
 ///
 /// # Errors
 /// The first host that does not answer.
-pub(crate) async fn see_all(context: &RunContext<'_>, hosts: &[HostName], database: &str, table: &str) -> Result<Vec<Seen>, SqlError> {
+pub(crate) async fn see_all(
+    context: &RunContext<'_>,
+    hosts: &[HostName],
+    database: &str,
+    table: &str,
+) -> Result<Vec<Seen>, SqlError> {
     let asked = hosts.iter().map(|host| see(context, host, database, table));
     futures_util::future::join_all(asked).await.into_iter().collect()
 }
@@ -127,7 +161,8 @@ pub(crate) async fn see_until(
     let mut pause = Duration::from_millis(100);
     loop {
         let looked = see_all(context, hosts, database, table).await;
-        let is_over = Duration::try_from(context.ports.clock.now().duration_since(began)).unwrap_or_default() >= limit || context.cancel.is_cancelled();
+        let is_over = Duration::try_from(context.ports.clock.now().duration_since(began)).unwrap_or_default() >= limit
+            || context.cancel.is_cancelled();
         match &looked {
             Ok(seen) if enough(seen) => return looked,
             _ if is_over => return looked,
@@ -152,8 +187,13 @@ pub(crate) fn words(hosts: &[HostName], seen: &[Seen]) -> String {
         .iter()
         .zip(seen)
         .map(|(host, seen)| {
-            let pending = if seen.pending.is_empty() { String::new() } else { format!(" ({})", seen.pending.join(", ")) };
-            if seen.exists() { format!("{host}: {} rows{pending}", seen.rows) } else { format!("{host}: no such table") }
+            let pending =
+                if seen.pending.is_empty() { String::new() } else { format!(" ({})", seen.pending.join(", ")) };
+            if seen.exists() {
+                format!("{host}: {} rows{pending}", seen.rows)
+            } else {
+                format!("{host}: no such table")
+            }
         })
         .collect::<Vec<_>>()
         .join(", ")

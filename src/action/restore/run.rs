@@ -34,9 +34,12 @@ async fn clear(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> Res
     let hosts: Vec<HostName> = gate.hosts.keys().cloned().collect();
     let table = data.filled(&context.operation.kind);
     let is_clear = |seen: &[Seen]| is_settled(seen) && seen.iter().all(Seen::is_empty);
-    let seen = see_until(context, &hosts, (&data.database, table), EMPTYING, is_clear)
-        .await
-        .map_err(|error| RunError::from_sql(format!("{} {}: looking whether it is empty", context.operation.id, context.operation.object), &error))?;
+    let seen = see_until(context, &hosts, (&data.database, table), EMPTYING, is_clear).await.map_err(|error| {
+        RunError::from_sql(
+            format!("{} {}: looking whether it is empty", context.operation.id, context.operation.object),
+            &error,
+        )
+    })?;
     if is_clear(&seen) {
         return Ok(());
     }

@@ -100,7 +100,12 @@ pub(crate) struct Source {
 impl Source {
     /// Where a shard's bytes are.
     pub(crate) fn origin(&self, shard: &str) -> Origin {
-        Origin { step: self.step.clone(), shard: shard.to_owned(), storage: self.storage.clone(), path: self.path.clone() }
+        Origin {
+            step: self.step.clone(),
+            shard: shard.to_owned(),
+            storage: self.storage.clone(),
+            path: self.path.clone(),
+        }
     }
 
     /// Whether the rows are known exactly now.
@@ -124,17 +129,24 @@ struct PromisedShard {
 pub(crate) fn find(context: &PlanContext<'_>, arguments: &RestoreArguments) -> Result<Source, Vec<Refusal>> {
     match &arguments.backup {
         BackupSource::Step(step) => {
-            let promise = context.promises.iter().find(|(id, _)| id.as_str() == step.as_str()).map(|(_, promise)| promise);
+            let promise =
+                context.promises.iter().find(|(id, _)| id.as_str() == step.as_str()).map(|(_, promise)| promise);
             let promise = promise.and_then(|promise| Promise::deserialize(promise).ok()).ok_or_else(|| {
-                vec![context.refuse(format!("the step `{}` makes no backup", step.as_str()), "an earlier `backup` step that is not left out", "none of that name", "correct `backup`, or the `when` of that step")]
+                vec![context.refuse(
+                    format!("the step `{}` makes no backup", step.as_str()),
+                    "an earlier `backup` step that is not left out",
+                    "none of that name",
+                    "see what is wrong with that step; or correct `backup`, or the `when` of that step",
+                )]
             })?;
             let shards = promise.shards.into_iter().map(|(shard, tables)| (shard, tables.tables)).collect();
             Ok(Source { step: Some(step.as_str().to_owned()), storage: promise.storage, path: None, shards })
         }
         BackupSource::Existing(existing) => {
             let tables = context.observed.get("tables").cloned().unwrap_or(Value::Null);
-            let tables: Vec<SourceTable> = serde_json::from_value(tables)
-                .map_err(|error| vec![context.refuse("what was observed does not fit", "", error.to_string(), "plan again")])?;
+            let tables: Vec<SourceTable> = serde_json::from_value(tables).map_err(|error| {
+                vec![context.refuse("what was observed does not fit", "", error.to_string(), "plan again")]
+            })?;
             Ok(Source {
                 step: None,
                 storage: existing.storage.as_str().to_owned(),
@@ -146,15 +158,28 @@ pub(crate) fn find(context: &PlanContext<'_>, arguments: &RestoreArguments) -> R
 }
 
 /// Picks the entries that the step asks for, sorted.
-pub(crate) fn select(context: &PlanContext<'_>, arguments: &RestoreArguments, tables: &[SourceTable]) -> Result<Vec<SourceTable>, Vec<Refusal>> {
-    let pairs = |names: &[crate::model::formats::TableName]| -> Vec<(String, String)> { names.iter().filter_map(|name| parse_table(name.as_str()).ok()).collect() };
+pub(crate) fn select(
+    context: &PlanContext<'_>,
+    arguments: &RestoreArguments,
+    tables: &[SourceTable],
+) -> Result<Vec<SourceTable>, Vec<Refusal>> {
+    let pairs = |names: &[crate::model::formats::TableName]| -> Vec<(String, String)> {
+        names.iter().filter_map(|name| parse_table(name.as_str()).ok()).collect()
+    };
     let (wanted, except) = (pairs(&arguments.tables), pairs(&arguments.except_tables));
     let all = wanted.is_empty() && arguments.databases.is_empty();
-    let in_database = |table: &SourceTable| arguments.databases.iter().any(|database| database.as_str() == table.database);
-    let is = |table: &SourceTable, (database, name): &(String, String)| table.database == *database && table.table == *name;
+    let in_database =
+        |table: &SourceTable| arguments.databases.iter().any(|database| database.as_str() == table.database);
+    let is =
+        |table: &SourceTable, (database, name): &(String, String)| table.database == *database && table.table == *name;
     let mut problems = Vec::new();
     let mut absent = |what: String| {
-        problems.push(context.refuse(format!("{what} is not in the backup"), "it is", "it is not", "correct the selection; `clickferry inspect` lists what a backup holds"));
+        problems.push(context.refuse(
+            format!("{what} is not in the backup"),
+            "it is",
+            "it is not",
+            "correct the selection; `clickferry inspect` lists what a backup holds",
+        ));
     };
     for database in &arguments.databases {
         if !tables.iter().any(|table| table.database == database.as_str()) {
@@ -174,10 +199,20 @@ pub(crate) fn select(context: &PlanContext<'_>, arguments: &RestoreArguments, ta
         .collect();
     selected.sort_by(|a, b| (&a.database, &a.table).cmp(&(&b.database, &b.table)));
     if selected.is_empty() && problems.is_empty() {
-        problems.push(context.refuse("there is nothing to restore", "at least one table", "none in what is selected", "correct `databases`, `tables` or `except_tables`"));
+        problems.push(context.refuse(
+            "there is nothing to restore",
+            "at least one table",
+            "none in what is selected",
+            "correct `databases`, `tables` or `except_tables`",
+        ));
     }
     problems.extend(selected.iter().filter(|table| table.full_name().contains("${")).map(|table| {
-        context.refuse(format!("the name of the table {} cannot be told from a late value", table.full_name()), "names without `${`", table.full_name(), "leave the table out with `except_tables`")
+        context.refuse(
+            format!("the name of the table {} cannot be told from a late value", table.full_name()),
+            "names without `${`",
+            table.full_name(),
+            "leave the table out with `except_tables`",
+        )
     }));
     if problems.is_empty() { Ok(selected) } else { Err(problems) }
 }

@@ -42,7 +42,10 @@ pub(crate) struct Place<'a> {
 impl Place<'_> {
     /// The table on each host that has it.
     pub(crate) fn found(&self) -> Vec<(&HostWorld, &Table)> {
-        self.hosts.iter().filter_map(|host| Some((*host, host.table(&self.entry.database, &self.entry.table)?))).collect()
+        self.hosts
+            .iter()
+            .filter_map(|host| Some((*host, host.table(&self.entry.database, &self.entry.table)?)))
+            .collect()
     }
 
     fn refuse(&self, what: &str, expected: impl Into<String>, found: impl Into<String>, action: &str) -> Refusal {
@@ -64,7 +67,12 @@ impl Place<'_> {
 
     /// Decides.
     pub(crate) fn way(&self) -> Result<Way, Vec<Refusal>> {
-        let lacking: Vec<&str> = self.hosts.iter().filter(|host| !host.databases.contains_key(&self.entry.database)).map(|host| host.name.as_str()).collect();
+        let lacking: Vec<&str> = self
+            .hosts
+            .iter()
+            .filter(|host| !host.databases.contains_key(&self.entry.database))
+            .map(|host| host.name.as_str())
+            .collect();
         if !lacking.is_empty() {
             return Err(vec![self.refuse(
                 "has no database to go to",
@@ -79,7 +87,12 @@ impl Place<'_> {
         }
         if found.len() < self.hosts.len() {
             let on: Vec<&str> = found.iter().map(|(host, _)| host.name.as_str()).collect();
-            return Err(vec![self.refuse("is not on every replica", format!("on {}", self.names()), format!("on {} only", on.join(", ")), "create it on every replica first, e.g. with `create_replicated`")]);
+            return Err(vec![self.refuse(
+                "is not on every replica",
+                format!("on {}", self.names()),
+                format!("on {} only", on.join(", ")),
+                "create it on every replica first, e.g. with `create_replicated`",
+            )]);
         }
         if !self.entry.has_rows() || (self.entry.rows == Some(0) && self.is_existing()) {
             return Ok(Way::Nothing);
@@ -124,11 +137,21 @@ impl Place<'_> {
 
     fn state_problems(&self, found: &[(&HostWorld, &Table)]) -> Vec<Refusal> {
         let mut problems = Vec::new();
-        let readonly: Vec<&str> = found.iter().filter(|(_, table)| table.is_readonly).map(|(host, _)| host.name.as_str()).collect();
+        let readonly: Vec<&str> =
+            found.iter().filter(|(_, table)| table.is_readonly).map(|(host, _)| host.name.as_str()).collect();
         if !readonly.is_empty() {
-            problems.push(self.refuse("is read-only", "a replica that can be written to", format!("is_readonly = 1 on {}", readonly.join(", ")), "repair the replica (usually Keeper cannot be reached), then plan again"));
+            problems.push(self.refuse(
+                "is read-only",
+                "a replica that can be written to",
+                format!("is_readonly = 1 on {}", readonly.join(", ")),
+                "repair the replica (usually Keeper cannot be reached), then plan again",
+            ));
         }
-        let filled: Vec<String> = found.iter().filter(|(_, table)| table.rows.unwrap_or(0) > 0).map(|(host, table)| format!("{} rows on {}", table.rows.unwrap_or(0), host.name)).collect();
+        let filled: Vec<String> = found
+            .iter()
+            .filter(|(_, table)| table.rows.unwrap_or(0) > 0)
+            .map(|(host, table)| format!("{} rows on {}", table.rows.unwrap_or(0), host.name))
+            .collect();
         if !filled.is_empty() && !self.arguments.appends() {
             problems.push(self.refuse(
                 "holds rows already (the server would answer 608 CANNOT_RESTORE_TABLE)",
@@ -139,18 +162,29 @@ impl Place<'_> {
         }
         let paths: Vec<&str> = found.iter().filter_map(|(_, table)| table.zookeeper_path.as_deref()).collect();
         if paths.windows(2).any(|pair| pair[0] != pair[1]) {
-            problems.push(self.refuse("does not replicate between its replicas", "one Keeper path for all replicas of a shard", paths.join(", "), "recreate it with one path, e.g. with `create_replicated`"));
+            problems.push(self.refuse(
+                "does not replicate between its replicas",
+                "one Keeper path for all replicas of a shard",
+                paths.join(", "),
+                "recreate it with one path, e.g. with `create_replicated`",
+            ));
         }
         let staging = format!("{}{STAGING}", self.entry.table);
         if let Some(host) = self.hosts.iter().find(|host| host.table(&self.entry.database, &staging).is_some()) {
-            problems.push(self.refuse("has a table beside it that an interrupted restore left", format!("no table {}", qualified(&self.entry.database, &staging)), format!("it is on {}", host.name), "`clickferry resume` the run that made it, or look at it and drop it"));
+            problems.push(self.refuse(
+                "has a table beside it that an interrupted restore left",
+                format!("no table {}", qualified(&self.entry.database, &staging)),
+                format!("it is on {}", host.name),
+                "`clickferry resume` the run that made it, or look at it and drop it",
+            ));
         }
         problems
     }
 
     /// Compares the definitions of a table that is there with the backup's.
     fn definition_way(&self, table: &Table) -> Result<Way, Vec<Refusal>> {
-        let (from, to) = (engine(&self.entry.engine, &self.entry.create_query), engine(&table.engine, &table.create_query));
+        let (from, to) =
+            (engine(&self.entry.engine, &self.entry.create_query), engine(&table.engine, &table.create_query));
         let mut problems = Vec::new();
         if from != to && !self.arguments.allows_different_definition() {
             problems.push(self.refuse(
@@ -161,14 +195,25 @@ impl Place<'_> {
             ));
         }
         let (have, want) = (columns_of(&table.create_query), columns_of(&self.entry.create_query));
-        let lost: Vec<&str> = want.iter().filter(|column| !have.is_empty() && !have.contains(column)).map(String::as_str).collect();
+        let lost: Vec<&str> =
+            want.iter().filter(|column| !have.is_empty() && !have.contains(column)).map(String::as_str).collect();
         if !lost.is_empty() {
-            problems.push(self.refuse("lacks columns of the backup, whose values would be lost", format!("the columns {}", want.join(", ")), format!("without {}", lost.join(", ")), "create the table with all columns, restore, and change it afterwards"));
+            problems.push(self.refuse(
+                "lacks columns of the backup, whose values would be lost",
+                format!("the columns {}", want.join(", ")),
+                format!("without {}", lost.join(", ")),
+                "create the table with all columns, restore, and change it afterwards",
+            ));
         }
         let way = if from.ends_with("MergeTree") && to.ends_with("MergeTree") {
             let (is, was) = (layout_of(&table.create_query), layout_of(&self.entry.create_query));
             if is != was {
-                problems.push(self.refuse("sorts or partitions its rows differently than in the backup, so that parts do not fit", was.join("; "), is.join("; "), "create the table with the same keys, or copy its rows with an `sql` step"));
+                problems.push(self.refuse(
+                    "sorts or partitions its rows differently than in the backup, so that parts do not fit",
+                    was.join("; "),
+                    is.join("; "),
+                    "create the table with the same keys, or copy its rows with an `sql` step",
+                ));
             }
             Way::Into
         } else if from == to {
@@ -177,7 +222,12 @@ impl Place<'_> {
             problems.extend(self.fed_views());
             Way::Staged
         } else {
-            problems.push(self.refuse("cannot take the parts of the backup", format!("an engine of the MergeTree family, as {from} in the backup"), format!("engine {to}"), "leave it out with `except_tables` and copy its rows with an `sql` step"));
+            problems.push(self.refuse(
+                "cannot take the parts of the backup",
+                format!("an engine of the MergeTree family, as {from} in the backup"),
+                format!("engine {to}"),
+                "leave it out with `except_tables` and copy its rows with an `sql` step",
+            ));
             Way::Into
         };
         if problems.is_empty() { Ok(way) } else { Err(problems) }
@@ -188,9 +238,17 @@ impl Place<'_> {
         let reads = |view: &Table| {
             let tokens = tokenize(&view.create_query).unwrap_or_default();
             let from = tokens.iter().position(|token| token.is_word("FROM")).unwrap_or(tokens.len());
-            tokens[from..].iter().any(|token| token.kind != TokenKind::Text && token.name().as_deref() == Some(self.entry.table.as_str()))
+            tokens[from..].iter().any(|token| {
+                token.kind != TokenKind::Text && token.name().as_deref() == Some(self.entry.table.as_str())
+            })
         };
-        let views: Vec<String> = self.hosts.iter().flat_map(|host| &host.tables).filter(|table| table.engine == "MaterializedView" && reads(table)).map(Table::full_name).collect();
+        let views: Vec<String> = self
+            .hosts
+            .iter()
+            .flat_map(|host| &host.tables)
+            .filter(|table| table.engine == "MaterializedView" && reads(table))
+            .map(Table::full_name)
+            .collect();
         (!views.is_empty()).then(|| {
             self.refuse(
                 "must be filled with an INSERT, which would also feed the materialized views that read from it",

@@ -140,10 +140,18 @@ impl RunArguments {
             }
         }
         if self.effect == Effect::Destroy && self.loss.is_none() {
-            errors.push(error("", "a command that destroys must say what is lost", Some("declare it: `loss: { tables: N, rows: N }`")));
+            errors.push(error(
+                "",
+                "a command that destroys must say what is lost",
+                Some("declare it: `loss: { tables: N, rows: N }`"),
+            ));
         }
         if self.effect != Effect::Destroy && self.loss.is_some() {
-            errors.push(error("/loss", "a loss is declared, but the effect is not `destroy`", Some("write `effect: destroy`")));
+            errors.push(error(
+                "/loss",
+                "a loss is declared, but the effect is not `destroy`",
+                Some("write `effect: destroy`"),
+            ));
         }
         errors.extend(self.probe.iter().flat_map(RunProbe::check));
         errors

@@ -22,7 +22,14 @@ pub async fn run(context: &RunContext<'_>) -> Result<(), RunError> {
     let document = document(context);
     let text = format!("{}\n--- standard error ---\n{}", output.stdout, output.stderr);
     context.ports.state.put(&context.run.id, &document, text.as_bytes()).await.map_err(|error| {
-        context.fail(RunErrorKind::AskProbe, "the output of the command could not be kept", "a state that can be written", error.to_string(), "", "repair the place of the state, then `clickferry resume`")
+        context.fail(
+            RunErrorKind::AskProbe,
+            "the output of the command could not be kept",
+            "a state that can be written",
+            error.to_string(),
+            "",
+            "repair the place of the state, then `clickferry resume`",
+        )
     })?;
     let wanted = data.expect.exit_code;
     if output.code != Some(wanted) {
@@ -31,9 +38,17 @@ pub async fn run(context: &RunContext<'_>) -> Result<(), RunError> {
             (false, Some(code)) => format!("exit code {code}"),
             (false, None) => "a signal ended it".to_owned(),
         };
-        let kind = if context.operation.effect == Effect::Read { RunErrorKind::Differs } else { RunErrorKind::AskProbe };
+        let kind =
+            if context.operation.effect == Effect::Read { RunErrorKind::Differs } else { RunErrorKind::AskProbe };
         let action = "look at the output and repair the cause, then `clickferry resume`";
-        return Err(context.fail(kind, "the command failed", format!("exit code {wanted}"), with_output(&found, &output), evidence(&document), action));
+        return Err(context.fail(
+            kind,
+            "the command failed",
+            format!("exit code {wanted}"),
+            with_output(&found, &output),
+            evidence(&document),
+            action,
+        ));
     }
     if let Some(wanted) = &data.expect.stdout_contains
         && !output.stdout.contains(&context.fill_path(wanted)?)
@@ -99,13 +114,24 @@ async fn look(context: &RunContext<'_>) -> Result<Option<(bool, String)>, RunErr
     if let Some(words) = &probe.command {
         let output = start(context, &data, words).await?;
         let Some(code) = output.code else {
-            return Err(context.fail(RunErrorKind::AskProbe, "the probe did not end by itself", "an exit code", with_output("none", &output), "", "repair the probe's command, then `clickferry resume`"));
+            return Err(context.fail(
+                RunErrorKind::AskProbe,
+                "the probe did not end by itself",
+                "an exit code",
+                with_output("none", &output),
+                "",
+                "repair the probe's command, then `clickferry resume`",
+            ));
         };
         return Ok(Some((code == probe.exit_code.unwrap_or(0), format!("the probe exits with {code}"))));
     }
-    let (Some(host), Some(query), Some(wanted)) = (&data.probe_host, &probe.query, &probe.equals) else { return Ok(None) };
+    let (Some(host), Some(query), Some(wanted)) = (&data.probe_host, &probe.query, &probe.equals) else {
+        return Ok(None);
+    };
     let query = context.fill_path(query.as_str())?;
-    let answer = ask(context, host, None, &query).await.map_err(|error| RunError::from_sql(format!("{}: the probe", context.operation.id), &error))?;
+    let answer = ask(context, host, None, &query)
+        .await
+        .map_err(|error| RunError::from_sql(format!("{}: the probe", context.operation.id), &error))?;
     let value = Single::of(&answer);
     Ok(Some((value.is(wanted), format!("{query} answers {value} on {host}"))))
 }
@@ -120,7 +146,14 @@ async fn start(context: &RunContext<'_>, data: &RunData, words: &[String]) -> Re
             Variable::Plain(text) => SecretString::from(context.fill_path(text)?),
             Variable::Secret(reference) => {
                 let secret = context.ports.secrets.resolve(reference).await.map_err(|error| {
-                    context.fail(RunErrorKind::NotSent, format!("the variable {name} has no value"), "a secret that can be read", error.to_string(), "", "make the secret readable for clickferry")
+                    context.fail(
+                        RunErrorKind::NotSent,
+                        format!("the variable {name} has no value"),
+                        "a secret that can be read",
+                        error.to_string(),
+                        "",
+                        "make the secret readable for clickferry",
+                    )
                 })?;
                 secrets.push(secret.expose_secret().to_owned());
                 secret
@@ -128,7 +161,8 @@ async fn start(context: &RunContext<'_>, data: &RunData, words: &[String]) -> Re
         };
         environment.push((name.clone(), value));
     }
-    let directory = data.directory.as_deref().map(|directory| context.fill_path(directory)).transpose()?.map(Into::into);
+    let directory =
+        data.directory.as_deref().map(|directory| context.fill_path(directory)).transpose()?.map(Into::into);
     let program = words.first().cloned().unwrap_or_default();
     let running = context.ports.commands.run(Command { words, environment, directory, timeout: context.timeout });
     let output = tokio::select! {
@@ -138,7 +172,14 @@ async fn start(context: &RunContext<'_>, data: &RunData, words: &[String]) -> Re
         }
     };
     let mut output = output.map_err(|reason| {
-        context.fail(RunErrorKind::NotSent, format!("`{program}` cannot be started"), "a program that can be started", redact(&reason, &secrets), format!("command -v {program}"), "install it, correct `command:`, or add its folder to PATH")
+        context.fail(
+            RunErrorKind::NotSent,
+            format!("`{program}` cannot be started"),
+            "a program that can be started",
+            redact(&reason, &secrets),
+            format!("command -v {program}"),
+            "install it, correct `command:`, or add its folder to PATH",
+        )
     })?;
     output.stdout = redact(&output.stdout, &secrets);
     output.stderr = redact(&output.stderr, &secrets);

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::{RunArguments, RunExpect, RunProbe, Variable};
 use super::words::render;
-use crate::action::sql::{first_line, one_query};
 use crate::action::select::{Every, select};
+use crate::action::sql::{first_line, one_query};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::formats::SqlText;

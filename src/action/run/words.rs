@@ -23,13 +23,22 @@ pub fn render(words: &[String], environment: &BTreeMap<String, Variable>, direct
 
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,${}".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// The text without any of the secrets, line by line too where a secret has several lines.
 #[must_use]
 pub fn redact(text: &str, secrets: &[String]) -> String {
-    let mut needles: Vec<&str> = secrets.iter().flat_map(|secret| std::iter::once(secret.as_str()).chain(secret.lines())).map(str::trim).filter(|needle| needle.chars().count() >= 4).collect();
+    let mut needles: Vec<&str> = secrets
+        .iter()
+        .flat_map(|secret| std::iter::once(secret.as_str()).chain(secret.lines()))
+        .map(str::trim)
+        .filter(|needle| needle.chars().count() >= 4)
+        .collect();
     needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
     needles.into_iter().fold(text.to_owned(), |text, needle| text.replace(needle, "[HIDDEN]"))
 }

@@ -97,9 +97,15 @@ impl SqlArguments {
         for (at, entry) in self.statements.iter().enumerate() {
             let pointer = format!("/statements/{at}");
             match split_statements(entry.as_str()) {
-                Err((byte, reason)) => errors.push(error(&pointer, format!("{reason} (at byte {byte})"), Some("close it"))),
+                Err((byte, reason)) => {
+                    errors.push(error(&pointer, format!("{reason} (at byte {byte})"), Some("close it")))
+                }
                 Ok(texts) if texts.is_empty() => {
-                    errors.push(error(&pointer, "this entry holds no statement", Some("write a statement or remove the entry")));
+                    errors.push(error(
+                        &pointer,
+                        "this entry holds no statement",
+                        Some("write a statement or remove the entry"),
+                    ));
                 }
                 Ok(texts) => {
                     for text in texts {
@@ -178,10 +184,18 @@ pub fn check_query(pointer: &str, query: &str) -> Option<ArgumentError> {
         Err((byte, reason)) => Some(error(pointer, format!("{reason} (at byte {byte})"), Some("close it"))),
         Ok([one]) => match classify(one) {
             Ok(class) if class.effect == Effect::Read => None,
-            Ok(class) => Some(error(pointer, format!("this query must only read, and `{}` does not", class.verb), Some("write a SELECT"))),
+            Ok(class) => Some(error(
+                pointer,
+                format!("this query must only read, and `{}` does not", class.verb),
+                Some("write a SELECT"),
+            )),
             Err(forbidden) => Some(error(pointer, forbidden.message, Some(&forbidden.help))),
         },
-        Ok(several) => Some(error(pointer, format!("expected one query, found {} statements", several.len()), Some("write one SELECT"))),
+        Ok(several) => Some(error(
+            pointer,
+            format!("expected one query, found {} statements", several.len()),
+            Some("write one SELECT"),
+        )),
     }
 }
 

@@ -10,8 +10,8 @@ use schemars::{Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use arguments::{check_query, error, one_query};
 use arguments::SqlArguments;
+pub use arguments::{check_query, error, one_query};
 
 use super::gate::same_server;
 use super::select::{select, syntax_error};
@@ -88,7 +88,9 @@ impl Action for Sql {
 /// Every statement that it cannot parse, with the place.
 pub async fn check_syntax(context: &ObserveContext<'_>, role: &str, statements: &[String]) -> Result<(), Failure> {
     let target = context.world.targets.get(role);
-    let Some(host) = target.and_then(|target| select(target, super::select::Every::Any).first().map(|host| host.name.clone())) else {
+    let Some(host) =
+        target.and_then(|target| select(target, super::select::Every::Any).first().map(|host| host.name.clone()))
+    else {
         return Ok(());
     };
     let mut problems = Vec::new();
@@ -149,3 +151,6 @@ after by themselves; otherwise the `probe:`. ALTER ... UPDATE and DELETE return 
 
 **Undo**: none.
 ";
+
+#[cfg(test)]
+mod tests;

@@ -73,9 +73,7 @@ async fn try_probe(context: &RunContext<'_>) -> Result<Probe, RunError> {
     {
         return Ok(Probe::Done);
     }
-    let evidence = format!(
-        "on {host}: SELECT type, event_time, exception FROM system.query_log WHERE query_id = {id}"
-    );
+    let evidence = format!("on {host}: SELECT type, event_time, exception FROM system.query_log WHERE query_id = {id}");
     Ok(Probe::Unknown(Box::new(context.refusal(
         "it cannot be told whether the statement took effect",
         "a `probe:` in the step that tells it",
@@ -93,9 +91,8 @@ pub async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
     if context.operation.effect == Effect::Read {
         let text = context.filled(0).await?;
         let query = secrecy::ExposeSecret::expose_secret(&text);
-        let answer = ask(context, host, data.database.as_deref(), query)
-            .await
-            .map_err(|error| failed(context, &error))?;
+        let answer =
+            ask(context, host, data.database.as_deref(), query).await.map_err(|error| failed(context, &error))?;
         outcome["columns"] = json!(answer.columns);
         outcome["row_count"] = json!(answer.rows.len());
         outcome["rows"] = json!(answer.rows.iter().take(SHOWN_ROWS).collect::<Vec<_>>());
@@ -106,7 +103,8 @@ pub async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
         let query = context.fill_path(&question.query)?;
         let value = one(context, &data, &query).await?;
         if !value.is(&question.equals) {
-            let kind = if context.operation.effect == Effect::Read { RunErrorKind::Differs } else { RunErrorKind::Broken };
+            let kind =
+                if context.operation.effect == Effect::Read { RunErrorKind::Differs } else { RunErrorKind::Broken };
             return Err(differs(context, kind, question, &query, &value));
         }
         asked.push(json!({ "query": query, "value": value.to_string() }));
@@ -151,5 +149,8 @@ async fn one(context: &RunContext<'_>, data: &SqlData, query: &str) -> Result<Si
 }
 
 fn failed(context: &RunContext<'_>, error: &SqlError) -> RunError {
-    RunError::from_sql(format!("{} {}: {}", context.operation.id, context.operation.kind, context.operation.object), error)
+    RunError::from_sql(
+        format!("{} {}: {}", context.operation.id, context.operation.kind, context.operation.object),
+        error,
+    )
 }

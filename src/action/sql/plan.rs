@@ -48,11 +48,15 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let arguments: SqlArguments = context.arguments()?;
     let role = arguments.on.as_str().to_owned();
     let parsed = arguments.parse().map_err(|errors| {
-        errors.into_iter().map(|error| context.refuse(error.message, "", "", error.help.unwrap_or_default())).collect::<Vec<_>>()
+        errors
+            .into_iter()
+            .map(|error| context.refuse(error.message, "", "", error.help.unwrap_or_default()))
+            .collect::<Vec<_>>()
     })?;
     let target = context.target(&role)?;
     let hosts: Vec<HostName> = select(target, arguments.every).iter().map(|host| host.name.clone()).collect();
-    let places: Vec<usize> = target.hosts.iter().enumerate().filter(|(_, host)| hosts.contains(&host.name)).map(|(at, _)| at).collect();
+    let places: Vec<usize> =
+        target.hosts.iter().enumerate().filter(|(_, host)| hosts.contains(&host.name)).map(|(at, _)| at).collect();
 
     let mut operations = Vec::new();
     let mut problems = Vec::new();
@@ -100,7 +104,9 @@ fn operation(
             None => name.name.clone(),
         },
         None => match &class.change {
-            Change::DropDatabase { name, .. } | Change::TruncateDatabase { name, .. } | Change::CreateDatabase { name, .. } => format!("database {name}"),
+            Change::DropDatabase { name, .. }
+            | Change::TruncateDatabase { name, .. }
+            | Change::CreateDatabase { name, .. } => format!("database {name}"),
             _ => first_line(&statement.text),
         },
     };
@@ -147,7 +153,13 @@ fn answers(question: &Question) -> String {
     format!("`{}` answers {}", first_line(&question.query), question.equals)
 }
 
-fn check_insert(context: &PlanContext<'_>, role: &str, places: &[usize], statement: &Parsed, arguments: &SqlArguments) -> Option<Refusal> {
+fn check_insert(
+    context: &PlanContext<'_>,
+    role: &str,
+    places: &[usize],
+    statement: &Parsed,
+    arguments: &SqlArguments,
+) -> Option<Refusal> {
     let target = context.world.targets.get(role)?;
     let database = arguments.database.as_ref().map(|name| name.as_str());
     let found = inserts_twice(target, places, &statement.class, database)?;

@@ -153,7 +153,8 @@ impl VerifyArguments {
     #[must_use]
     pub fn check(&self) -> Vec<ArgumentError> {
         let mut errors = Vec::new();
-        let help = Some("write `against: STEP`, `against: { storage: ROLE, path: PATH }` or `against: { target: ROLE }`");
+        let help =
+            Some("write `against: STEP`, `against: { storage: ROLE, path: PATH }` or `against: { target: ROLE }`");
         let mut is_source = false;
         let mut names_databases = false;
         match &self.against {
@@ -165,16 +166,28 @@ impl VerifyArguments {
                         errors.push(error("/against", "a target cannot be its own source", help));
                     }
                 }
-                _ => errors.push(error("/against", "`against` is a backup step, a storage with a path, or a target", help)),
+                _ => errors.push(error(
+                    "/against",
+                    "`against` is a backup step, a storage with a path, or a target",
+                    help,
+                )),
             },
             Some(Against::Step(_)) => names_databases = true,
             None => {}
         }
         if self.databases.is_empty() && !names_databases {
-            errors.push(error("", "without a backup it is not known which databases are meant", Some("name them: `databases: [NAME]`")));
+            errors.push(error(
+                "",
+                "without a backup it is not known which databases are meant",
+                Some("name them: `databases: [NAME]`"),
+            ));
         }
         if self.content == ContentRule::Source && !is_source {
-            errors.push(error("/content", "`content: source` needs a live source", Some("write `against: { target: ROLE }`, or `content: replicas`")));
+            errors.push(error(
+                "/content",
+                "`content: source` needs a live source",
+                Some("write `against: { target: ROLE }`, or `content: replicas`"),
+            ));
         }
         errors
     }
@@ -195,7 +208,10 @@ mod tests {
     fn what_rows_can_be_compared_with() {
         assert_eq!(check(json!({ "on": "d", "against": "back-up" })), 0);
         assert_eq!(check(json!({ "on": "d", "against": { "storage": "s", "path": "a/b" } })), 0);
-        assert_eq!(check(json!({ "on": "d", "against": { "target": "s" }, "databases": ["a"], "content": "source" })), 0);
+        assert_eq!(
+            check(json!({ "on": "d", "against": { "target": "s" }, "databases": ["a"], "content": "source" })),
+            0
+        );
         assert_eq!(check(json!({ "on": "d", "databases": ["a"], "content": "replicas" })), 0);
         assert_eq!(check(json!({ "on": "d" })), 1);
         assert_eq!(check(json!({ "on": "d", "against": { "storage": "s" } })), 2);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::live::Key;
+use super::table::Key;
 use super::rules::ContentSum;
 use crate::action::select::ask;
 use crate::engine::action::{RunError, RunErrorKind};
@@ -88,7 +88,10 @@ impl<'a> Counter<'a> {
                     for row in 0..answer.rows.len() {
                         let at = answer.number(row, "number").and_then(|at| usize::try_from(at).ok());
                         if let Some((key, _)) = at.and_then(|at| batch.get(at)) {
-                            found.insert(key.clone(), answer.number(row, "counted").ok_or_else(|| "no number".to_owned()));
+                            found.insert(
+                                key.clone(),
+                                answer.number(row, "counted").ok_or_else(|| "no number".to_owned()),
+                            );
                         }
                     }
                 }
@@ -112,7 +115,9 @@ impl<'a> Counter<'a> {
                 let value = answer.rows.first().and_then(|row| row.first()).and_then(serde_json::Value::as_u64);
                 Ok(value.ok_or_else(|| "no number".to_owned()))
             }
-            Err(SqlError::Server { code, name, message, .. }) => Ok(Err(format!("{code} {name}: {}", message.chars().take(200).collect::<String>()))),
+            Err(SqlError::Server { code, name, message, .. }) => {
+                Ok(Err(format!("{code} {name}: {}", message.chars().take(200).collect::<String>())))
+            }
             Err(error) => Err(failed(self.context, &error)),
         }
     }
@@ -126,7 +131,9 @@ impl<'a> Counter<'a> {
                 sum: answer.text(0, "total").unwrap_or_default(),
                 xor: answer.text(0, "mixed").unwrap_or_default(),
             })),
-            Err(SqlError::Server { code, name, message, .. }) => Ok(Err(format!("{code} {name}: {}", message.chars().take(200).collect::<String>()))),
+            Err(SqlError::Server { code, name, message, .. }) => {
+                Ok(Err(format!("{code} {name}: {}", message.chars().take(200).collect::<String>())))
+            }
             Err(error) => Err(failed(self.context, &error)),
         }
     }
@@ -136,9 +143,21 @@ impl<'a> Counter<'a> {
     }
 
     fn tell(&self, message: &str) -> Result<(), RunError> {
-        self.context.progress.progress(&self.context.operation.id, self.done, Some(self.total), &format!("{message} on {}", self.host));
+        self.context.progress.progress(
+            &self.context.operation.id,
+            self.done,
+            Some(self.total),
+            &format!("{message} on {}", self.host),
+        );
         if self.context.cancel.is_cancelled() {
-            return Err(self.context.fail(RunErrorKind::AskProbe, "the verification was cancelled", "", "", "", "`clickferry resume` verifies again"));
+            return Err(self.context.fail(
+                RunErrorKind::AskProbe,
+                "the verification was cancelled",
+                "",
+                "",
+                "",
+                "`clickferry resume` verifies again",
+            ));
         }
         Ok(())
     }

@@ -51,11 +51,15 @@ mod tests {
 
     #[test]
     fn replicas_differ_in_uuids_and_names_only() {
-        let one = "CREATE TABLE d.t UUID 'aaa' (`id` UInt64) ENGINE = ReplicatedMergeTree('/t/aaa/01', 'r1')\nORDER BY id";
+        let one =
+            "CREATE TABLE d.t UUID 'aaa' (`id` UInt64) ENGINE = ReplicatedMergeTree('/t/aaa/01', 'r1')\nORDER BY id";
         let two = "CREATE TABLE d.t UUID 'bbb' (`id`  UInt64) ENGINE = ReplicatedMergeTree('/t/bbb/01', '{replica}') ORDER BY id";
         assert_eq!(normalised(one, "aaa", Some("r1")), normalised(two, "bbb", Some("r2")));
         let view = "CREATE MATERIALIZED VIEW d.v UUID 'x' TO INNER UUID 'y' (`a` Int8) ENGINE = Log AS SELECT 1";
-        assert_eq!(normalised(view, "x", None), normalised("CREATE MATERIALIZED VIEW d.v (`a` Int8) ENGINE = Log AS SELECT 1", "", None));
+        assert_eq!(
+            normalised(view, "x", None),
+            normalised("CREATE MATERIALIZED VIEW d.v (`a` Int8) ENGINE = Log AS SELECT 1", "", None)
+        );
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::count::{Counter, count_query, failed};
-use super::live::{self, Key, Kind, LiveTable, Scope};
+use super::live;
 use super::plan::{Source, VerifyData};
+use super::table::{Key, Kind, LiveTable, Scope};
 use crate::engine::action::{RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::manifest;
@@ -54,9 +55,14 @@ pub async fn expected(context: &RunContext<'_>, data: &VerifyData) -> Result<Opt
 /// From the outcomes of a backup step of this run.
 fn of_step(context: &RunContext<'_>, data: &VerifyData, step: &str) -> Result<Expected, RunError> {
     let outcomes = context.outcomes_of(step);
-    let shards: Vec<String> = outcomes.iter().filter_map(|outcome| outcome.get("shard").and_then(Value::as_str)).map(str::to_owned).collect();
+    let shards: Vec<String> =
+        outcomes.iter().filter_map(|outcome| outcome.get("shard").and_then(Value::as_str)).map(str::to_owned).collect();
     let Some(at) = matching_shard(&shards, &data.shards, &data.shard) else {
-        let found = if outcomes.is_empty() { "no backup of this run".to_owned() } else { format!("backups of the shards {}", shards.join(", ")) };
+        let found = if outcomes.is_empty() {
+            "no backup of this run".to_owned()
+        } else {
+            format!("backups of the shards {}", shards.join(", "))
+        };
         return Err(context.fail(
             RunErrorKind::Broken,
             format!("the backup step `{step}` does not tell what shard {} should hold", data.shard),
@@ -94,7 +100,14 @@ fn matching_shard(source: &[String], target: &[String], shard: &str) -> Option<u
 /// From a backup in a bucket.
 async fn of_backup(context: &RunContext<'_>, storage: &str, path: &str) -> Result<Expected, RunError> {
     let Some(objects) = context.ports.objects.get(storage) else {
-        return Err(context.fail(RunErrorKind::Broken, format!("the storage `{storage}` is not bound"), "", "", "", "bind it in the environment"));
+        return Err(context.fail(
+            RunErrorKind::Broken,
+            format!("the storage `{storage}` is not bound"),
+            "",
+            "",
+            "",
+            "bind it in the environment",
+        ));
     };
     let path = context.fill_path(path)?;
     let manifest = manifest::read(objects.as_ref(), &path).await.map_err(|error| RunError {
@@ -113,8 +126,11 @@ async fn of_backup(context: &RunContext<'_>, storage: &str, path: &str) -> Resul
 async fn of_live(context: &RunContext<'_>, data: &VerifyData, host: &HostName) -> Result<Expected, RunError> {
     let scope = Scope { databases: data.databases.clone(), except: data.except() };
     let tables = live::tables(context, host, &scope).await.map_err(|error| failed(context, &error))?;
-    let queries: Vec<(Key, String)> =
-        tables.iter().filter(|(_, table)| table.kind() == Kind::Rows).map(|(key, _)| (key.clone(), count_query(key, false))).collect();
+    let queries: Vec<(Key, String)> = tables
+        .iter()
+        .filter(|(_, table)| table.kind() == Kind::Rows)
+        .map(|(key, _)| (key.clone(), count_query(key, false)))
+        .collect();
     let counts = Counter::new(context, host, queries.len()).await?.numbers(&queries).await?;
     let of = |key: &Key, table: &LiveTable| ExpectedTable {
         rows: counts.get(key).and_then(|counted| counted.as_ref().ok()).copied(),
@@ -186,9 +202,10 @@ mod tests {
         assert_eq!(inserted(&json!({ "was_clean": true })), 0);
         assert_eq!(inserted(&json!({ "inserted": 0, "was_clean": false })), 0);
         let step = crate::model::ids::StepId::from("mark");
-        let operation = Operation::new(&step, "mark_migrations_clean", "insert", "", crate::plan::operation::Effect::Write)
-            .on("d", &HostName::from("r1"))
-            .with_data(&json!({ "hosts": ["r1", "r2"] }));
+        let operation =
+            Operation::new(&step, "mark_migrations_clean", "insert", "", crate::plan::operation::Effect::Write)
+                .on("d", &HostName::from("r1"))
+                .with_data(&json!({ "hosts": ["r1", "r2"] }));
         let on = |name: &str| reaches(&operation, Some(&HostName::from(name)));
         assert!(on("r1") && on("r2") && !on("r3"));
     }

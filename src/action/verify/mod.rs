@@ -4,11 +4,14 @@ mod arguments;
 mod count;
 mod ddl;
 mod expected;
+mod health;
 mod live;
 mod outcome;
 mod plan;
 mod prove;
+mod replica;
 mod rules;
+mod table;
 
 use async_trait::async_trait;
 use schemars::{Schema, SchemaGenerator};
@@ -96,3 +99,6 @@ hash over every row, with FINAL where the engine merges).
 
 **Probe, undo**: none. A run whose verification fails ends with exit code 2.
 ";
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::live::Key;
+use super::table::Key;
 use super::rules::{ContentSum, Judged, Verdict};
 
 /// Lines that a failure shows.
@@ -134,19 +134,27 @@ impl HostOutcome {
     #[must_use]
     pub fn summed(mut self) -> Self {
         let count = |verdict: Verdict| self.tables.iter().filter(|table| table.verdict == verdict).count() as u64;
-        (self.passed, self.failed, self.cannot_tell) = (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::CannotTell));
+        (self.passed, self.failed, self.cannot_tell) =
+            (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::CannotTell));
         let failures: Vec<&TableVerdict> = self.tables.iter().filter(|table| table.verdict == Verdict::Fail).collect();
         let Some(first) = failures.first() else { return self };
         let mut lines: Vec<String> = failures
             .iter()
             .take(LINES)
-            .map(|table| format!("{}.{}: {}", table.database, table.table, table.reason.as_deref().unwrap_or("not as expected")))
+            .map(|table| {
+                format!("{}.{}: {}", table.database, table.table, table.reason.as_deref().unwrap_or("not as expected"))
+            })
             .collect();
         if failures.len() > LINES {
             lines.push(format!("and {} tables more", failures.len() - LINES));
         }
-        self.reason = format!("{} of {} tables on {} are not as they should be", self.failed, self.tables.len(), self.host);
-        self.expected = if self.against.is_empty() { "every table as on the first replica, and healthy".to_owned() } else { format!("every table as in the {}, and healthy", self.against) };
+        self.reason =
+            format!("{} of {} tables on {} are not as they should be", self.failed, self.tables.len(), self.host);
+        self.expected = if self.against.is_empty() {
+            "every table as on the first replica, and healthy".to_owned()
+        } else {
+            format!("every table as in the {}, and healthy", self.against)
+        };
         self.found = lines.join("\n");
         self.query = format!("on {}: {}", self.host, first.query);
         self
@@ -164,7 +172,10 @@ mod tests {
             one.add(Judged::because(verdict, "expected 2 rows, found 1"));
             one
         };
-        let tables = (0..30).map(|at| table(at, Verdict::Fail)).chain([table(30, Verdict::Pass), table(31, Verdict::CannotTell)]).collect();
+        let tables = (0..30)
+            .map(|at| table(at, Verdict::Fail))
+            .chain([table(30, Verdict::Pass), table(31, Verdict::CannotTell)])
+            .collect();
         let outcome = HostOutcome { host: "r1".to_owned(), tables, ..HostOutcome::default() }.summed();
         assert_eq!((outcome.passed, outcome.failed, outcome.cannot_tell), (1, 30, 1));
         assert_eq!(outcome.found.lines().count(), 21);

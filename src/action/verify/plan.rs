@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::arguments::{Against, ContentRule, Health, RowsRule, SchemaRule, VerifyArguments};
 use super::count::{content_query, count_query, view_query};
-use super::live::{Key, Kind, LiveTable, Scope, replicas_query};
+use super::live::replicas_query;
+use super::table::{Key, Kind, LiveTable, Scope};
 use crate::action::select::select;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
@@ -118,15 +119,31 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     Ok(operations)
 }
 
-fn operation(context: &PlanContext<'_>, arguments: &VerifyArguments, data: VerifyData, host: &HostWorld, databases: &[String]) -> Operation {
+fn operation(
+    context: &PlanContext<'_>,
+    arguments: &VerifyArguments,
+    data: VerifyData,
+    host: &HostWorld,
+    databases: &[String],
+) -> Operation {
     let scope = Scope { databases: databases.to_vec(), except: data.except() };
     let tables: Vec<(Key, LiveTable)> = host
         .tables
         .iter()
-        .map(|table| ((table.database.clone(), table.name.clone()), LiveTable { engine: table.engine.clone(), uuid: String::new(), create_query: table.create_query.clone() }))
+        .map(|table| {
+            (
+                (table.database.clone(), table.name.clone()),
+                LiveTable {
+                    engine: table.engine.clone(),
+                    uuid: String::new(),
+                    create_query: table.create_query.clone(),
+                },
+            )
+        })
         .filter(|(key, _)| scope.holds(key))
         .collect();
-    let counted: Vec<&Key> = tables.iter().filter(|(_, table)| table.kind() == Kind::Rows).map(|(key, _)| key).collect();
+    let counted: Vec<&Key> =
+        tables.iter().filter(|(_, table)| table.kind() == Kind::Rows).map(|(key, _)| key).collect();
     let views: Vec<&Key> = tables.iter().filter(|(_, table)| table.kind() == Kind::View).map(|(key, _)| key).collect();
     let replicated = tables.iter().any(|(_, table)| table.keeps_rows_in().starts_with("Replicated"));
     let object = match databases {
@@ -145,7 +162,13 @@ fn operation(context: &PlanContext<'_>, arguments: &VerifyArguments, data: Verif
     if data.content != ContentRule::None {
         operation.statements.extend(sample(&counted, |key| content_query(key, false)));
     }
-    operation.estimate_rows = Some(host.tables.iter().filter(|table| databases.contains(&table.database) && table.holds_rows()).filter_map(|table| table.rows).sum());
+    operation.estimate_rows = Some(
+        host.tables
+            .iter()
+            .filter(|table| databases.contains(&table.database) && table.holds_rows())
+            .filter_map(|table| table.rows)
+            .sum(),
+    );
     operation.with_data(&data)
 }
 
@@ -191,7 +214,11 @@ fn check(data: &VerifyData) -> String {
 }
 
 /// What each shard is compared with.
-fn sources(context: &PlanContext<'_>, arguments: &VerifyArguments, target: &TargetWorld) -> Result<BTreeMap<String, Source>, Vec<Refusal>> {
+fn sources(
+    context: &PlanContext<'_>,
+    arguments: &VerifyArguments,
+    target: &TargetWorld,
+) -> Result<BTreeMap<String, Source>, Vec<Refusal>> {
     let shards = target.shards();
     let all = |source: Source| shards.iter().map(|shard| (shard.clone(), source.clone())).collect();
     let other = match &arguments.against {
@@ -228,7 +255,12 @@ fn sources(context: &PlanContext<'_>, arguments: &VerifyArguments, target: &Targ
     Ok(pairs.collect())
 }
 
-fn missing_databases(context: &PlanContext<'_>, role: &str, target: &TargetWorld, databases: &[String]) -> Result<(), Vec<Refusal>> {
+fn missing_databases(
+    context: &PlanContext<'_>,
+    role: &str,
+    target: &TargetWorld,
+    databases: &[String],
+) -> Result<(), Vec<Refusal>> {
     let mut problems = Vec::new();
     for host in &target.hosts {
         for name in databases.iter().filter(|name| !host.databases.contains_key(*name)) {

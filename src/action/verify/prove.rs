@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::arguments::{ContentRule, Health, RowsRule, SchemaRule};
+use super::arguments::{ContentRule, Health, RowsRule};
 use super::count::{Counted, Counter, content_query, count_query, failed, view_query};
-use super::ddl::{first_difference, normalised};
 use super::expected::{Expected, expected};
-use super::live::{self, Key, Kind, LiveTable, Parts, Scope};
-use super::outcome::{HostOutcome, Problem, TableVerdict};
+use super::live;
+use super::outcome::{HostOutcome, TableVerdict};
 use super::plan::VerifyData;
-use super::rules::{ContentSum, Judged, Replica, Traits, Verdict, judge_content, judge_rows};
+use super::replica::Replica;
+use super::rules::{ContentSum, Judged, Traits, Verdict, judge_content, judge_rows};
+use super::table::{Key, Kind, LiveTable, Parts, Scope};
 use crate::engine::action::{RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::model::ids::HostName;
+use crate::plan::sql::qualified;
 
 /// How long the queues of replicated tables may take to become empty.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -24,15 +26,15 @@ const SETTLE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Everything that was seen on the host and that it is compared with.
-struct Seen<'a> {
-    context: &'a RunContext<'a>,
-    data: &'a VerifyData,
-    host: &'a HostName,
+pub(super) struct Seen<'a> {
+    pub(super) context: &'a RunContext<'a>,
+    pub(super) data: &'a VerifyData,
+    pub(super) host: &'a HostName,
     /// The first replica of the shard, where this is another one.
-    peer: Option<&'a HostName>,
-    scope: Scope,
+    pub(super) peer: Option<&'a HostName>,
+    pub(super) scope: Scope,
     expected: Option<Expected>,
-    tables: BTreeMap<Key, LiveTable>,
+    pub(super) tables: BTreeMap<Key, LiveTable>,
     parts: BTreeMap<Key, Parts>,
     counts: BTreeMap<Key, Counted>,
     peer_counts: BTreeMap<Key, Counted>,
@@ -75,14 +77,16 @@ pub async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
     seen.judge_parts(&mut outcome).await?;
     seen.judge_contents(&mut outcome).await?;
     outcome.tables.sort_by_key(TableVerdict::key);
-    serde_json::to_value(outcome.summed())
-        .map_err(|error| context.fail(RunErrorKind::Broken, "the outcome cannot be written", "", error.to_string(), "", "report this"))
+    serde_json::to_value(outcome.summed()).map_err(|error| {
+        context.fail(RunErrorKind::Broken, "the outcome cannot be written", "", error.to_string(), "", "report this")
+    })
 }
 
 fn scope(data: &VerifyData, expected: Option<&Expected>) -> Scope {
     let mut databases = data.databases.clone();
     if databases.is_empty() {
-        databases.extend(expected.iter().flat_map(|expected| expected.tables.keys()).map(|(database, _)| database.clone()));
+        databases
+            .extend(expected.iter().flat_map(|expected| expected.tables.keys()).map(|(database, _)| database.clone()));
         databases.sort();
         databases.dedup();
     }
@@ -131,7 +135,10 @@ impl Seen<'_> {
         }
         self.counts = counter.numbers(&queries).await?;
         if let (Some(peer), None) = (self.peer, &self.expected) {
-            let tables: Vec<(Key, String)> = queries.into_iter().filter(|(key, _)| self.tables.get(key).is_some_and(|table| table.kind() == Kind::Rows)).collect();
+            let tables: Vec<(Key, String)> = queries
+                .into_iter()
+                .filter(|(key, _)| self.tables.get(key).is_some_and(|table| table.kind() == Kind::Rows))
+                .collect();
             self.peer_counts = Counter::new(self.context, peer, tables.len()).await?.numbers(&tables).await?;
         }
         Ok(())
@@ -140,7 +147,7 @@ impl Seen<'_> {
     async fn judge_tables(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
         if let Some(expected) = &self.expected {
             for (key, table) in expected.tables.iter().filter(|(key, _)| !self.tables.contains_key(*key)) {
-                let query = format!("EXISTS TABLE {}", crate::plan::sql::qualified(&key.0, &key.1));
+                let query = format!("EXISTS TABLE {}", qualified(&key.0, &key.1));
                 let mut missing = TableVerdict::new(key, &table.engine, query);
                 missing.expected_rows = table.rows;
                 missing.add(Judged::because(Verdict::Fail, "the table is missing"));
@@ -180,14 +187,19 @@ impl Seen<'_> {
         verdict.rows = Some(found);
         let (wanted, live) = match (&self.expected, self.peer) {
             (Some(expected), _) => (expected.tables.get(key).and_then(|table| table.rows), expected.live.as_ref()),
-            (None, Some(peer)) => (self.peer_counts.get(key).and_then(|counted| counted.as_ref().ok()).copied(), Some(peer)),
+            (None, Some(peer)) => {
+                (self.peer_counts.get(key).and_then(|counted| counted.as_ref().ok()).copied(), Some(peer))
+            }
             // The first replica has nobody to be compared with.
             (None, None) => return Ok(()),
         };
         verdict.expected_rows = wanted;
         let Some(wanted) = wanted else {
             let from = self.expected.as_ref().map_or("the first replica", |expected| expected.origin.as_str());
-            verdict.add(Judged::because(Verdict::CannotTell, format!("the {from} does not tell how many rows there should be")));
+            verdict.add(Judged::because(
+                Verdict::CannotTell,
+                format!("the {from} does not tell how many rows there should be"),
+            ));
             return Ok(());
         };
         let traits = table.traits(self.parts_of(key, table));
@@ -213,90 +225,9 @@ impl Seen<'_> {
     }
 
     /// The table that a name of the server's catalogue belongs to: the view for its hidden table.
-    fn owner(&self, name: &Key) -> Key {
+    pub(super) fn owner(&self, name: &Key) -> Key {
         let hidden = |key: &Key, table: &LiveTable| hidden_names(key, table).contains(name);
         self.tables.iter().find(|(key, table)| hidden(key, table)).map_or_else(|| name.clone(), |(key, _)| key.clone())
-    }
-
-    async fn judge_schema(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
-        let (SchemaRule::Same, Some(peer)) = (self.data.schema, self.peer) else { return Ok(()) };
-        let sql = |error| failed(self.context, &error);
-        let theirs = live::tables(self.context, peer, &self.scope).await.map_err(sql)?;
-        let our_names = live::keeper_paths(self.context, self.host, &self.scope).await.map_err(sql)?;
-        let their_names = live::keeper_paths(self.context, peer, &self.scope).await.map_err(sql)?;
-        let plain = |key: &Key, table: &LiveTable, names: &BTreeMap<Key, (String, String)>| {
-            normalised(&table.create_query, &table.uuid, names.get(key).map(|(_, replica)| replica.as_str()))
-        };
-        for (key, table) in &self.tables {
-            let judged = match theirs.get(key) {
-                None => Judged::because(Verdict::Fail, format!("the table is missing on {peer}")),
-                Some(other) => {
-                    let (here, there) = (plain(key, table, &our_names), plain(key, other, &their_names));
-                    if here == there {
-                        continue;
-                    }
-                    Judged::because(Verdict::Fail, format!("its definition differs from that on {peer}: {}", first_difference(&here, &there)))
-                }
-            };
-            add(outcome, key, judged);
-        }
-        for key in theirs.keys().filter(|key| !self.tables.contains_key(*key)) {
-            match outcome.tables.iter_mut().find(|verdict| verdict.key() == *key) {
-                Some(verdict) => verdict.add(Judged::because(Verdict::Fail, format!("it is there on {peer}"))),
-                None => {
-                    let query = format!("EXISTS TABLE {}", crate::plan::sql::qualified(&key.0, &key.1));
-                    let mut missing = TableVerdict::new(key, "", query);
-                    missing.add(Judged::because(Verdict::Fail, format!("the table is missing, and it is there on {peer}")));
-                    outcome.tables.push(missing);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn judge_replication(&self, replicas: &BTreeMap<Key, Replica>, outcome: &mut HostOutcome) -> Result<(), RunError> {
-        if replicas.is_empty() {
-            return Ok(());
-        }
-        let paths = match self.peer {
-            Some(peer) => live::keeper_paths(self.context, peer, &self.scope).await.map_err(|error| failed(self.context, &error))?,
-            None => BTreeMap::new(),
-        };
-        for (name, replica) in replicas {
-            // Hidden tables are named after UUIDs, which differ between replicas.
-            let peer = paths.get(name).map(|(path, _)| path.as_str());
-            let key = self.owner(name);
-            for problem in replica.problems(self.data.peers.len() as u64, peer) {
-                add(outcome, &key, Judged::because(Verdict::Fail, format!("replication: {problem}")));
-                outcome.replication.push(Problem::of(name, problem));
-            }
-        }
-        Ok(())
-    }
-
-    async fn judge_parts(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
-        if self.data.parts == Health::Ignore {
-            return Ok(());
-        }
-        let sql = |error| failed(self.context, &error);
-        for (name, (count, reasons)) in live::detached(self.context, self.host, &self.scope).await.map_err(sql)? {
-            let before = self.data.detached.get(&format!("{}.{}", name.0, name.1)).copied().unwrap_or(0);
-            if count > before {
-                let reasons = if reasons.is_empty() { String::new() } else { format!(" ({reasons})") };
-                let problem = format!("{count} detached parts{reasons}, {before} at planning");
-                add(outcome, &self.owner(&name), Judged::because(Verdict::Fail, problem.as_str()));
-                outcome.detached.push(Problem::of(&name, problem));
-            }
-        }
-        for (name, command, reason) in live::mutations(self.context, self.host, &self.scope).await.map_err(sql)? {
-            let mut problem = format!("a mutation is not done: {}", command.chars().take(120).collect::<String>());
-            if !reason.is_empty() {
-                problem = format!("{problem}: {}", reason.chars().take(160).collect::<String>());
-                add(outcome, &self.owner(&name), Judged::because(Verdict::Fail, problem.as_str()));
-            }
-            outcome.mutations.push(Problem::of(&name, problem));
-        }
-        Ok(())
     }
 
     async fn judge_contents(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
@@ -320,12 +251,13 @@ impl Seen<'_> {
             };
             match (ours, theirs) {
                 (Err(message), _) | (_, Some(Err(message))) => {
-                    verdict.add(Judged::because(Verdict::CannotTell, format!("its content cannot be hashed: {message}")));
+                    verdict
+                        .add(Judged::because(Verdict::CannotTell, format!("its content cannot be hashed: {message}")));
                 }
                 (Ok(ours), None) => verdict.content = Some(ours),
                 (Ok(ours), Some(Ok(theirs))) => {
                     let judged = judge_content(traits, table.holds_states(), &theirs, &ours);
-                    if judged.verdict == Verdict::Fail {
+                    if judged.verdict == Verdict::Fail && verdict.verdict != Verdict::Fail {
                         verdict.query = content_query(&key, traits.merges);
                     }
                     verdict.add(judged);
@@ -337,16 +269,13 @@ impl Seen<'_> {
         Ok(())
     }
 
-    async fn content_of(&self, host: &HostName, key: &Key, traits: Traits) -> Result<Result<ContentSum, String>, RunError> {
+    async fn content_of(
+        &self,
+        host: &HostName,
+        key: &Key,
+        traits: Traits,
+    ) -> Result<Result<ContentSum, String>, RunError> {
         Counter::new(self.context, host, 1).await?.content(key, traits.merges).await
-    }
-}
-
-/// Adds a judgement to a table's verdict; one of a table that is not expected becomes a note.
-fn add(outcome: &mut HostOutcome, key: &Key, judged: Judged) {
-    match outcome.tables.iter_mut().find(|verdict| verdict.key() == *key) {
-        Some(verdict) => verdict.add(judged),
-        None => outcome.notes.push(format!("{}.{} is not expected, and {}", key.0, key.1, judged.reason)),
     }
 }
 

@@ -31,7 +31,11 @@ use crate::report::plan_view::PlanView;
 pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let printer = printer.shared();
     let session = open(common, &printer).await?;
-    let plan = if is_plan(&args.what) { saved_plan(&args.what, &session).await? } else { fresh_plan(args, common, &session).await? };
+    let plan = if is_plan(&args.what) {
+        saved_plan(&args.what, &session).await?
+    } else {
+        fresh_plan(args, common, &session).await?
+    };
     check_budget(&plan)?;
     let person = TerminalPerson { printer: Arc::clone(&printer) };
     let consent = consent(args, &plan, &person, &printer)?;
@@ -68,7 +72,9 @@ async fn fresh_plan(args: &ApplyArgs, common: &Common, session: &Session) -> Res
 /// Reads a saved plan and makes it again from its own runbook: it is applied exactly, or not at all.
 async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
     let source = read_source(path)?;
-    let version = serde_json::from_str::<Value>(&source.text).ok().and_then(|json| json.get("format_version").and_then(Value::as_u64));
+    let version = serde_json::from_str::<Value>(&source.text)
+        .ok()
+        .and_then(|json| json.get("format_version").and_then(Value::as_u64));
     if version.is_some_and(|version| version > u64::from(PLAN_VERSION)) {
         return Err(Failure::refused(Refusal {
             what: format!("{} was written by a newer clickferry", path.display()),
@@ -79,7 +85,11 @@ async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
         }));
     }
     let saved: Plan = serde_json::from_str(&source.text).map_err(|error| {
-        Failure::Input(Diagnostic::new("bad-plan", format!("{} is not a saved plan: {error}", path.display())).help("save one with `clickferry plan RUNBOOK -e ENV -o FILE`").into())
+        Failure::Input(
+            Diagnostic::new("bad-plan", format!("{} is not a saved plan: {error}", path.display()))
+                .help("save one with `clickferry plan RUNBOOK -e ENV -o FILE`")
+                .into(),
+        )
     })?;
     if !saved.is_intact() || crate::plan::plan_file::sha256(saved.runbook_text.as_bytes()) != saved.runbook_digest {
         return Err(Failure::refused(Refusal {
@@ -124,7 +134,10 @@ fn consent(args: &ApplyArgs, plan: &Plan, person: &TerminalPerson, printer: &Pri
 fn no_consent(plan: &Plan, found: &str) -> Failure {
     Failure::refused(Refusal {
         what: "no consent was given to this plan".to_owned(),
-        expected: format!("--consent {}, or the number of destroyed rows typed at a terminal", &plan.digest[..CONSENT_LENGTH]),
+        expected: format!(
+            "--consent {}, or the number of destroyed rows typed at a terminal",
+            &plan.digest[..CONSENT_LENGTH]
+        ),
         found: found.to_owned(),
         evidence: "clickferry plan RUNBOOK -e ENVIRONMENT".to_owned(),
         action: "read the plan, then give its digest; nothing was changed".to_owned(),
@@ -134,7 +147,8 @@ fn no_consent(plan: &Plan, found: &str) -> Failure {
 /// User and host of this process.
 pub fn owner() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned());
     format!("{user}@{host}")
 }
 
@@ -171,7 +185,12 @@ pub async fn show_end(session: &Session, id: &RunId, format: Format, printer: &P
 ///
 /// # Errors
 /// The failure itself, after telling how to carry on.
-pub fn finish(result: Result<(), Failure>, id: Option<&RunId>, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
+pub fn finish(
+    result: Result<(), Failure>,
+    id: Option<&RunId>,
+    common: &Common,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
     let style = printer.err_style();
     match (result, id) {
         (Ok(()), Some(id)) => {
@@ -180,7 +199,8 @@ pub fn finish(result: Result<(), Failure>, id: Option<&RunId>, common: &Common, 
         }
         (Ok(()), None) => Ok(Exit::Done),
         (Err(failure), Some(id)) => {
-            let environment = common.environment.as_ref().map(|path| format!(" -e {}", path.display())).unwrap_or_default();
+            let environment =
+                common.environment.as_ref().map(|path| format!(" -e {}", path.display())).unwrap_or_default();
             printer.error(&style.notice(&format!("Run {id} is not complete. See it: clickferry status {id}{environment}. Carry on: clickferry resume {id}{environment}\n")));
             Err(failure)
         }

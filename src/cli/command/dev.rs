@@ -39,7 +39,9 @@ pub fn run(args: &DevArgs, printer: &Printer) -> Result<Exit, Failure> {
             }
             std::fs::write(&path, &text)
         };
-        write().map_err(|error| Failure::simple(format!("{} cannot be written: {error}", path.display()), "run it in the repository"))?;
+        write().map_err(|error| {
+            Failure::simple(format!("{} cannot be written: {error}", path.display()), "run it in the repository")
+        })?;
         printer.result(&format!("wrote {name}\n"));
     }
     if stale.is_empty() {

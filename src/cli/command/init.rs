@@ -70,5 +70,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         }
         std::fs::write(path, text)
     };
-    write().map_err(|error| Failure::simple(format!("{} cannot be written: {error}", path.display()), "give another folder with `--into`"))
+    write().map_err(|error| {
+        Failure::simple(format!("{} cannot be written: {error}", path.display()), "give another folder with `--into`")
+    })
 }

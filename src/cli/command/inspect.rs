@@ -27,14 +27,21 @@ pub async fn run(args: &InspectArgs, common: &Common, printer: &Printer) -> Resu
     let known: Vec<&String> = session.environment.targets.keys().collect();
     if let Some(unknown) = args.targets.iter().find(|name| !known.contains(name)) {
         let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
-        return Err(Failure::simple(format!("the environment has no target `{unknown}`"), format!("one of: {}", known.join(", "))));
+        return Err(Failure::simple(
+            format!("the environment has no target `{unknown}`"),
+            format!("one of: {}", known.join(", ")),
+        ));
     }
     let wanted: BTreeMap<String, Topology> = session
         .environment
         .targets
         .iter()
-        .filter(|(role, _)| if args.targets.is_empty() { !is_alias(role, &session.environment) } else { args.targets.contains(role) })
-        .map(|(role, binding)| (role.clone(), if binding.cluster.is_some() { Topology::Replicated } else { Topology::Standalone }))
+        .filter(|(role, _)| {
+            if args.targets.is_empty() { !is_alias(role, &session.environment) } else { args.targets.contains(role) }
+        })
+        .map(|(role, binding)| {
+            (role.clone(), if binding.cluster.is_some() { Topology::Replicated } else { Topology::Standalone })
+        })
         .collect();
     let world = observe(&session.environment, &wanted, &session.ports).await?;
     let mut buckets = Vec::new();
@@ -48,7 +55,8 @@ pub async fn run(args: &InspectArgs, common: &Common, printer: &Printer) -> Resu
             printer.result(&render_buckets(&buckets, printer.style()));
         }
         Format::Json => {
-            let storage: BTreeMap<&str, &[(String, bool)]> = buckets.iter().map(|bucket| (bucket.role.as_str(), bucket.backups.as_slice())).collect();
+            let storage: BTreeMap<&str, &[(String, bool)]> =
+                buckets.iter().map(|bucket| (bucket.role.as_str(), bucket.backups.as_slice())).collect();
             printer.result(&format!("{:#}\n", json!({ "version": 1, "environment": session.environment.metadata.name, "targets": world.targets, "backups": storage })));
         }
     }

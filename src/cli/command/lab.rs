@@ -13,7 +13,8 @@ use crate::exit_code::Exit;
 /// # Errors
 /// Where there is no such program.
 pub fn run(arguments: &[OsString]) -> Result<Exit, Failure> {
-    let beside = std::env::current_exe().ok().and_then(|path| path.parent().map(|folder| folder.join("clickferry-lab")));
+    let beside =
+        std::env::current_exe().ok().and_then(|path| path.parent().map(|folder| folder.join("clickferry-lab")));
     let program = beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("clickferry-lab"));
     let error = Command::new(&program).args(arguments).exec();
     Err(Failure::simple(

@@ -22,8 +22,12 @@ pub async fn run(args: &PlanArgs, common: &Common, printer: &Printer) -> Result<
     if let Some(path) = &args.output {
         // Plain data with text keys always becomes JSON.
         let text = serde_json::to_vec_pretty(&plan).unwrap_or_default();
-        std::fs::write(path, text)
-            .map_err(|error| Failure::simple(format!("the plan cannot be written to {}: {error}", path.display()), "give another file with `-o`"))?;
+        std::fs::write(path, text).map_err(|error| {
+            Failure::simple(
+                format!("the plan cannot be written to {}: {error}", path.display()),
+                "give another file with `-o`",
+            )
+        })?;
     }
     match common.format {
         Format::Json => printer.result(&format!("{}\n", serde_json::to_string_pretty(&plan).unwrap_or_default())),

@@ -21,8 +21,12 @@ pub async fn run(common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     for id in &runs {
         let found = find_run(&*state, id).await;
         match (common.format, found) {
-            (Format::Text, Ok(found)) => printer.result(&format!("{}\n", run_line(id, &found.plan, &found.journal, &found.state))),
-            (Format::Text, Err(_)) => printer.result(&format!("{id}  {}\n", printer.style().bad("unreadable; `clickferry status` tells why"))),
+            (Format::Text, Ok(found)) => {
+                printer.result(&format!("{}\n", run_line(id, &found.plan, &found.journal, &found.state)))
+            }
+            (Format::Text, Err(_)) => {
+                printer.result(&format!("{id}  {}\n", printer.style().bad("unreadable; `clickferry status` tells why")))
+            }
             (Format::Json, Ok(found)) => list.push(json!({
                 "run": id, "state": run_word(&found.state, &found.journal), "runbook": found.plan.runbook,
                 "environment": found.plan.environment, "started": found.journal.started(),

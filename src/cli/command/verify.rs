@@ -35,9 +35,16 @@ pub async fn run(args: &VerifyArgs, common: &Common, printer: &Printer) -> Resul
             if let Some(matrix) = render_matrix(&outcomes, printer.width(), printer.style()) {
                 printer.result(&matrix);
             }
-            printer.result(&format!("{} checks asked, {} did not hold.\n", checked.outcomes.len(), checked.differing.len()));
+            printer.result(&format!(
+                "{} checks asked, {} did not hold.\n",
+                checked.outcomes.len(),
+                checked.differing.len()
+            ));
         }
-        Format::Json => printer.result(&format!("{:#}\n", json!({ "version": 1, "failed": checked.differing.len(), "outcomes": outcomes }))),
+        Format::Json => printer.result(&format!(
+            "{:#}\n",
+            json!({ "version": 1, "failed": checked.differing.len(), "outcomes": outcomes })
+        )),
     }
     if checked.differing.is_empty() { Ok(Exit::Done) } else { Err(Failure::Differs(checked.differing)) }
 }
@@ -75,7 +82,10 @@ async fn subject(
     if args.run.is_some() || !only_reads {
         return Err(Failure::simple(
             format!("there is no run of {} whose backup the rows could be compared with", source.name),
-            format!("apply the runbook first, name a run with `--run`, or verify a runbook that has only {} steps", CHECKING_ACTIONS.join(" and ")),
+            format!(
+                "apply the runbook first, name a run with `--run`, or verify a runbook that has only {} steps",
+                CHECKING_ACTIONS.join(" and ")
+            ),
         ));
     }
     Ok((plan, RunInfo { id: RunId("verify".to_owned()), started: session.ports.clock.now() }, BTreeMap::new()))

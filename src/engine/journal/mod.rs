@@ -1,7 +1,7 @@
 //! The append-only record of a run: intent before each operation, outcome after it.
 
-mod record;
 mod reader;
+mod record;
 mod writer;
 
 pub use reader::{Journal, JournalError, read_journal};

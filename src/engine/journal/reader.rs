@@ -54,7 +54,9 @@ pub fn read_journal(bytes: &[u8], location: &str) -> Result<Journal, Refusal> {
             Err(error) => Some(format!("line {line_number} is not a record: {error}")),
             Ok(record) if !record.is_intact() => Some(format!("the checksum of line {line_number} does not fit")),
             Ok(record) if record.prev != prev => Some(format!("line {line_number} does not continue the line before")),
-            Ok(record) if record.seq != line_number as u64 => Some(format!("line {line_number} has the number {}", record.seq)),
+            Ok(record) if record.seq != line_number as u64 => {
+                Some(format!("line {line_number} has the number {}", record.seq))
+            }
             Ok(record) => {
                 check_version(&record, line_number, location)?;
                 prev.clone_from(&record.sum);
@@ -132,7 +134,10 @@ mod tests {
         let two = lines(2).len();
         for cut in two + 1..whole.len() {
             let journal = read_journal(&whole[..cut], "j").expect("torn only");
-            assert_eq!((journal.records.len(), journal.intact_bytes, journal.torn_bytes), (2, two as u64, (cut - two) as u64));
+            assert_eq!(
+                (journal.records.len(), journal.intact_bytes, journal.torn_bytes),
+                (2, two as u64, (cut - two) as u64)
+            );
         }
     }
 

@@ -139,7 +139,13 @@ impl From<&Refusal> for JournalError {
 
 impl From<JournalError> for Refusal {
     fn from(error: JournalError) -> Self {
-        Self { what: error.what, expected: error.expected, found: error.found, evidence: error.evidence, action: error.action }
+        Self {
+            what: error.what,
+            expected: error.expected,
+            found: error.found,
+            evidence: error.evidence,
+            action: error.action,
+        }
     }
 }
 

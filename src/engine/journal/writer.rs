@@ -45,7 +45,14 @@ struct Tail {
 impl JournalWriter {
     /// A writer that continues behind the record with number `seq` and checksum `prev`.
     #[must_use]
-    pub fn new(state: Arc<dyn StateStore>, clock: Arc<dyn Clock>, run: RunId, locks: Vec<HeldLock>, seq: u64, prev: String) -> Self {
+    pub fn new(
+        state: Arc<dyn StateStore>,
+        clock: Arc<dyn Clock>,
+        run: RunId,
+        locks: Vec<HeldLock>,
+        seq: u64,
+        prev: String,
+    ) -> Self {
         Self { state, clock, run, locks, tail: Mutex::new(Tail { seq, prev, broken: false }) }
     }
 

@@ -185,7 +185,8 @@ impl Collected {
         for ((database, table), building) in &self.tables {
             // Data without DDL belongs to system tables (access rights, functions).
             let Some(ddl) = &building.ddl else { continue };
-            let create_query = text(ddl, contents)?.ok_or_else(|| format!("the definition of {database}.{table} cannot be read"))?;
+            let create_query =
+                text(ddl, contents)?.ok_or_else(|| format!("the definition of {database}.{table} cannot be read"))?;
             let (rows, partitions) = rows(building, contents)?;
             tables.push(ManifestTable {
                 database: database.clone(),
@@ -215,7 +216,10 @@ fn text(wanted: &Wanted, contents: &HashMap<String, Bytes>) -> Result<Option<Str
     String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| format!("{} is not text", wanted.key))
 }
 
-fn rows(building: &Building, contents: &HashMap<String, Bytes>) -> Result<(Option<u64>, BTreeMap<String, u64>), String> {
+fn rows(
+    building: &Building,
+    contents: &HashMap<String, Bytes>,
+) -> Result<(Option<u64>, BTreeMap<String, u64>), String> {
     if building.counts.is_empty() {
         let unknown_parts = !building.parts.is_empty();
         let rows = if unknown_parts { None } else { loose_rows(building, contents)? };

@@ -77,10 +77,17 @@ pub fn deletes_rows_by_ttl(create: &str) -> bool {
 #[must_use]
 pub fn columns_of(create: &str) -> Vec<String> {
     let tokens = tokenize(create).unwrap_or_default();
-    let inside: Vec<&Token<'_>> = tokens.iter().skip_while(|token| !(token.depth == 0 && token.is_symbol("("))).skip(1).take_while(|token| token.depth > 0).collect();
+    let inside: Vec<&Token<'_>> = tokens
+        .iter()
+        .skip_while(|token| !(token.depth == 0 && token.is_symbol("(")))
+        .skip(1)
+        .take_while(|token| token.depth > 0)
+        .collect();
     inside
         .split(|token| token.depth == 1 && token.is_symbol(","))
-        .filter(|item| !item.iter().any(|token| token.depth == 1 && (token.is_word("ALIAS") || token.is_word("MATERIALIZED"))))
+        .filter(|item| {
+            !item.iter().any(|token| token.depth == 1 && (token.is_word("ALIAS") || token.is_word("MATERIALIZED")))
+        })
         .filter_map(|item| item.first())
         // The server quotes every column; INDEX, CONSTRAINT and PROJECTION are words.
         .filter(|token| token.kind == TokenKind::Quoted)
@@ -99,7 +106,9 @@ pub fn layout_of(create: &str) -> Vec<String> {
         let by = next.is_some_and(|next| next.is_word("BY") || next.is_word("KEY"));
         token.depth == 0 && by && ["PARTITION", "ORDER", "PRIMARY", "SAMPLE"].iter().any(|word| token.is_word(word))
     };
-    let ends = |token: &Token<'_>| token.depth == 0 && (token.is_word("TTL") || token.is_word("SETTINGS") || token.is_word("COMMENT"));
+    let ends = |token: &Token<'_>| {
+        token.depth == 0 && (token.is_word("TTL") || token.is_word("SETTINGS") || token.is_word("COMMENT"))
+    };
     let (mut clauses, mut current): (Vec<String>, Option<Vec<String>>) = (Vec::new(), None);
     for (at, token) in tokens.iter().enumerate() {
         if starts(token, tokens.get(at + 1)) || ends(token) {
@@ -136,7 +145,10 @@ mod tests {
             ("CREATE TABLE a.t UUID 'x' (`a` UInt8) ENGINE = MergeTree ORDER BY a", "MergeTree"),
             ("CREATE TABLE a.t (`a` UInt8) ENGINE = `Null`", "Null"),
             ("CREATE VIEW a.v (`c` UInt64) AS SELECT 1 AS ENGINE", "View"),
-            ("CREATE DICTIONARY a.d (`k` UInt64) PRIMARY KEY k SOURCE(CLICKHOUSE(DB 'a')) LAYOUT(FLAT())", "Dictionary"),
+            (
+                "CREATE DICTIONARY a.d (`k` UInt64) PRIMARY KEY k SOURCE(CLICKHOUSE(DB 'a')) LAYOUT(FLAT())",
+                "Dictionary",
+            ),
             ("CREATE MATERIALIZED VIEW a.m TO a.t (`d` Date) AS SELECT 1", "MaterializedView"),
             ("CREATE TABLE a.view (`a` UInt8) ENGINE = Log", "Log"),
             ("not a statement '", ""),
@@ -149,7 +161,10 @@ mod tests {
     fn hidden_tables_of_views() {
         let inner = "CREATE MATERIALIZED VIEW a.mv UUID 'u' TO INNER UUID 'i' (`d` Date) ENGINE = SummingMergeTree ORDER BY d AS SELECT 1";
         assert_eq!(inner_engine_of(inner).as_deref(), Some("SummingMergeTree"));
-        assert_eq!(inner_engine_of("CREATE MATERIALIZED VIEW a.mv (`d` Date) ENGINE = Log AS SELECT 1").as_deref(), Some("Log"));
+        assert_eq!(
+            inner_engine_of("CREATE MATERIALIZED VIEW a.mv (`d` Date) ENGINE = Log AS SELECT 1").as_deref(),
+            Some("Log")
+        );
         assert_eq!(inner_engine_of("CREATE MATERIALIZED VIEW a.mv TO a.t (`d` Date) AS SELECT 1"), None);
         assert!(is_refreshable("CREATE MATERIALIZED VIEW a.mv REFRESH EVERY 1 DAY ENGINE = Memory AS SELECT 1"));
         assert!(!is_refreshable(inner));
@@ -157,9 +172,15 @@ mod tests {
 
     #[test]
     fn only_a_table_ttl_that_deletes_counts() {
-        assert!(deletes_rows_by_ttl("CREATE TABLE t (`d` Date) ENGINE = MergeTree ORDER BY d TTL d + toIntervalDay(1) SETTINGS index_granularity = 8192"));
-        assert!(deletes_rows_by_ttl("CREATE TABLE t (`d` Date) ENGINE = MergeTree ORDER BY d TTL d DELETE WHERE 1, d TO DISK 'x'"));
-        assert!(!deletes_rows_by_ttl("CREATE TABLE t (`d` Date TTL d + toIntervalDay(1)) ENGINE = MergeTree ORDER BY d"));
+        assert!(deletes_rows_by_ttl(
+            "CREATE TABLE t (`d` Date) ENGINE = MergeTree ORDER BY d TTL d + toIntervalDay(1) SETTINGS index_granularity = 8192"
+        ));
+        assert!(deletes_rows_by_ttl(
+            "CREATE TABLE t (`d` Date) ENGINE = MergeTree ORDER BY d TTL d DELETE WHERE 1, d TO DISK 'x'"
+        ));
+        assert!(!deletes_rows_by_ttl(
+            "CREATE TABLE t (`d` Date TTL d + toIntervalDay(1)) ENGINE = MergeTree ORDER BY d"
+        ));
         assert!(!deletes_rows_by_ttl("CREATE TABLE t (`d` Date) ENGINE = MergeTree ORDER BY d TTL d TO VOLUME 'cold'"));
         assert!(!deletes_rows_by_ttl("CREATE TABLE t (`d` Date) ENGINE = MergeTree ORDER BY d"));
     }
@@ -169,7 +190,10 @@ mod tests {
         let create = "CREATE TABLE d.t (`a` UInt8, `b` Tuple(x UInt8, y UInt8) DEFAULT (1, 2), `c` UInt8 ALIAS a, `m` UInt8 MATERIALIZED a, INDEX i a TYPE minmax) ENGINE = MergeTree PARTITION BY toYYYYMM(a) ORDER BY (a, b) TTL a SETTINGS x = 1";
         assert_eq!(columns_of(create), ["a", "b"]);
         assert_eq!(layout_of(create), ["ORDER BY a , b", "PARTITION BY toYYYYMM ( a )"]);
-        assert_eq!(layout_of("CREATE TABLE t (`a` UInt8) ENGINE = ReplicatedMergeTree('/p', '{replica}') ORDER BY `a`"), ["ORDER BY a"]);
+        assert_eq!(
+            layout_of("CREATE TABLE t (`a` UInt8) ENGINE = ReplicatedMergeTree('/p', '{replica}') ORDER BY `a`"),
+            ["ORDER BY a"]
+        );
         let view = "CREATE MATERIALIZED VIEW m (`d` Date) ENGINE = MergeTree ORDER BY d AS SELECT x FROM t ORDER BY y";
         assert_eq!(layout_of(view), ["ORDER BY d"]);
     }

@@ -68,7 +68,8 @@ impl ManifestError {
                 "correct the path; an unfinished backup cannot be restored",
             ),
             Self::Damaged { reason, .. } | Self::Unsupported { reason, .. } => (
-                "a native backup that is not in an archive, made without ON CLUSTER, with its data in one place".to_owned(),
+                "a native backup that is not in an archive, made without ON CLUSTER, with its data in one place"
+                    .to_owned(),
                 reason.clone(),
                 "use another backup, or restore this one with ClickHouse's own means",
             ),
@@ -97,9 +98,17 @@ impl ManifestError {
 pub fn object_refusal(what: &str, error: &ObjectError) -> Refusal {
     let (expected, action) = match error {
         ObjectError::NotFound { .. } => ("the object is there", "look at the bucket: something was deleted"),
-        ObjectError::NoBucket { .. } => ("the bucket exists", "create the bucket, or correct `bucket` or `endpoint` of the storage in the environment"),
-        ObjectError::Denied { .. } => ("the keys may read and list the bucket", "correct `credentials` of the storage in the environment, or the rights of these keys"),
-        ObjectError::Unavailable { .. } => ("the store answers", "start the store, or correct `endpoint` of the storage in the environment"),
+        ObjectError::NoBucket { .. } => (
+            "the bucket exists",
+            "create the bucket, or correct `bucket` or `endpoint` of the storage in the environment",
+        ),
+        ObjectError::Denied { .. } => (
+            "the keys may read and list the bucket",
+            "correct `credentials` of the storage in the environment, or the rights of these keys",
+        ),
+        ObjectError::Unavailable { .. } => {
+            ("the store answers", "start the store, or correct `endpoint` of the storage in the environment")
+        }
     };
     Refusal {
         what: what.to_owned(),

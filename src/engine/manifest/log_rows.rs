@@ -57,7 +57,10 @@ mod tests {
     fn widths_come_from_columns_txt() {
         let columns = "columns format version: 1\n3 columns:\n`version` Int64\n`s` String\n`f` FixedString(12)\n";
         let found = fixed_columns(columns);
-        assert_eq!(found.iter().map(|column| (column.name.as_str(), column.width)).collect::<Vec<_>>(), [("version", 8), ("f", 12)]);
+        assert_eq!(
+            found.iter().map(|column| (column.name.as_str(), column.width)).collect::<Vec<_>>(),
+            [("version", 8), ("f", 12)]
+        );
     }
 
     #[test]

@@ -132,7 +132,8 @@ pub async fn read(objects: &dyn Objects, path: &str) -> Result<Manifest, Manifes
     let sizes: HashMap<&str, u64> =
         listed.iter().filter_map(|object| Some((object.key.strip_prefix(&prefix)?, object.size))).collect();
     let mut collected = Collected::default();
-    let head = parse(&manifest, &mut |file| collected.add(file, &sizes)).map_err(|reason| damaged(objects, path, reason))?;
+    let head =
+        parse(&manifest, &mut |file| collected.add(file, &sizes)).map_err(|reason| damaged(objects, path, reason))?;
     drop(manifest);
     if !collected.unsupported.is_empty() {
         return Err(ManifestError::Unsupported { location: location(objects, path), reason: collected.unsupported });
@@ -164,7 +165,11 @@ async fn get_manifest(objects: &dyn Objects, path: &str) -> Result<Bytes, Manife
 }
 
 /// Reads many small objects, each once.
-async fn read_all(objects: &dyn Objects, prefix: &str, keys: Vec<String>) -> Result<HashMap<String, Bytes>, ManifestError> {
+async fn read_all(
+    objects: &dyn Objects,
+    prefix: &str,
+    keys: Vec<String>,
+) -> Result<HashMap<String, Bytes>, ManifestError> {
     let mut reads = stream::iter(keys.into_iter().map(|key| async move {
         let bytes = objects.get(&format!("{prefix}{key}")).await;
         (key, bytes)

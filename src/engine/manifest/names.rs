@@ -39,7 +39,11 @@ pub fn unescape(name: &str) -> Result<String, String> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let code = if byte == b'%' { name.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok()) } else { None };
+        let code = if byte == b'%' {
+            name.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        } else {
+            None
+        };
         match code {
             Some(code) => {
                 out.push(code);

@@ -54,7 +54,10 @@ pub fn parse(xml: &[u8], on_file: &mut dyn FnMut(&FileEntry) -> Result<(), Strin
                 let name = reference.decode().map_err(|error| error.to_string())?;
                 match reference.resolve_char_ref().map_err(|error| error.to_string())? {
                     Some(character) => text.push(character),
-                    None => text.push_str(resolve_predefined_entity(&name).ok_or_else(|| format!("unknown entity {name} in the manifest"))?),
+                    None => text.push_str(
+                        resolve_predefined_entity(&name)
+                            .ok_or_else(|| format!("unknown entity {name} in the manifest"))?,
+                    ),
                 }
             }
             Event::End(tag) => {

@@ -57,7 +57,10 @@ struct Backup {
 
 impl Backup {
     fn file(mut self, name: &str, content: &[u8]) -> Self {
-        let checksum = format!("{:032x}", content.iter().fold(7_u128, |sum, byte| sum.wrapping_mul(31).wrapping_add(u128::from(*byte))));
+        let checksum = format!(
+            "{:032x}",
+            content.iter().fold(7_u128, |sum, byte| sum.wrapping_mul(31).wrapping_add(u128::from(*byte)))
+        );
         let check = if content.is_empty() { String::new() } else { format!("<checksum>{checksum}</checksum>") };
         self.entries.push_str(&format!("<file><name>{name}</name><size>{}</size>{check}</file>", content.len()));
         if !content.is_empty() {
@@ -68,7 +71,8 @@ impl Backup {
 
     /// The same content as another file: no object of its own.
     fn same_as(mut self, name: &str, other: &str) -> Self {
-        let at = self.entries.find(&format!("<name>{other}</name>")).expect("met before") + format!("<name>{other}</name>").len();
+        let at = self.entries.find(&format!("<name>{other}</name>")).expect("met before")
+            + format!("<name>{other}</name>").len();
         let end = at + self.entries[at..].find("</file>").expect("closed");
         let rest = self.entries[at..end].to_owned();
         self.entries.push_str(&format!("<file><name>{name}</name>{rest}<data_file>{other}</data_file></file>"));
@@ -76,7 +80,10 @@ impl Backup {
     }
 
     fn written(mut self) -> Memory {
-        let xml = format!("<config><version>1</version><deduplicate_files>1</deduplicate_files><timestamp>2026-11-20 23:12:30</timestamp><uuid>9271e892</uuid><backup_id>my-1</backup_id><contents>{}</contents></config>", self.entries);
+        let xml = format!(
+            "<config><version>1</version><deduplicate_files>1</deduplicate_files><timestamp>2026-11-20 23:12:30</timestamp><uuid>9271e892</uuid><backup_id>my-1</backup_id><contents>{}</contents></config>",
+            self.entries
+        );
         self.store.objects.insert("b/.backup".to_owned(), xml.into_bytes());
         self.store
     }
@@ -117,8 +124,11 @@ fn sample() -> Backup {
 async fn rows_of_every_kind_of_table() {
     let store = sample().written();
     let manifest = read(&store, "b").await.expect("complete");
-    let rows: Vec<(&str, &str, Option<u64>, u64)> =
-        manifest.tables.iter().map(|table| (table.table.as_str(), table.engine.as_str(), table.rows, table.parts)).collect();
+    let rows: Vec<(&str, &str, Option<u64>, u64)> = manifest
+        .tables
+        .iter()
+        .map(|table| (table.table.as_str(), table.engine.as_str(), table.rows, table.parts))
+        .collect();
     assert_eq!(
         rows,
         [
@@ -131,10 +141,16 @@ async fn rows_of_every_kind_of_table() {
     );
     assert_eq!(manifest.databases, ["app"]);
     assert_eq!(manifest.head.uuid, "9271e892");
-    assert_eq!(manifest.tables[1].partitions, BTreeMap::from([("202601".to_owned(), 68890), ("202602".to_owned(), 10)]));
+    assert_eq!(
+        manifest.tables[1].partitions,
+        BTreeMap::from([("202601".to_owned(), 68890), ("202602".to_owned(), 10)])
+    );
     let reads = store.reads.lock().expect("lock").clone();
     assert!(reads.values().all(|count| *count == 1), "{reads:?}");
-    assert!(!reads.contains_key("b/data/app/tiny/sizes.json") && !reads.contains_key("b/data/app/runs/202602_2_2_0/p.proj/count.txt"));
+    assert!(
+        !reads.contains_key("b/data/app/tiny/sizes.json")
+            && !reads.contains_key("b/data/app/runs/202602_2_2_0/p.proj/count.txt")
+    );
 }
 
 #[tokio::test]
@@ -146,7 +162,9 @@ async fn a_missing_or_cut_object_is_named() {
             Some(bytes) => store.objects.insert(key, bytes),
             None => store.objects.remove(&key),
         };
-        let Err(ManifestError::Incomplete { count, missing, .. }) = read(&store, "b").await else { panic!("not noticed") };
+        let Err(ManifestError::Incomplete { count, missing, .. }) = read(&store, "b").await else {
+            panic!("not noticed")
+        };
         assert_eq!(count, 2, "the file and the one with the same content");
         assert_eq!((missing[0].expected, missing[0].found), (5, found));
     }
@@ -181,9 +199,11 @@ async fn backups_that_cannot_be_read_say_so() {
 
 #[tokio::test]
 async fn a_hundred_thousand_entries_take_seconds() {
-    let mut backup = Backup::default().file("metadata/d/t.sql", b"CREATE TABLE d.t (`a` UInt8) ENGINE = MergeTree ORDER BY a");
+    let mut backup =
+        Backup::default().file("metadata/d/t.sql", b"CREATE TABLE d.t (`a` UInt8) ENGINE = MergeTree ORDER BY a");
     backup = backup.file("data/d/t/all_0_0_0/count.txt", b"8192");
-    let rest = backup.entries[backup.entries.rfind("<size>").expect("met")..].replace("</file>", "<data_file>data/d/t/all_0_0_0/count.txt</data_file></file>");
+    let rest = backup.entries[backup.entries.rfind("<size>").expect("met")..]
+        .replace("</file>", "<data_file>data/d/t/all_0_0_0/count.txt</data_file></file>");
     for part in 1..100_000 {
         backup.entries.push_str(&format!("<file><name>data/d/t/all_{part}_{part}_0/count.txt</name>{rest}"));
     }

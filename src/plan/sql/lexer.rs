@@ -97,7 +97,10 @@ pub fn tokenize(sql: &str) -> Result<Vec<Token<'_>>, (usize, &'static str)> {
                 continue;
             }
             b'/' if bytes.get(at + 1) == Some(&b'*') => {
-                at = sql[at + 2..].find("*/").map(|end| at + 2 + end + 2).ok_or((start, "this comment is not closed"))?;
+                at = sql[at + 2..]
+                    .find("*/")
+                    .map(|end| at + 2 + end + 2)
+                    .ok_or((start, "this comment is not closed"))?;
                 continue;
             }
             b'\'' => {

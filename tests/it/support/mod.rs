@@ -1,5 +1,10 @@
 //! What every test uses: a folder of its own, the real binary, full output in a form that snapshots can hold.
 
+pub mod engine;
+pub mod keeper;
+pub mod lab;
+pub mod proof;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

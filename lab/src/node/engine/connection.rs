@@ -15,6 +15,7 @@ pub type Parameters = [(String, String)];
 pub struct Connection {
     api: Arc<Api>,
     slot: ConnectionSlot,
+    /// `None` only in a library of another layout, which the node refuses at its start.
     query_id: Option<QueryIdField>,
 }
 
@@ -23,9 +24,9 @@ pub struct Connection {
 unsafe impl Send for Connection {}
 
 impl Connection {
-    pub(super) fn new(api: Arc<Api>, slot: ConnectionSlot) -> Option<Self> {
-        let query_id = Some(QueryIdField::find(slot)?);
-        Some(Self { api, slot, query_id })
+    /// Takes over a connection that ran nothing yet.
+    pub(super) fn new(api: Arc<Api>, slot: ConnectionSlot) -> Self {
+        Self { api, slot, query_id: QueryIdField::find(slot) }
     }
 
     fn handle(&self) -> *mut c_void {

@@ -132,9 +132,6 @@ impl Engine {
         let count = arguments.len() as std::ffi::c_int;
         // SAFETY: `arguments` are C strings that live in `self`; the engine only reads them.
         let slot = unsafe { (self.api.connect)(count, arguments.as_mut_ptr()) };
-        if slot.is_null() {
-            return None;
-        }
-        Connection::new(Arc::clone(&self.api), slot)
+        (!slot.is_null()).then(|| Connection::new(Arc::clone(&self.api), slot))
     }
 }

@@ -1,22 +1,39 @@
 //! The verbs of ClickHouse SQL, one by one (statements of 26.7; older servers know fewer).
 
-use super::classify::{Change, Classified, Forbidden, Losing, Name, Words};
-use super::operation::Effect;
-use super::sql::Token;
+use super::{Change, Classified, Forbidden, Losing, Name, Words};
+use crate::plan::operation::Effect;
+use crate::plan::sql::Token;
 
 /// What has no place in a runbook.
 pub(super) fn forbidden(tokens: &[Token<'_>]) -> Result<(), Forbidden> {
     let words = Words(tokens);
-    let refuse = |message: &str, help: &str| {
-        Err(Forbidden { message: message.to_owned(), help: help.to_owned() })
-    };
+    let refuse = |message: &str, help: &str| Err(Forbidden { message: message.to_owned(), help: help.to_owned() });
     match words.word(0).as_str() {
         "" if tokens.is_empty() => return refuse("the statement is empty", "write a statement or remove the entry"),
-        "BACKUP" => return refuse("BACKUP is an action of its own", "use a `backup` step: it proves what is in the backup"),
-        "RESTORE" => return refuse("RESTORE is an action of its own", "use a `restore` step: a RESTORE that is repeated doubles every row"),
-        "SET" => return refuse("SET lasts for one statement only, since every statement has a session of its own", "write the setting into the statement: `... SETTINGS name = value`"),
-        "USE" => return refuse("USE lasts for one statement only, since every statement has a session of its own", "give the step a `database:`"),
-        "BEGIN" | "COMMIT" | "ROLLBACK" => return refuse("transactions need one session for several statements", "leave it out"),
+        "BACKUP" => {
+            return refuse("BACKUP is an action of its own", "use a `backup` step: it proves what is in the backup");
+        }
+        "RESTORE" => {
+            return refuse(
+                "RESTORE is an action of its own",
+                "use a `restore` step: a RESTORE that is repeated doubles every row",
+            );
+        }
+        "SET" => {
+            return refuse(
+                "SET lasts for one statement only, since every statement has a session of its own",
+                "write the setting into the statement: `... SETTINGS name = value`",
+            );
+        }
+        "USE" => {
+            return refuse(
+                "USE lasts for one statement only, since every statement has a session of its own",
+                "give the step a `database:`",
+            );
+        }
+        "BEGIN" | "COMMIT" | "ROLLBACK" => {
+            return refuse("transactions need one session for several statements", "leave it out");
+        }
         "WATCH" => return refuse("WATCH has no end", "use a `wait_for` step"),
         _ => {}
     }
@@ -31,19 +48,23 @@ pub(super) fn forbidden(tokens: &[Token<'_>]) -> Result<(), Forbidden> {
         return refuse("PARALLEL WITH puts several statements into one", "write them as separate statements");
     }
     if words.find(&["INTO", "OUTFILE"]).is_some() {
-        return refuse("INTO OUTFILE is for ClickHouse's own client", "leave it out: the result is shown in the run's report");
+        return refuse(
+            "INTO OUTFILE is for ClickHouse's own client",
+            "leave it out: the result is shown in the run's report",
+        );
     }
     if starts_reading(&words) && words.find(&["FORMAT"]).is_some_and(|at| at > 0 && at + 2 >= tokens.len()) {
-        return refuse("a FORMAT clause hides the result from the engine", "leave it out: the result is shown in the run's report");
+        return refuse(
+            "a FORMAT clause hides the result from the engine",
+            "leave it out: the result is shown in the run's report",
+        );
     }
     Ok(())
 }
 
 fn starts_reading(words: &Words<'_>) -> bool {
-    matches!(
-        words.word(0).as_str(),
-        "SELECT" | "SHOW" | "DESCRIBE" | "DESC" | "EXISTS" | "EXPLAIN" | "CHECK" | "FROM"
-    ) || opens_query(words)
+    matches!(words.word(0).as_str(), "SELECT" | "SHOW" | "DESCRIBE" | "DESC" | "EXISTS" | "EXPLAIN" | "CHECK" | "FROM")
+        || opens_query(words)
         || (words.word(0) == "WITH" && words.find(&["SELECT"]).is_some() && words.find(&["INSERT", "INTO"]).is_none())
 }
 
@@ -83,8 +104,7 @@ pub(super) fn by_verb(words: &Words<'_>) -> Classified {
             _ => unclear(1),
         }
     };
-    let verb: Vec<String> =
-        (0..found.words).map(|at| words.word(at)).take_while(|word| !word.is_empty()).collect();
+    let verb: Vec<String> = (0..found.words).map(|at| words.word(at)).take_while(|word| !word.is_empty()).collect();
     let several = matches!(&found.change, Change::DropTables { names, .. } if names.len() > 1)
         || matches!(found.change, Change::TruncateDatabase { .. });
     let moves_data = words.holds("SELECT") || words.holds("INSERT");
@@ -110,11 +130,9 @@ fn unclear(words: usize) -> Found {
 /// Destroys at most all rows of the table named at a place.
 fn at_most(words: &Words<'_>, at: usize, verb: usize) -> Found {
     match words.name(at) {
-        Some((name, _)) => Found {
-            object: Some(name.clone()),
-            losing: Losing::AtMost(name),
-            ..simple(Effect::Destroy, verb)
-        },
+        Some((name, _)) => {
+            Found { object: Some(name.clone()), losing: Losing::AtMost(name), ..simple(Effect::Destroy, verb) }
+        }
         None => unclear(verb),
     }
 }
@@ -214,7 +232,12 @@ fn create(words: &Words<'_>) -> Found {
             };
             Found {
                 object: Some(name.clone()),
-                change: Change::CreateTable { name, if_not_exists, filled: words.holds("POPULATE") || (kind == "TABLE" && words.holds("SELECT")), engine },
+                change: Change::CreateTable {
+                    name,
+                    if_not_exists,
+                    filled: words.holds("POPULATE") || (kind == "TABLE" && words.holds("SELECT")),
+                    engine,
+                },
                 ..simple(Effect::Write, verb)
             }
         }
@@ -275,11 +298,7 @@ fn alter(words: &Words<'_>) -> Found {
     ];
     let destroys = destroying.iter().any(|phrase| rest.find(phrase).is_some());
     if destroys {
-        return Found {
-            object: Some(name.clone()),
-            losing: Losing::AtMost(name),
-            ..simple(Effect::Destroy, 2)
-        };
+        return Found { object: Some(name.clone()), losing: Losing::AtMost(name), ..simple(Effect::Destroy, 2) };
     }
     Found { object: Some(name), ..simple(Effect::Write, 2) }
 }

@@ -1,0 +1,41 @@
+//! Words that plans of restores use.
+
+use super::data::{RestoreData, Rule};
+
+/// What an entry is called.
+pub(crate) fn noun(engine: &str) -> &'static str {
+    match engine {
+        "Dictionary" => "dictionary",
+        "MaterializedView" | "View" | "LiveView" | "WindowView" => "view",
+        _ => "table",
+    }
+}
+
+/// The hosts that hold the rows.
+pub(crate) fn hosts(data: &RestoreData) -> String {
+    data.copies.iter().map(|host| host.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// How the rows are proved.
+pub(crate) fn check_words(data: &RestoreData) -> &'static str {
+    match data.rule {
+        Rule::Equal => "rows equal the manifest on every replica once nothing is pending; no new detached parts",
+        Rule::AtMost | Rule::AtMostOrNone => {
+            "no more rows than in the manifest on every replica (its engine merges or deletes rows by itself); nothing pending; no new detached parts"
+        }
+    }
+}
+
+/// `1 234 567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+

@@ -1,0 +1,151 @@
+//! What DROP, TRUNCATE and the like take away.
+
+use super::{Impossible, Simulated, inner_names, is_uuid, missing, missing_database, rows_words, with_inner};
+use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::plan::sql::{literal, qualified};
+
+pub(super) fn drop_tables(
+    host: &mut HostWorld,
+    names: &[(String, String)],
+    if_exists: bool,
+    keeps_rows: bool,
+) -> Result<Simulated, Impossible> {
+    let mut done = Simulated::default();
+    let mut conditions = Vec::new();
+    for (database, name) in names {
+        let Some(table) = host.table(database, name).cloned() else {
+            missing(host, database, name, if_exists)?;
+            continue;
+        };
+        let mut condition = format!("(database = {} AND name = {}", literal(database), literal(name));
+        if is_uuid(&table.uuid) {
+            condition.push_str(&format!(" AND uuid = {}", literal(&table.uuid)));
+        }
+        conditions.push(condition + ")");
+        if !keeps_rows {
+            for lost in with_inner(host, &table) {
+                done.charge(&lost);
+            }
+        }
+        let inner = inner_names(&table);
+        host.tables.retain(|other| {
+            other.database != table.database || (other.name != table.name && !inner.contains(&other.name))
+        });
+    }
+    done.before = if conditions.is_empty() { "missing".to_owned() } else { rows_words(done.loss) };
+    done.after = "gone".to_owned();
+    if !conditions.is_empty() {
+        done.promise = Some((format!("SELECT count() FROM system.tables WHERE {}", conditions.join(" OR ")), 0));
+    }
+    Ok(done)
+}
+
+pub(super) fn drop_database(host: &mut HostWorld, name: &str, if_exists: bool) -> Result<Simulated, Impossible> {
+    let Some(database) = host.databases.remove(name) else {
+        missing_database(name, if_exists)?;
+        return Ok(Simulated { before: "missing".to_owned(), after: "gone".to_owned(), ..Simulated::default() });
+    };
+    let mut done = Simulated::default();
+    for table in host.tables_of(name) {
+        done.charge(table);
+    }
+    host.tables.retain(|table| table.database != name);
+    let mut query = format!("SELECT count() FROM system.databases WHERE name = {}", literal(name));
+    if is_uuid(&database.uuid) {
+        query.push_str(&format!(" AND uuid = {}", literal(&database.uuid)));
+    }
+    done.before = rows_words(done.loss);
+    done.after = "gone".to_owned();
+    done.promise = Some((query, 0));
+    Ok(done)
+}
+
+pub(super) fn truncate(
+    target: &mut TargetWorld,
+    at: usize,
+    (database, name): &(String, String),
+    if_exists: bool,
+) -> Result<Simulated, Impossible> {
+    let Some(host) = target.hosts.get(at) else { return Ok(Simulated::default()) };
+    let Some(table) = host.table(database, name).cloned() else {
+        missing(host, database, name, if_exists)?;
+        return Ok(Simulated { before: "missing".to_owned(), after: "missing".to_owned(), ..Simulated::default() });
+    };
+    let mut done = Simulated::default();
+    empty_everywhere(target, at, &table, &mut done);
+    done.before = rows_words(done.loss);
+    done.after = "0 rows".to_owned();
+    if table.holds_rows() {
+        done.promise = Some((format!("SELECT count() FROM {}", qualified(database, name)), 0));
+    }
+    Ok(done)
+}
+
+pub(super) fn truncate_database(
+    target: &mut TargetWorld,
+    at: usize,
+    name: &str,
+    if_exists: bool,
+) -> Result<Simulated, Impossible> {
+    let Some(host) = target.hosts.get(at) else { return Ok(Simulated::default()) };
+    if !host.databases.contains_key(name) {
+        missing_database(name, if_exists)?;
+    }
+    let tables: Vec<Table> = host.tables_of(name).cloned().collect();
+    let mut done = Simulated::default();
+    for table in &tables {
+        empty_everywhere(target, at, table, &mut done);
+    }
+    done.before = rows_words(done.loss);
+    done.after = "at most the same tables, without rows".to_owned();
+    Ok(done)
+}
+
+/// Empties a table (and what a materialized view keeps) on this host, and on every replica that shares its Keeper
+/// path: a TRUNCATE of a replicated table reaches all of them.
+pub(super) fn empty_everywhere(target: &mut TargetWorld, at: usize, table: &Table, done: &mut Simulated) {
+    let Some(host) = target.hosts.get(at) else { return };
+    let affected: Vec<(String, String, Option<String>)> = with_inner(host, table)
+        .into_iter()
+        .map(|one| (one.database.clone(), one.name.clone(), one.zookeeper_path.clone()))
+        .collect();
+    for (place, other) in target.hosts.iter_mut().enumerate() {
+        for victim in &mut other.tables {
+            let hit = affected.iter().any(|(database, name, path)| match path {
+                Some(path) => victim.zookeeper_path.as_ref() == Some(path),
+                None => place == at && victim.database == *database && victim.name == *name,
+            });
+            if hit && victim.holds_rows() {
+                done.charge(victim);
+                victim.rows = Some(0);
+                victim.bytes = Some(0);
+            }
+        }
+    }
+}
+
+pub(super) fn at_most(
+    target: &TargetWorld,
+    at: usize,
+    (database, name): &(String, String),
+    counted: &mut Vec<String>,
+) -> Simulated {
+    let mut done = Simulated { at_most: true, ..Simulated::default() };
+    let table = target.hosts.get(at).and_then(|host| host.table(database, name).map(|table| (host, table)));
+    let Some((host, table)) = table else {
+        return Simulated { before: "missing".to_owned(), ..Simulated::default() };
+    };
+    match &table.zookeeper_path {
+        Some(path) if counted.contains(path) => {}
+        Some(path) => {
+            counted.push(path.clone());
+            let replicas = target.hosts.iter().flat_map(|host| &host.tables);
+            for replica in replicas.filter(|replica| replica.zookeeper_path.as_ref() == Some(path)) {
+                done.charge(replica);
+            }
+        }
+        None => with_inner(host, table).into_iter().for_each(|one| done.charge(&one)),
+    }
+    done.before = format!("at most {}", rows_words(done.loss));
+    done
+}

@@ -1,0 +1,235 @@
+//! Runs the operations of a plan: step after step, wave after wave, the lanes of a wave side by side.
+
+mod operation;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub(in crate::engine) use operation::difference;
+use stop::{Stop, merge, reason_of};
+
+use crate::diag::{Failure, Refusal};
+use crate::engine::action::Action;
+use crate::engine::context::{Progress, RunContext, RunInfo};
+use crate::engine::event::{Observer, Person, RunEvent};
+use crate::engine::journal::{Entry, JournalWriter};
+use crate::engine::ports::Ports;
+use crate::engine::resume::{OperationState, RunState};
+use crate::engine::schema::Catalogue;
+use crate::model::environment::Environment;
+use crate::model::ids::OperationId;
+use crate::model::runbook::OnFailure;
+use crate::plan::operation::Operation;
+use crate::plan::plan_file::{Plan, PlannedStep};
+
+/// Everything an execution needs.
+pub struct Execution<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The run.
+    pub run: RunInfo,
+    /// The actions.
+    pub catalogue: &'a Catalogue,
+    /// The environment.
+    pub environment: &'a Environment,
+    /// The outside.
+    pub ports: &'a Ports,
+    /// The journal.
+    pub journal: &'a JournalWriter,
+    /// Is told what happens.
+    pub observer: &'a dyn Observer,
+    /// Answers questions.
+    pub person: &'a dyn Person,
+    /// Cancelled to stop before the next operation.
+    pub stop: CancellationToken,
+    /// Cancelled to stop waiting for operations that the servers carry on with.
+    pub detach: CancellationToken,
+    /// What is proved so far.
+    pub outcomes: Mutex<BTreeMap<OperationId, Value>>,
+}
+
+impl Progress for Execution<'_> {
+    fn progress(&self, operation: &OperationId, done: u64, total: Option<u64>, message: &str) {
+        self.observer.event(&RunEvent::Progress { operation, done, total, message });
+    }
+}
+
+impl Execution<'_> {
+    /// Runs every step that is not done.
+    ///
+    /// # Errors
+    /// Why it stopped; the journal holds how far it came. Checks of steps with `on_failure: continue` that did not
+    /// hold come back as [`Failure::Differs`] at the end.
+    pub async fn run(&self, state: &RunState) -> Result<(), Failure> {
+        let mut passed = Vec::new();
+        let of = self.plan.steps.len();
+        for (at, step) in self.plan.steps.iter().enumerate() {
+            if let Some(why) = &step.skipped {
+                self.observer.event(&RunEvent::StepPassed { step: &step.id, why });
+                continue;
+            }
+            let operations: Vec<&Operation> = self.plan.operations_of(&step.id).collect();
+            let is_done =
+                |operation: &&Operation| matches!(state.operations.get(&operation.id), Some(OperationState::Done(_)));
+            if !operations.is_empty() && operations.iter().all(|operation| is_done(operation)) {
+                self.observer.event(&RunEvent::StepPassed { step: &step.id, why: "done before" });
+                continue;
+            }
+            self.observer.event(&RunEvent::StepStarted { step: &step.id, number: at + 1, of });
+            self.confirm(step, state).await.map_err(Self::failure)?;
+            match self.step(step, &operations, state).await {
+                Ok(()) => {}
+                Err(Stop::Passed(refusal)) => passed.push(refusal),
+                Err(Stop::Failure(failure)) => {
+                    let reason = reason_of(&failure);
+                    // The reason is a courtesy to the reader; the failure itself is what is reported.
+                    let _ = self.journal.append(Entry::Stopped { reason }).await;
+                    return Err(failure);
+                }
+            }
+        }
+        let verdict = if passed.is_empty() { "done" } else { "differs" };
+        self.journal
+            .append(Entry::Finished { verdict: verdict.to_owned() })
+            .await
+            .map_err(|error| Self::failure(error.into()))?;
+        self.observer.event(&RunEvent::Finished { differs: !passed.is_empty() });
+        if passed.is_empty() { Ok(()) } else { Err(Failure::Differs(passed)) }
+    }
+
+    fn failure(stop: Stop) -> Failure {
+        match stop {
+            Stop::Failure(failure) => failure,
+            Stop::Passed(refusal) => Failure::Differs(vec![refusal]),
+        }
+    }
+
+    async fn confirm(&self, step: &PlannedStep, state: &RunState) -> Result<(), Stop> {
+        let Some(question) = &step.confirm else { return Ok(()) };
+        if state.confirmed.contains(&step.id) {
+            return Ok(());
+        }
+        if !self.person.confirm(question) {
+            let reason = format!("step `{}` was not confirmed", step.id);
+            let _ = self.journal.append(Entry::Stopped { reason: reason.clone() }).await;
+            return Err(Stop::Failure(Failure::refused(Refusal {
+                what: reason,
+                expected: format!("`yes` to: {question}"),
+                found: "no answer, or another one".to_owned(),
+                evidence: String::new(),
+                action: "`clickferry resume` at a terminal asks again".to_owned(),
+            })));
+        }
+        self.journal.append(Entry::Confirmed { step: step.id.clone() }).await?;
+        Ok(())
+    }
+
+    /// Runs the waves of a step; within a wave the lanes run side by side.
+    async fn step(&self, step: &PlannedStep, operations: &[&Operation], state: &RunState) -> Result<(), Stop> {
+        let halt = CancellationToken::new();
+        let waves: std::collections::BTreeSet<u32> = operations.iter().map(|operation| operation.wave).collect();
+        for wave in waves {
+            let mut lanes: Vec<(&str, Vec<&Operation>)> = Vec::new();
+            for operation in operations.iter().copied().filter(|operation| operation.wave == wave) {
+                match lanes.iter_mut().find(|(name, _)| *name == operation.lane) {
+                    Some((_, lane)) => lane.push(operation),
+                    None => lanes.push((&operation.lane, vec![operation])),
+                }
+            }
+            let results = join_all(lanes.iter().map(|(_, lane)| self.lane(step, lane, state, &halt))).await;
+            merge(results)?;
+        }
+        Ok(())
+    }
+
+    async fn lane(
+        &self,
+        step: &PlannedStep,
+        lane: &[&Operation],
+        state: &RunState,
+        halt: &CancellationToken,
+    ) -> Result<(), Stop> {
+        for operation in lane {
+            let begun =
+                state.operations.get(&operation.id).cloned().unwrap_or(OperationState::Outstanding { attempts: 0 });
+            if matches!(begun, OperationState::Done(_)) {
+                continue;
+            }
+            if halt.is_cancelled() {
+                return Ok(());
+            }
+            if self.stop.is_cancelled() {
+                return Err(Stop::Failure(Failure::Cancelled(format!(
+                    "stopped before {} as asked; `clickferry resume` carries on",
+                    operation.id
+                ))));
+            }
+            if let Err(stop) = self.operation(step, operation, begun).await {
+                match stop {
+                    Stop::Failure(Failure::Differs(mut refusals)) if step.on_failure == OnFailure::Continue => {
+                        let refusal = refusals.swap_remove(0);
+                        return Err(Stop::Passed(refusal));
+                    }
+                    other => {
+                        halt.cancel();
+                        return Err(other);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn action(&self, name: &str) -> Result<&'static dyn Action, Stop> {
+        self.catalogue.iter().copied().find(|action| action.name() == name).ok_or_else(|| {
+            Stop::Failure(Failure::simple(
+                format!("this clickferry has no action `{name}`"),
+                "use the version that made the plan",
+            ))
+        })
+    }
+
+    fn context<'c>(
+        &'c self,
+        step: &PlannedStep,
+        operation: &'c Operation,
+        attempt: u32,
+        intent: &'c Value,
+        at: Timestamp,
+    ) -> RunContext<'c> {
+        RunContext {
+            plan: self.plan,
+            operation,
+            run: &self.run,
+            environment: self.environment,
+            ports: self.ports,
+            attempt,
+            intent,
+            intended_at: at,
+            outcomes: self.outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(),
+            progress: self,
+            cancel: &self.detach,
+            timeout: step.timeout(),
+        }
+    }
+
+    /// A context to ask a finished operation whether its promise still holds.
+    pub(in crate::engine) fn finished_context<'c>(
+        &'c self,
+        operation: &'c Operation,
+        step: &PlannedStep,
+    ) -> RunContext<'c> {
+        self.context(step, operation, 1, &Value::Null, self.run.started)
+    }
+
+    /// The action of an operation, for asking again at resume.
+    pub(in crate::engine) fn action_of(&self, operation: &Operation) -> Result<&'static dyn Action, Failure> {
+        self.action(&operation.action).map_err(Self::failure)
+    }
+}

@@ -1,0 +1,273 @@
+//! One operation: gate, intent, statement, proof, outcome; and the probe before anything is repeated.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Execution;
+use super::stop::{Stop, stop_for};
+use crate::diag::{Failure, Refusal};
+use crate::engine::action::{Action, Probe, RunError, RunErrorKind};
+use crate::engine::context::RunContext;
+use crate::engine::event::RunEvent;
+use crate::engine::journal::{Entry, OutcomeKind};
+use crate::engine::resume::{OperationState, statements_digest};
+use crate::plan::operation::Operation;
+use crate::plan::plan_file::PlannedStep;
+
+/// First wait between two probes of an operation that still runs.
+const PROBE_PAUSE: Duration = Duration::from_millis(500);
+
+impl Execution<'_> {
+    /// Brings one operation to its end, from whatever state it is in.
+    pub(super) async fn operation(
+        &self,
+        step: &PlannedStep,
+        operation: &Operation,
+        begun: OperationState,
+    ) -> Result<(), Stop> {
+        let action = self.action(&operation.action)?;
+        let started = Instant::now();
+        let mut state = begun;
+        let mut tries = 0;
+        let mut failed_with: Option<Refusal> = None;
+        loop {
+            match state {
+                OperationState::Done(_) => return Ok(()),
+                OperationState::Lost { attempt, intent, at } => {
+                    let context = self.context(step, operation, attempt, &intent, at);
+                    match self.probe(action, &context, failed_with.as_ref(), started).await? {
+                        Probed::Done => return self.prove(action, &context, started).await,
+                        Probed::NotDone => {
+                            self.outcome(operation, attempt, OutcomeKind::NotDone, Value::Null, failed_with.as_ref())
+                                .await?;
+                            state = OperationState::Outstanding { attempts: attempt };
+                        }
+                    }
+                }
+                OperationState::Outstanding { attempts } => {
+                    if let Some(refusal) = failed_with.take() {
+                        self.pause_or_give_up(step, operation, tries, refusal).await?;
+                    }
+                    tries += 1;
+                    let attempt = attempts + 1;
+                    match self.attempt(action, step, operation, attempt, started).await? {
+                        None => return Ok(()),
+                        Some((next, refusal)) => {
+                            state = next;
+                            failed_with = Some(refusal);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One attempt: gate, intent, statements, proof. `None` means done; else the state it is left in and why.
+    async fn attempt(
+        &self,
+        action: &dyn Action,
+        step: &PlannedStep,
+        operation: &Operation,
+        attempt: u32,
+        started: Instant,
+    ) -> Result<Option<(OperationState, Refusal)>, Stop> {
+        let gate = self.context(step, operation, attempt, &Value::Null, self.run.started);
+        let intent = match action.prepare(&gate).await {
+            Ok(intent) => intent,
+            Err(RunError { kind: RunErrorKind::NotSent | RunErrorKind::AskProbe, refusal }) => {
+                return Ok(Some((OperationState::Outstanding { attempts: attempt - 1 }, refusal)));
+            }
+            Err(error) => return Err(stop_for(error)),
+        };
+        self.observer.event(&RunEvent::OperationStarted { operation, attempt });
+        let record = self
+            .journal
+            .append(Entry::Intent {
+                operation: operation.id.clone(),
+                attempt,
+                query_id: gate.query_id(),
+                statements: statements_digest(operation),
+                data: intent.clone(),
+            })
+            .await?;
+        let context = self.context(step, operation, attempt, &intent, record.at);
+        match action.run(&context).await {
+            Ok(()) => self.prove(action, &context, started).await.map(|()| None),
+            Err(RunError { kind: RunErrorKind::NotSent, refusal }) => {
+                self.outcome(operation, attempt, OutcomeKind::NotDone, Value::Null, Some(&refusal)).await?;
+                Ok(Some((OperationState::Outstanding { attempts: attempt }, refusal)))
+            }
+            Err(RunError { kind: RunErrorKind::AskProbe, refusal }) => {
+                if self.detach.is_cancelled() {
+                    return Err(Stop::Failure(Failure::Cancelled(format!(
+                        "detached from {}: the server goes on with it; `clickferry resume` asks how it ended",
+                        operation.id
+                    ))));
+                }
+                Ok(Some((OperationState::Lost { attempt, intent, at: record.at }, refusal)))
+            }
+            Err(error) => {
+                self.outcome(operation, attempt, OutcomeKind::Failed, Value::Null, Some(&error.refusal)).await?;
+                self.observer.event(&RunEvent::OperationFailed { operation, refusal: &error.refusal, again: false });
+                Err(stop_for(error))
+            }
+        }
+    }
+
+    /// Asks the probe until it knows; waits while the operation still runs on the server.
+    async fn probe(
+        &self,
+        action: &dyn Action,
+        context: &RunContext<'_>,
+        failed_with: Option<&Refusal>,
+        started: Instant,
+    ) -> Result<Probed, Stop> {
+        let operation = context.operation;
+        let why = failed_with
+            .map_or("an earlier process ended between its intent and its outcome", |refusal| refusal.found.as_str());
+        self.observer.event(&RunEvent::Probing { operation, why });
+        let mut pause = PROBE_PAUSE;
+        let mut told_running = false;
+        loop {
+            let probe = action.probe(context).await;
+            let (answer, evidence) = match &probe {
+                Probe::Done => ("done", None),
+                Probe::NotDone => ("not_done", None),
+                Probe::Running => ("running", None),
+                Probe::Unknown(refusal) => ("unknown", Some((&**refusal).into())),
+            };
+            let is_running = matches!(probe, Probe::Running);
+            if !(is_running && told_running) {
+                self.journal
+                    .append(Entry::Probed {
+                        operation: operation.id.clone(),
+                        attempt: context.attempt,
+                        answer: answer.to_owned(),
+                        evidence,
+                    })
+                    .await?;
+                self.observer.event(&RunEvent::Probed { operation, answer: &answer.replace('_', " ") });
+            }
+            match probe {
+                Probe::Done => return Ok(Probed::Done),
+                Probe::NotDone => return Ok(Probed::NotDone),
+                Probe::Unknown(refusal) => {
+                    let mut refusals = vec![*refusal];
+                    refusals.extend(failed_with.cloned());
+                    return Err(Stop::Failure(Failure::Unknown(refusals)));
+                }
+                Probe::Running if self.stop.is_cancelled() => {
+                    return Err(Stop::Failure(Failure::Cancelled(format!(
+                        "{} still runs on the server; `clickferry resume` asks again",
+                        operation.id
+                    ))));
+                }
+                Probe::Running if started.elapsed() > context.timeout => {
+                    return Err(Stop::Failure(Failure::error(context.refusal(
+                        "it still runs after its time",
+                        format!("an end within {}", seconds(context.timeout)),
+                        "the server is still working on it",
+                        String::new(),
+                        "wait, then `clickferry resume`; or raise `timeout` of the step",
+                    ))));
+                }
+                Probe::Running => told_running = true,
+            }
+            self.ports.clock.sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    /// Proves the post-condition and writes the outcome.
+    async fn prove(&self, action: &dyn Action, context: &RunContext<'_>, started: Instant) -> Result<(), Stop> {
+        let operation = context.operation;
+        let data = match action.prove(context).await {
+            Ok(data) => data,
+            Err(error) => {
+                self.outcome(operation, context.attempt, OutcomeKind::Failed, Value::Null, Some(&error.refusal))
+                    .await?;
+                self.observer.event(&RunEvent::OperationFailed { operation, refusal: &error.refusal, again: false });
+                return Err(stop_for(error));
+            }
+        };
+        if data.get("failed").and_then(Value::as_u64).unwrap_or(0) > 0 {
+            let refusal = difference(context, &data);
+            self.outcomes
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .insert(operation.id.clone(), data.clone());
+            self.outcome(operation, context.attempt, OutcomeKind::Failed, data, Some(&refusal)).await?;
+            self.observer.event(&RunEvent::OperationFailed { operation, refusal: &refusal, again: false });
+            return Err(Stop::Failure(Failure::Differs(vec![refusal])));
+        }
+        self.outcome(operation, context.attempt, OutcomeKind::Done, data.clone(), None).await?;
+        self.observer.event(&RunEvent::OperationDone { operation, outcome: &data, elapsed: started.elapsed() });
+        self.outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(operation.id.clone(), data);
+        Ok(())
+    }
+
+    /// After a failure that is proven to have changed nothing: waits for another attempt, or gives up.
+    async fn pause_or_give_up(
+        &self,
+        step: &PlannedStep,
+        operation: &Operation,
+        tries: u32,
+        refusal: Refusal,
+    ) -> Result<(), Stop> {
+        let most = step.retry.as_ref().map_or(1, |retry| retry.attempts);
+        let again = tries < most && !self.stop.is_cancelled();
+        self.observer.event(&RunEvent::OperationFailed { operation, refusal: &refusal, again });
+        if !again {
+            return Err(Stop::Failure(Failure::error(refusal)));
+        }
+        let first = step
+            .retry
+            .as_ref()
+            .and_then(|retry| retry.backoff.as_ref())
+            .and_then(|text| text.duration())
+            .unwrap_or(Duration::from_secs(1));
+        let pause = first.saturating_mul(1 << tries.saturating_sub(1).min(6)).min(Duration::from_secs(60));
+        self.ports.clock.sleep(pause).await;
+        Ok(())
+    }
+
+    async fn outcome(
+        &self,
+        operation: &Operation,
+        attempt: u32,
+        kind: OutcomeKind,
+        data: Value,
+        error: Option<&Refusal>,
+    ) -> Result<(), Stop> {
+        let entry =
+            Entry::Outcome { operation: operation.id.clone(), attempt, kind, data, error: error.map(Into::into) };
+        self.journal.append(entry).await?;
+        Ok(())
+    }
+}
+
+enum Probed {
+    Done,
+    NotDone,
+}
+
+/// What a check found, as a refusal.
+#[must_use]
+pub fn difference(context: &RunContext<'_>, data: &Value) -> Refusal {
+    let reason = data.get("reason").and_then(Value::as_str).unwrap_or("a check did not hold");
+    let expected = data.get("expected").and_then(Value::as_str).unwrap_or_default();
+    let found = data.get("found").and_then(Value::as_str).unwrap_or_default();
+    let evidence = data.get("query").and_then(Value::as_str).unwrap_or_default();
+    context.refusal(
+        reason,
+        expected,
+        found,
+        evidence,
+        "look at what differs; `clickferry resume` checks again, nothing is repeated",
+    )
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
+}

@@ -1,0 +1,55 @@
+//! The main job: a standalone server's database is moved to a replicated cluster.
+
+use std::collections::BTreeMap;
+
+use clickferry::plan::plan_file::Plan;
+use clickferry_lab::SeedSettings;
+
+use crate::support::engine::journal;
+use crate::support::lab::{NODES, Scene};
+use crate::support::proof::{content, is_moved, nothing_was_repeated, sent_is_what_was_planned};
+
+const MOVE: &str = "standalone-to-replicated";
+const NO_LOSS: &str = "loss: { tables: 0, rows: 0 }";
+
+fn saved_plan(scene: &Scene) -> Plan {
+    serde_json::from_slice(&std::fs::read(scene.test.path().join("plan.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn a_database_arrives_whole_on_both_replicas_by_the_planned_statements_alone() {
+    let scene = Scene::new("move");
+    // The migration that broke in the middle is what the step `mark-clean` is for.
+    scene.seed(&SeedSettings { database: scene.database.clone(), rows: 10_000, dirty: true, ..SeedSettings::default() });
+    let runbook = scene.runbook(MOVE, |text| text);
+    let done = scene.apply(&runbook, &["-p", "migration=87"]);
+    assert_eq!(done.code, Some(0), "{done}");
+    is_moved(&scene, "87");
+    let sent = sent_is_what_was_planned(&scene, &saved_plan(&scene), &scene.runs()[0]);
+    assert!(sent > 50, "{sent}");
+    nothing_was_repeated(&scene, &scene.runs()[0]);
+}
+
+#[test]
+fn a_filled_destination_is_emptied_only_within_the_budget_and_rows_are_not_doubled() {
+    let scene = Scene::new("again").with_orders();
+    let runbook = scene.runbook(MOVE, |text| text);
+    let first = scene.apply(&runbook, &["-p", "migration=2"]);
+    assert_eq!(first.code, Some(0), "{first}");
+    is_moved(&scene, "2");
+
+    scene.mark();
+    let _filters = scene.filters();
+    let database = format!("database={}", scene.database);
+    let refused = scene.cli(&["apply", &runbook, "-p", &database, "-p", "migration=2"]);
+    insta::assert_snapshot!(refused, @r"");
+    scene.nothing_changed();
+    is_moved(&scene, "2");
+    assert_eq!(scene.runs().len(), 1);
+
+    let raised = scene.runbook(MOVE, |text| text.replace(NO_LOSS, "loss: { tables: 10, rows: 10000 }"));
+    let again = scene.apply(&raised, &["-p", "migration=2"]);
+    assert_eq!(again.code, Some(0), "{again}");
+    is_moved(&scene, "2");
+    sent_is_what_was_planned(&scene, &saved_plan(&scene), &scene.runs()[1]);
+}
