@@ -138,11 +138,19 @@ pub fn since(context: &RunContext<'_>, start: jiff::Timestamp) -> Duration {
 /// # Errors
 /// See [`SqlError`].
 pub async fn still_running(context: &RunContext<'_>, host: &HostName) -> Result<bool, SqlError> {
-    let query = format!(
-        "SELECT count() AS running FROM system.processes WHERE query_id = {}",
-        literal(&context.query_id())
-    );
+    let query =
+        format!("SELECT count() AS running FROM system.processes WHERE query_id = {}", literal(&context.query_id()));
     Ok(context.read(host, query).await?.number(0, "running").unwrap_or(0) > 0)
+}
+
+/// The first few of many, and how many more there are.
+#[must_use]
+pub fn first_of(all: &[String], most: usize, between: &str) -> String {
+    let mut text = all.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(between);
+    if all.len() > most {
+        text.push_str(&format!("{between}and {} more", all.len() - most));
+    }
+    text
 }
 
 /// The outcome of an operation as a text field.

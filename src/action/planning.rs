@@ -29,7 +29,13 @@ pub fn plan_with(action: &dyn Action, arguments: &Value, observed: &Value, world
 }
 
 /// Plans one step after others that promised something.
-pub fn plan_after(action: &dyn Action, arguments: &Value, observed: &Value, mut world: World, mut promises: BTreeMap<StepId, Value>) -> Planned {
+pub fn plan_after(
+    action: &dyn Action,
+    arguments: &Value,
+    observed: &Value,
+    mut world: World,
+    mut promises: BTreeMap<StepId, Value>,
+) -> Planned {
     let (mut facts, mut notes) = (Vec::new(), Vec::new());
     let environment = environment(&world);
     let operations = action.plan(&mut PlanContext {
@@ -74,7 +80,8 @@ pub fn world(role: &str, hosts: Vec<HostWorld>) -> World {
 /// A replica of shard 01, with the macros `shard` and `replica`.
 pub fn host(name: &str) -> HostWorld {
     let mut host = HostWorld { name: name.into(), shard: "01".into(), ..HostWorld::default() };
-    host.identity.macros = BTreeMap::from([("shard".to_owned(), "01".to_owned()), ("replica".to_owned(), name.to_owned())]);
+    host.identity.macros =
+        BTreeMap::from([("shard".to_owned(), "01".to_owned()), ("replica".to_owned(), name.to_owned())]);
     host
 }
 

@@ -294,8 +294,9 @@ impl Runner<'_> {
 }
 
 impl Runner<'_> {
-    /// A killed engine's ephemeral node stays until its session times out, so the lock of this very run is waited
-    /// for; the state's lock has already shown that its former process is gone or on another machine.
+    /// A killed engine's ephemeral node stays until its session times out. Where the former process of this very run
+    /// was on this machine and is gone (its lock on the state is free and its pid is not in use), its node is removed;
+    /// elsewhere the end of its session is waited for.
     async fn lock_target(
         &self,
         keeper: &dyn Keeper,
@@ -304,18 +305,26 @@ impl Runner<'_> {
     ) -> Result<Box<dyn LockGuard>, KeeperError> {
         let mut waited = Duration::ZERO;
         loop {
-            match keeper.lock(path, holder).await {
-                Err(KeeperError::Locked { holder: other }) if other.run == holder.run && waited < OWN_LOCK_WAIT => {
-                    if waited.is_zero() {
-                        self.observer.event(&RunEvent::Waiting { why: "the lock of the process that held this run before is still there; it vanishes with its session" });
-                    }
-                    self.ports.clock.sleep(OWN_LOCK_PAUSE).await;
-                    waited += OWN_LOCK_PAUSE;
-                }
-                other => return other,
+            let other = match keeper.lock(path, holder).await {
+                Err(KeeperError::Locked { holder: other }) if other.run == holder.run && waited < OWN_LOCK_WAIT => other,
+                result => return result,
+            };
+            if other.owner == holder.owner && !process_exists(other.pid) {
+                keeper.remove_lock(path, &other).await?;
+            } else if waited.is_zero() {
+                self.observer.event(&RunEvent::Waiting {
+                    why: "the process that held this run before may still live elsewhere; its lock vanishes with its session",
+                });
             }
+            self.ports.clock.sleep(OWN_LOCK_PAUSE).await;
+            waited += OWN_LOCK_PAUSE;
         }
     }
+}
+
+/// Whether a process of this machine has this id; it need not be the one that had it before.
+fn process_exists(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
 }
 
 async fn release(locks: &[HeldLock]) {

@@ -1,13 +1,10 @@
 //! The main job: a standalone server's database is moved to a replicated cluster.
 
-use std::collections::BTreeMap;
-
 use clickferry::plan::plan_file::Plan;
 use clickferry_lab::SeedSettings;
 
-use crate::support::engine::journal;
-use crate::support::lab::{NODES, Scene};
-use crate::support::proof::{content, is_moved, nothing_was_repeated, sent_is_what_was_planned};
+use crate::support::lab::Scene;
+use crate::support::proof::{is_moved, nothing_was_repeated, sent_is_what_was_planned};
 
 const MOVE: &str = "standalone-to-replicated";
 const NO_LOSS: &str = "loss: { tables: 0, rows: 0 }";

@@ -8,7 +8,7 @@ pub(crate) mod server;
 pub(crate) mod settings;
 pub(crate) mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@ use super::tables::has_rows;
 pub(crate) async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
     let data: BackupData = context.data()?;
     let path = context.fill_path(&data.path)?;
-    let objects = bucket(context, &data.storage)?;
+    let objects = bucket(context, &data.storage).map_err(|error| *error)?;
     let manifest = read(objects, &path).await.map_err(|error| RunError {
         // A store that does not answer says nothing about the backup.
         kind: if matches!(error, ManifestError::Objects(_)) { RunErrorKind::AskProbe } else { RunErrorKind::Broken },

@@ -22,16 +22,16 @@ pub(crate) struct Gate {
 }
 
 /// The bucket of the operation.
-pub(crate) fn bucket<'a>(context: &RunContext<'a>, role: &str) -> Result<&'a dyn Objects, RunError> {
+pub(crate) fn bucket<'a>(context: &RunContext<'a>, role: &str) -> Result<&'a dyn Objects, Box<RunError>> {
     context.ports.objects.get(role).map(|objects| &**objects).ok_or_else(|| {
-        context.fail(
+        Box::new(context.fail(
             RunErrorKind::NotSent,
             format!("the storage `{role}` is not bound"),
             "",
             "",
             "",
             "bind it in the environment",
-        )
+        ))
     })
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn bucket<'a>(context: &RunContext<'a>, role: &str) -> Result<&'a dyn
 pub(crate) async fn prepare(context: &RunContext<'_>) -> Result<Value, RunError> {
     let data: BackupData = context.data()?;
     let path = context.fill_path(&data.path)?;
-    let objects = bucket(context, &data.storage)?;
+    let objects = bucket(context, &data.storage).map_err(|error| *error)?;
     let found = state(objects, &path).await.map_err(|error| RunError {
         kind: RunErrorKind::NotSent,
         refusal: object_refusal(&format!("{}: looking at {path}", context.operation.id), &error),
@@ -115,7 +115,7 @@ async fn ask(context: &RunContext<'_>) -> Result<Probe, RunError> {
         Err(error) => Err(error),
     };
     let path = context.fill_path(&data.path)?;
-    let objects = bucket(context, &data.storage)?;
+    let objects = bucket(context, &data.storage).map_err(|error| *error)?;
     let found = state(objects, &path).await;
     Ok(match (&answered, &found) {
         // The manifest is written last, and the lock goes after it.

@@ -66,11 +66,15 @@ impl Action for ClearKeeper {
         paths
             .iter()
             .enumerate()
-            .filter_map(|(at, path)| Some((at, built_in.iter().find(|name| path.as_str().is_some_and(|path| path.contains(**name)))?)))
+            .filter_map(|(at, path)| {
+                Some((at, built_in.iter().find(|name| path.as_str().is_some_and(|path| path.contains(**name)))?))
+            })
             .map(|(at, name)| ArgumentError {
                 pointer: format!("/paths/{at}"),
                 message: format!("{name} stands for many values, so it is not clear what would be removed"),
-                help: Some("write the name itself; `{shard}`, `{replica}` and macros of the servers are possible".to_owned()),
+                help: Some(
+                    "write the name itself; `{shard}`, `{replica}` and macros of the servers are possible".to_owned(),
+                ),
             })
             .collect()
     }
@@ -119,6 +123,8 @@ fn export_name(context: &RunContext<'_>, attempt: u32) -> String {
 fn exported(node: &crate::engine::ports::KeeperNode) -> Value {
     match std::str::from_utf8(&node.value) {
         Ok(text) => json!({ "path": node.path, "value": text, "version": node.stat.version }),
-        Err(_) => json!({ "path": node.path, "value_hex": crate::plan::plan_file::hex(&node.value), "version": node.stat.version }),
+        Err(_) => {
+            json!({ "path": node.path, "value_hex": crate::plan::plan_file::hex(&node.value), "version": node.stat.version })
+        }
     }
 }

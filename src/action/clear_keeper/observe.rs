@@ -133,7 +133,8 @@ pub fn summary(nodes: &[KeeperNode]) -> Subtree {
     let mut subtree = Subtree { nodes: nodes.len() as u64, ..Subtree::default() };
     for node in nodes {
         let Some(table) = node.path.strip_suffix("/replicas") else { continue };
-        let is_table = ["metadata", "log", "columns"].iter().any(|name| by_path.contains_key(format!("{table}/{name}").as_str()));
+        let is_table =
+            ["metadata", "log", "columns"].iter().any(|name| by_path.contains_key(format!("{table}/{name}").as_str()));
         if !is_table {
             continue;
         }

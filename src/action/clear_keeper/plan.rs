@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::observe::{LiveTable, Observed, Subtree, expanded, is_at_or_below};
 use super::{Arguments, Data};
+use crate::action::gate::first_of;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::ids::{HostName, StepId};
@@ -47,6 +48,9 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         }
         problems.extend(in_use(context, role, path, observed.paths.get(path), &observed.tables));
     }
+    // Promised also where the step is refused: later steps need not complain about the same once more.
+    let cleared: Vec<&String> = paths.keys().collect();
+    context.promises.insert(context.step.clone(), json!({ "keeper_cleared": { "target": role, "paths": cleared } }));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -56,8 +60,6 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         context.facts.extend(facts(role, path, &subtree));
         operations.push(operation(context, role, path, &subtree, &observed.tables));
     }
-    let paths: Vec<&String> = paths.keys().collect();
-    context.promises.insert(context.step.clone(), json!({ "keeper_cleared": { "target": role, "paths": paths } }));
     Ok(operations)
 }
 
@@ -74,7 +76,13 @@ pub fn is_cleared(promises: &BTreeMap<StepId, Value>, role: &str, path: &str) ->
 }
 
 /// Tables and sessions that use a path when the step begins.
-fn in_use(context: &PlanContext<'_>, role: &str, path: &str, subtree: Option<&Subtree>, before: &[LiveTable]) -> Vec<Refusal> {
+fn in_use(
+    context: &PlanContext<'_>,
+    role: &str,
+    path: &str,
+    subtree: Option<&Subtree>,
+    before: &[LiveTable],
+) -> Vec<Refusal> {
     let touches = |used: &str| is_at_or_below(used, path) || is_at_or_below(path, used);
     let mut users = Vec::new();
     for (other, target) in &context.world.targets {
@@ -92,7 +100,7 @@ fn in_use(context: &PlanContext<'_>, role: &str, path: &str, subtree: Option<&Su
         let mut refusal = context.refuse(
             format!("the Keeper path {path} is in use"),
             "no table uses it when the step begins",
-            users.join(", "),
+            first_of(&users, 5, ", "),
             "drop these tables in an earlier step (`recreate_database`), or leave the path out",
         );
         refusal.evidence = "on each host: SELECT database, table, zookeeper_path FROM system.replicas".to_owned();
@@ -109,10 +117,11 @@ fn in_use(context: &PlanContext<'_>, role: &str, path: &str, subtree: Option<&Su
     strangers.extend(subtree.iter().flat_map(|subtree| subtree.sessions.clone()));
     if !strangers.is_empty() {
         let mut refusal = context.refuse(
-            format!("a server that the environment does not name uses the Keeper path {path}"),
-            "no live session but those of the hosts in the environment",
-            strangers.join("; "),
-            "find these servers; name them in the environment, or stop using the path there",
+            format!("a server uses the Keeper path {path}, and no host of the environment has a table there"),
+            "no live session but those of tables that earlier steps drop",
+            first_of(&strangers, 5, "\n"),
+            "a server that was killed just now holds its session for up to 30 seconds more: plan again then; else find \
+             these servers, and name them in the environment or stop using the path there",
         );
         refusal.evidence = format!("SELECT name, value FROM system.zookeeper WHERE path = {}", literal(path));
         problems.push(refusal);
@@ -147,14 +156,24 @@ fn operation(context: &PlanContext<'_>, role: &str, path: &str, subtree: &Subtre
         (Effect::Read, "nothing is there".to_owned(), "nothing is there")
     } else {
         let effect = if subtree.nodes > 0 { Effect::Destroy } else { Effect::Write };
-        let words = format!("{left} nodes besides the tables that earlier steps drop ({} on all hosts)", dropped.len());
+        let nodes = if left == 1 { "1 node".to_owned() } else { format!("{left} nodes") };
+        let words = match dropped.len() {
+            0 => nodes,
+            number => format!("{nodes} besides the tables that earlier steps drop ({number} on all hosts)"),
+        };
         (effect, words, "gone, with everything below; exported before")
     };
-    let mut operation = Operation::new(context.step, NAME, "clear_path", format!("Keeper path {path}"), effect)
-        .statement(Statement::exact(format!("{} {path}", if only_look { "ls" } else { "rmr" })))
-        .loses(Loss { keeper_nodes: if effect == Effect::Destroy { left } else { 0 }, ..Loss::default() })
-        .expect(before, after, "the path does not exist")
-        .with_data(&Data { path: path.to_owned(), only_look });
+    let mut operation = Operation::new(
+        context.step,
+        NAME,
+        if only_look { "look_at" } else { "clear" },
+        format!("Keeper path {path}"),
+        effect,
+    )
+    .statement(Statement::exact(format!("{} {path}", if only_look { "ls" } else { "rmr" })))
+    .loses(Loss { keeper_nodes: if effect == Effect::Destroy { left } else { 0 }, ..Loss::default() })
+    .expect(before, after, "the path does not exist")
+    .with_data(&Data { path: path.to_owned(), only_look });
     operation.target = Some(role.to_owned());
     "keeper".clone_into(&mut operation.lane);
     operation

@@ -19,27 +19,32 @@ const SESSION_WAIT: Duration = Duration::from_secs(45);
 /// How often the subtree is listed again because something appeared below it.
 const ROUNDS: u32 = 5;
 
-fn keeper(context: &RunContext<'_>) -> Result<Arc<dyn Keeper>, RunError> {
+fn keeper(context: &RunContext<'_>) -> Option<Arc<dyn Keeper>> {
+    context.ports.keepers.get(context.operation.target.as_deref().unwrap_or_default()).cloned()
+}
+
+fn no_keeper(context: &RunContext<'_>) -> RunError {
     let role = context.operation.target.as_deref().unwrap_or_default();
-    context.ports.keepers.get(role).cloned().ok_or_else(|| {
-        context.fail(
-            RunErrorKind::NotSent,
-            format!("the Keeper of `{role}` is not known"),
-            "`keeper:` under the target in the environment",
-            "none",
-            "",
-            "add it to the environment",
-        )
-    })
+    context.fail(
+        RunErrorKind::NotSent,
+        format!("the Keeper of `{role}` is not known"),
+        "`keeper:` under the target in the environment",
+        "none",
+        "",
+        "add it to the environment",
+    )
 }
 
 fn failed(context: &RunContext<'_>, kind: RunErrorKind, error: &KeeperError) -> RunError {
     let operation = context.operation;
-    RunError { kind, refusal: explain_keeper(format!("{} {} ({})", operation.id, operation.kind, operation.object), error) }
+    RunError {
+        kind,
+        refusal: explain_keeper(format!("{} {} ({})", operation.id, operation.kind, operation.object), error),
+    }
 }
 
 pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
-    let keeper = keeper(context)?;
+    let keeper = keeper(context).ok_or_else(|| no_keeper(context))?;
     let start = context.ports.clock.now();
     loop {
         let nodes = keeper.subtree(&data.path).await.map_err(|error| failed(context, RunErrorKind::NotSent, &error))?;
@@ -50,7 +55,12 @@ pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, Run
         if data.only_look || since(context, start) > SESSION_WAIT {
             return Err(live(context, RunErrorKind::NotSent, data, &sessions));
         }
-        context.progress.progress(&context.operation.id, 0, None, &format!("waiting for {} sessions to end", sessions.len()));
+        context.progress.progress(
+            &context.operation.id,
+            0,
+            None,
+            &format!("waiting for {} sessions to end", sessions.len()),
+        );
         pause(context, PAUSE * 4).await.map_err(|error| RunError { kind: RunErrorKind::NotSent, ..error })?;
     }
 }
@@ -75,7 +85,7 @@ pub async fn run(context: &RunContext<'_>, data: &Data) -> Result<(), RunError> 
     if data.only_look {
         return Ok(());
     }
-    let keeper = keeper(context)?;
+    let keeper = keeper(context).ok_or_else(|| no_keeper(context))?;
     let mut export: BTreeMap<String, Value> = BTreeMap::new();
     let mut deleted = 0;
     for _ in 0..ROUNDS {
@@ -103,18 +113,36 @@ pub async fn run(context: &RunContext<'_>, data: &Data) -> Result<(), RunError> 
     ))
 }
 
-async fn write_export(context: &RunContext<'_>, data: &Data, export: &BTreeMap<String, Value>, kind: RunErrorKind) -> Result<(), RunError> {
+async fn write_export(
+    context: &RunContext<'_>,
+    data: &Data,
+    export: &BTreeMap<String, Value>,
+    kind: RunErrorKind,
+) -> Result<(), RunError> {
     let nodes: Vec<&Value> = export.values().collect();
     let document = json!({ "path": data.path, "nodes": nodes });
     let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
     let name = export_name(context, context.attempt);
     context.ports.state.put(&context.run.id, &name, &text).await.map_err(|error| {
-        context.fail(kind, "the export could not be written", "an export before anything is removed", error.to_string(), "", "repair the state, then `clickferry resume`")
+        context.fail(
+            kind,
+            "the export could not be written",
+            "an export before anything is removed",
+            error.to_string(),
+            "",
+            "repair the state, then `clickferry resume`",
+        )
     })
 }
 
 /// Removes the nodes, children before parents. What changed meanwhile is left for the next round.
-async fn remove(context: &RunContext<'_>, keeper: &dyn Keeper, data: &Data, nodes: &[KeeperNode], before: u64) -> Result<u64, RunError> {
+async fn remove(
+    context: &RunContext<'_>,
+    keeper: &dyn Keeper,
+    data: &Data,
+    nodes: &[KeeperNode],
+    before: u64,
+) -> Result<u64, RunError> {
     let mut deepest: Vec<&KeeperNode> = nodes.iter().filter(|node| is_at_or_below(&node.path, &data.path)).collect();
     deepest.sort_by_key(|node| std::cmp::Reverse(node.path.matches('/').count()));
     let total = before + deepest.len() as u64;
@@ -133,20 +161,19 @@ async fn remove(context: &RunContext<'_>, keeper: &dyn Keeper, data: &Data, node
 }
 
 pub async fn probe(context: &RunContext<'_>, data: &Data) -> Probe {
-    let answer = match keeper(context) {
-        Ok(keeper) => keeper.get(&data.path).await.map_err(|error| failed(context, RunErrorKind::AskProbe, &error)),
-        Err(error) => Err(error),
+    let Some(keeper) = keeper(context) else {
+        return Probe::Unknown(Box::new(no_keeper(context).refusal));
     };
-    match answer {
+    match keeper.get(&data.path).await {
         Ok(None) => Probe::Done,
         // Removing the rest is not doing anything twice.
         Ok(Some(_)) => Probe::NotDone,
-        Err(error) => Probe::Unknown(Box::new(error.refusal)),
+        Err(error) => Probe::Unknown(Box::new(failed(context, RunErrorKind::AskProbe, &error).refusal)),
     }
 }
 
 pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
-    let keeper = keeper(context)?;
+    let keeper = keeper(context).ok_or_else(|| no_keeper(context))?;
     let found = keeper.get(&data.path).await.map_err(|error| failed(context, RunErrorKind::AskProbe, &error))?;
     if found.is_some() {
         let kind = if data.only_look { RunErrorKind::Differs } else { RunErrorKind::Broken };

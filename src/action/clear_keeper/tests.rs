@@ -15,13 +15,26 @@ fn arguments() -> Value {
 
 fn node(path: &str) -> KeeperNode {
     let ephemeral = path.ends_with("is_active");
-    KeeperNode { path: path.to_owned(), value: b"host: r1\nport: 9009\n".to_vec(), stat: KeeperStat { version: 0, children: 0, ephemeral, created_zxid: 1 } }
+    KeeperNode {
+        path: path.to_owned(),
+        value: b"host: r1\nport: 9009\n".to_vec(),
+        stat: KeeperStat { version: 0, children: 0, ephemeral, created_zxid: 1 },
+    }
 }
 
 /// A table with the replicas r1 (live) and r9 (stale), below the path.
 fn seen(with_stale: bool) -> observe::Subtree {
     let root = "/clickhouse/tables/01/d";
-    let mut paths = vec!["", "/t", "/t/metadata", "/t/log", "/t/replicas", "/t/replicas/r1", "/t/replicas/r1/host", "/t/replicas/r1/is_active"];
+    let mut paths = vec![
+        "",
+        "/t",
+        "/t/metadata",
+        "/t/log",
+        "/t/replicas",
+        "/t/replicas/r1",
+        "/t/replicas/r1/host",
+        "/t/replicas/r1/is_active",
+    ];
     if with_stale {
         paths.extend(["/t/replicas/r9", "/t/replicas/r9/host"]);
     }
@@ -47,11 +60,15 @@ fn with_live_table() -> HostWorld {
 
 #[test]
 fn what_earlier_steps_drop_is_no_loss_of_this_one() {
-    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(true), true), world(ROLE, vec![host("r1"), host("r2")]));
+    let planned =
+        plan_with(&ClearKeeper, &arguments(), &observed(&seen(true), true), world(ROLE, vec![host("r1"), host("r2")]));
     let operations = planned.operations.expect("planned");
     assert_eq!(operations.len(), 1);
     assert_eq!(operations[0].statements[0].text, "rmr /clickhouse/tables/01/d");
-    assert_eq!((operations[0].effect, operations[0].host.as_ref(), operations[0].lane.as_str()), (Effect::Destroy, None, "keeper"));
+    assert_eq!(
+        (operations[0].effect, operations[0].host.as_ref(), operations[0].lane.as_str()),
+        (Effect::Destroy, None, "keeper")
+    );
     // The path, the table's own nodes and the stale replica, without the live replica's three nodes.
     assert_eq!(operations[0].loss.keeper_nodes, 7);
     assert!(is_cleared(&planned.promises, ROLE, "/clickhouse/tables/01/d/t"));
@@ -62,15 +79,26 @@ fn what_earlier_steps_drop_is_no_loss_of_this_one() {
 
 #[test]
 fn nothing_there_is_only_looked_at() {
-    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&observe::Subtree::default(), false), world(ROLE, vec![host("r1")]));
+    let planned = plan_with(
+        &ClearKeeper,
+        &arguments(),
+        &observed(&observe::Subtree::default(), false),
+        world(ROLE, vec![host("r1")]),
+    );
     assert_eq!(planned.operations.expect("planned")[0].effect, Effect::Read);
-    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&observe::Subtree::default(), true), world(ROLE, vec![host("r1")]));
+    let planned = plan_with(
+        &ClearKeeper,
+        &arguments(),
+        &observed(&observe::Subtree::default(), true),
+        world(ROLE, vec![host("r1")]),
+    );
     assert_eq!(planned.operations.expect("planned")[0].effect, Effect::Write);
 }
 
 #[test]
 fn live_tables_and_strangers_are_refused() {
-    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), true), world(ROLE, vec![with_live_table()]));
+    let planned =
+        plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), true), world(ROLE, vec![with_live_table()]));
     let found = planned.operations.expect_err("refused");
     assert!(found[0].found.contains("d.t on r1"), "{found:?}");
     let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), false), world(ROLE, vec![host("r1")]));

@@ -63,7 +63,9 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     if let Some(target) = target {
         observed.tables = used(target);
     }
-    if let (Some(source), Some(target), Some(keeper)) = (source, target, context.ports.keepers.get(arguments.on.as_str())) {
+    if let (Some(source), Some(target), Some(keeper)) =
+        (source, target, context.ports.keepers.get(arguments.on.as_str()))
+    {
         let mut found = BTreeMap::new();
         for path in paths(&arguments, source, target) {
             let failed = |error| Failure::error(explain_keeper(format!("looking at the Keeper path {path}"), &error));
@@ -77,17 +79,23 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     serde_json::to_value(&observed).map_err(|error| Failure::simple(error.to_string(), "report this as a defect"))
 }
 
-async fn columns(context: &ObserveContext<'_>, source: &HostWorld, database: &str) -> Result<BTreeMap<String, Vec<String>>, Failure> {
-    let answer = context
-        .ports
-        .sql
-        .call(&source.name, Call::read(columns_query(database)))
-        .await
-        .map_err(|error| Failure::error(explain_sql(format!("reading the columns of database {database}"), &error)))?;
+async fn columns(
+    context: &ObserveContext<'_>,
+    source: &HostWorld,
+    database: &str,
+) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    let answer =
+        context.ports.sql.call(&source.name, Call::read(columns_query(database))).await.map_err(|error| {
+            Failure::error(explain_sql(format!("reading the columns of database {database}"), &error))
+        })?;
     let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in 0..answer.rows.len() {
         let text = |column: &str| answer.text(row, column).unwrap_or_default();
-        columns.entry(text("table")).or_default().push(column_words(&text("name"), &text("type"), &text("default_kind")));
+        columns.entry(text("table")).or_default().push(column_words(
+            &text("name"),
+            &text("type"),
+            &text("default_kind"),
+        ));
     }
     columns.retain(|table, _| !arguments_skip(table));
     Ok(columns)

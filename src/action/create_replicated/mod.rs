@@ -1,12 +1,14 @@
 //! `create_replicated`: creates a source's tables on every replica of a target, replicated.
 
 mod gather;
+mod hosts;
 mod plan;
 mod problems;
 mod run;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod world;
 
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -151,20 +153,32 @@ impl Action for CreateReplicated {
         let text = |name: &str| arguments.get(name).and_then(Value::as_str);
         let mut errors = Vec::new();
         let mut wrong = |pointer: &str, message: &str, help: &str| {
-            errors.push(ArgumentError { pointer: pointer.to_owned(), message: message.to_owned(), help: Some(help.to_owned()) });
+            errors.push(ArgumentError {
+                pointer: pointer.to_owned(),
+                message: message.to_owned(),
+                help: Some(help.to_owned()),
+            });
         };
         if let Some(path) = text("path") {
             if !path.contains("{table}") {
                 wrong("/path", "two tables would have one path in Keeper", "end the path with `{table}`");
             }
             if path.contains("{uuid}") {
-                wrong("/path", "`{uuid}` gives every replica a path of its own, for each host creates its table with its own UUID", "use `{shard}`, `{database}` and `{table}`");
+                wrong(
+                    "/path",
+                    "`{uuid}` gives every replica a path of its own, for each host creates its table with its own UUID",
+                    "use `{shard}`, `{database}` and `{table}`",
+                );
             }
         }
         if let Some(replica) = text("replica")
             && (!replica.contains('{') || replica.contains('/') || replica.contains("{uuid}"))
         {
-            wrong("/replica", "every replica needs a name of its own, made of a macro of its server", "use `{replica}`");
+            wrong(
+                "/replica",
+                "every replica needs a name of its own, made of a macro of its server",
+                "use `{replica}`",
+            );
         }
         errors
     }

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::gather::Observed;
-use super::{Arguments, CheckData, CreateData, Data, Place, problems};
+use super::world::{create_in_world, facts};
+use super::{Arguments, CheckData, CreateData, Data, Place, hosts, problems};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
-use crate::plan::convert::{Conversion, Created, Ddl, Dependencies, ObjectKind, Reason, dependencies, levels, to_replicated};
-use crate::plan::fact::Fact;
+use crate::plan::convert::{
+    Conversion, Created, Ddl, Dependencies, ObjectKind, Reason, dependencies, levels, to_replicated,
+};
 use crate::plan::operation::{Effect, Operation};
-use crate::plan::plan_file::sha256;
-use crate::plan::sql::{identifier, literal, qualified};
+use crate::plan::sql::{identifier, qualified};
 use crate::plan::statement::Statement;
 
 const NAME: &str = "create_replicated";
@@ -34,11 +35,15 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let Some(source) = context.target(arguments.from.as_str())?.hosts.first().cloned() else {
         return Err(vec![context.refuse("the source has no host", "one", "none", "name it in the environment")]);
     };
-    let mut found = problems::of_hosts(context, &arguments, &target);
+    let mut found = hosts::problems(context, &arguments, &target);
     found.extend(problems::of_exceptions(context, &arguments, &source));
     if source.tables_of(database).next().is_none() {
         let mut refusal = context.refuse(
-            format!("there is nothing to create: the database {} on {} has no tables", identifier(database), source.name),
+            format!(
+                "there is nothing to create: the database {} on {} has no tables",
+                identifier(database),
+                source.name
+            ),
             "tables on the source",
             "none",
             "correct `database` or `from`",
@@ -53,21 +58,34 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         found.extend(problems::of_existing(context, host, database, &objects));
     }
     found.extend(problems::of_keeper(context, &arguments, &target, &observed, &objects));
-    let places = levels(database, &objects.iter().map(|(name, object)| (name.clone(), (object.created.kind, object.dependencies.clone()))).collect());
-    let places = match places {
-        Ok(places) if found.is_empty() => places,
-        Ok(_) => return Err(found),
-        Err(circle) => {
-            found.push(context.refuse("objects need each other in a circle", "an order in which they can be created", circle.join(", "), "create one of them by hand, and leave it out with `except_tables`"));
-            return Err(found);
-        }
-    };
+    let places = levels(
+        database,
+        &objects
+            .iter()
+            .map(|(name, object)| (name.clone(), (object.created.kind, object.dependencies.clone())))
+            .collect(),
+    );
+    if let Err(circle) = &places {
+        found.push(context.refuse(
+            "objects need each other in a circle",
+            "an order in which they can be created",
+            circle.join(", "),
+            "create one of them by hand, and leave it out with `except_tables`",
+        ));
+    }
+    let places = places.unwrap_or_default();
+    let mut order: Vec<(&String, &Object, u32)> =
+        objects.iter().map(|(name, object)| (name, object, places.get(name).map_or(0, |place| place.level))).collect();
+    order.sort_by(|a, b| (a.2, a.1.created.kind, a.0).cmp(&(b.2, b.1.created.kind, b.0)));
+    if !found.is_empty() {
+        // Later steps are checked against the world as it would be.
+        create_in_world(context, arguments.on.as_str(), database, &order);
+        return Err(found);
+    }
+    facts(context, &arguments, &source, &target);
     if observed.keeper.is_none() {
         context.notes.push(format!("the environment names no Keeper for `{}`: what earlier tables left there is only found when a table is created", arguments.on.as_str()));
     }
-    let mut order: Vec<(&String, &Object, u32)> = objects.iter().map(|(name, object)| (name, object, places.get(name).map_or(0, |place| place.level))).collect();
-    order.sort_by(|a, b| (a.2, a.1.created.kind, a.0).cmp(&(b.2, b.1.created.kind, b.0)));
-    facts(context, &arguments, &source, &target);
     let mut operations = Vec::new();
     for (name, object, level) in &order {
         let columns = observed.columns.get(*name).cloned().unwrap_or_default();
@@ -76,7 +94,16 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
                 context.notes.push(format!("{database}.{name} is on {} already with this definition", host.name));
                 continue;
             }
-            operations.push(create_operation(context, &arguments, &target, host, name, object, *level, columns.clone()));
+            operations.push(create_operation(
+                context,
+                &arguments,
+                &target,
+                host,
+                name,
+                object,
+                *level,
+                columns.clone(),
+            ));
         }
     }
     let last = order.last().map_or(0, |(_, _, level)| level + 1);
@@ -92,8 +119,12 @@ type Converted = (BTreeMap<String, Object>, BTreeMap<Reason, Vec<(String, String
 /// Converts every object of the source's database; notes on each, and on what is left out.
 fn convert(context: &mut PlanContext<'_>, arguments: &Arguments, source: &HostWorld) -> Converted {
     let database = arguments.database.as_str();
-    let known: BTreeSet<(String, String)> =
-        source.tables.iter().filter(|table| !table.is_inner()).map(|table| (table.database.clone(), table.name.clone())).collect();
+    let known: BTreeSet<(String, String)> = source
+        .tables
+        .iter()
+        .filter(|table| !table.is_inner())
+        .map(|table| (table.database.clone(), table.name.clone()))
+        .collect();
     let mut objects = BTreeMap::new();
     let mut refused: BTreeMap<Reason, Vec<(String, String)>> = BTreeMap::new();
     let mut tables: Vec<&Table> = source.tables_of(database).filter(|table| !table.is_inner()).collect();
@@ -121,10 +152,19 @@ fn convert(context: &mut PlanContext<'_>, arguments: &Arguments, source: &HostWo
 fn place(target: &TargetWorld, host: &HostWorld, created: &Created) -> Option<Place> {
     let (path, replica) = created.replicated.as_ref()?;
     let here = host.expand_macros(path);
-    let mut replicas: Vec<String> =
-        target.hosts.iter().filter(|other| other.expand_macros(path) == here).map(|other| other.expand_macros(replica)).collect();
+    let mut replicas: Vec<String> = target
+        .hosts
+        .iter()
+        .filter(|other| other.expand_macros(path) == here)
+        .map(|other| other.expand_macros(replica))
+        .collect();
     replicas.sort();
-    Some(Place { path: here, replica: host.expand_macros(replica), replicas, is_inner: created.kind == ObjectKind::MaterializedView })
+    Some(Place {
+        path: here,
+        replica: host.expand_macros(replica),
+        replicas,
+        is_inner: created.kind == ObjectKind::MaterializedView,
+    })
 }
 
 fn kind_words(kind: ObjectKind) -> &'static str {
@@ -152,17 +192,28 @@ fn create_operation(
     let words = kind_words(created.kind);
     let place = place(target, host, created);
     let (after, check) = match &place {
-        Some(place) => (format!("{} at {} as {}", created.engine, place.path, place.replica), "definition, columns, Keeper path and replica name as planned, writable"),
-        None if created.engine.is_empty() => (format!("the {words} of the source"), "definition and columns as planned"),
+        Some(place) => (
+            format!("{} at {} as {}", created.engine, place.path, place.replica),
+            "definition, columns, Keeper path and replica name as planned, writable",
+        ),
+        None if created.engine.is_empty() => {
+            (format!("the {words} of the source"), "definition and columns as planned")
+        }
         None => (format!("engine {}", created.engine), "definition and columns as planned"),
     };
     let data = CreateData { database: database.to_owned(), name: name.to_owned(), columns, place };
-    Operation::new(context.step, NAME, &format!("create_{}", words.replace(' ', "_")), format!("{words} {}", qualified(database, name)), Effect::Write)
-        .on(arguments.on.as_str(), &host.name)
-        .statement(Statement::exact(created.text.clone()))
-        .in_wave(level)
-        .expect("not there", after, check)
-        .with_data(&Data::Create(data))
+    Operation::new(
+        context.step,
+        NAME,
+        &format!("create_{}", words.replace(' ', "_")),
+        format!("{words} {}", qualified(database, name)),
+        Effect::Write,
+    )
+    .on(arguments.on.as_str(), &host.name)
+    .statement(Statement::exact(created.text.clone()))
+    .in_wave(level)
+    .expect("not there", after, check)
+    .with_data(&Data::Create(data))
 }
 
 fn check_operation(
@@ -174,96 +225,18 @@ fn check_operation(
     wave: u32,
 ) -> Option<Operation> {
     let database = arguments.database.as_str();
-    let tables: Vec<(String, Place)> =
-        order.iter().filter_map(|(name, object, _)| Some(((*name).clone(), place(target, host, &object.created)?))).collect();
+    let tables: Vec<(String, Place)> = order
+        .iter()
+        .filter_map(|(name, object, _)| Some(((*name).clone(), place(target, host, &object.created)?)))
+        .collect();
     let most = tables.iter().map(|(_, place)| place.replicas.len()).max()?;
     let goal = format!("{} tables writable, {most} replicas each", tables.len());
-    let operation = Operation::new(context.step, NAME, "check_replication", format!("replicated tables of {}", identifier(database)), Effect::Read)
-        .on(arguments.on.as_str(), &host.name)
-        .statement(Statement::exact(super::seen::replicas_query(database)))
-        .in_wave(wave)
-        .expect("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
-        .with_data(&Data::Check(CheckData { database: database.to_owned(), tables }));
+    let operation =
+        Operation::new(context.step, NAME, "check", format!("replication of {}", identifier(database)), Effect::Read)
+            .on(arguments.on.as_str(), &host.name)
+            .statement(Statement::exact(super::seen::replicas_query(database)))
+            .in_wave(wave)
+            .expect("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
+            .with_data(&Data::Check(CheckData { database: database.to_owned(), tables }));
     Some(operation)
-}
-
-fn facts(context: &mut PlanContext<'_>, arguments: &Arguments, source: &HostWorld, target: &TargetWorld) {
-    let database = arguments.database.as_str();
-    for table in source.tables_of(database).filter(|table| !table.is_inner() && !table.uuid.is_empty()) {
-        let digest = sha256(table.create_query.as_bytes());
-        context.facts.push(Fact::new(
-            &source.name,
-            format!("definition of {}", table.full_name()),
-            digest[..12].to_owned(),
-            format!("SELECT create_table_query FROM system.tables WHERE database = {} AND name = {}", literal(database), literal(&table.name)),
-        ));
-    }
-    for host in &target.hosts {
-        // A database that an earlier step creates is no fact of the world as it is now.
-        let Some(uuid) = host.databases.get(database).map(|found| &found.uuid).filter(|uuid| !uuid.is_empty()) else { continue };
-        let mut names: Vec<&str> = host.tables_of(database).map(|table| table.name.as_str()).collect();
-        names.sort_unstable();
-        let digest = sha256(names.join("\n").as_bytes());
-        context.facts.push(Fact::new(
-            &host.name,
-            format!("database {database} that tables are created in"),
-            format!("UUID {uuid}, {} tables ({})", names.len(), &digest[..12]),
-            format!("SELECT name FROM system.tables WHERE database = {}", literal(database)),
-        ));
-    }
-}
-
-/// The world afterwards: every object is there on every host, empty.
-fn create_in_world(context: &mut PlanContext<'_>, role: &str, database: &str, order: &[(&String, &Object, u32)]) {
-    let Some(target) = context.world.targets.get_mut(role) else { return };
-    for host in &mut target.hosts {
-        for (name, object, _) in order {
-            if host.table(database, name).is_none() {
-                let made = tables_of(host, database, name, &object.created);
-                host.tables.extend(made);
-            }
-        }
-        host.tables.sort_by(|a, b| (&a.database, &a.name).cmp(&(&b.database, &b.name)));
-    }
-}
-
-/// The table an object becomes; a materialized view with an engine has its hidden table besides.
-fn tables_of(host: &HostWorld, database: &str, name: &str, created: &Created) -> Vec<Table> {
-    let engine = match created.kind {
-        ObjectKind::Table => created.engine.as_str(),
-        ObjectKind::Dictionary => "Dictionary",
-        ObjectKind::View => "View",
-        ObjectKind::MaterializedView => "MaterializedView",
-    };
-    let engine_full = Ddl::parse(&created.text)
-        .ok()
-        .and_then(|ddl| {
-            let end = ddl.select().map_or(created.text.len(), |at| ddl.tokens[at].start);
-            created.text.get(ddl.engine()?.span.start..end).map(|text| text.trim().to_owned())
-        })
-        .unwrap_or_default();
-    let new = |name: String, engine: &str| {
-        let mut table = Table {
-            database: database.to_owned(),
-            name,
-            engine: engine.to_owned(),
-            create_query: created.text.clone(),
-            ..Table::default()
-        };
-        if table.holds_rows() {
-            (table.rows, table.bytes) = (Some(0), Some(0));
-            table.engine_full.clone_from(&engine_full);
-            if let Some((path, replica)) = &created.replicated {
-                table.zookeeper_path = Some(host.expand_macros(path));
-                table.replica_name = Some(host.expand_macros(replica));
-            }
-        }
-        table
-    };
-    let mut tables = vec![new(name.to_owned(), engine)];
-    if created.kind == ObjectKind::MaterializedView && created.replicated.is_some() {
-        // Its real name holds the UUID that the view will get.
-        tables.push(new(format!(".inner.{name}"), &created.engine));
-    }
-    tables
 }

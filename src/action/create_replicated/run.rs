@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::seen::{object, object_differences, replica_differences, replicas, replicas_query, table_query};
 use super::{CheckData, CreateData, Place};
-use crate::action::gate::{PAUSE, cannot_tell, explain_keeper, field, pause, same_server, since, still_running, unanswered, unproved, unread};
+use crate::action::gate::{
+    PAUSE, cannot_tell, explain_keeper, field, pause, same_server, since, still_running, unanswered, unproved, unread,
+};
 use crate::engine::action::{Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
@@ -42,7 +44,9 @@ pub async fn prepare(context: &RunContext<'_>, data: &CreateData) -> Result<Valu
 
 /// In Keeper there may be the other replicas of this plan, and nobody else.
 async fn path_is_free(context: &RunContext<'_>, host: &HostName, place: &Place) -> Result<(), RunError> {
-    let Some(keeper) = context.operation.target.as_deref().and_then(|role| context.ports.keepers.get(role)) else { return Ok(()) };
+    let Some(keeper) = context.operation.target.as_deref().and_then(|role| context.ports.keepers.get(role)) else {
+        return Ok(());
+    };
     let path = format!("{}/replicas", place.path);
     let found = keeper.children(&path).await.map_err(|error| RunError {
         kind: RunErrorKind::NotSent,
@@ -134,7 +138,8 @@ pub async fn prove(context: &RunContext<'_>, data: &CreateData) -> Result<Value,
 pub async fn check(context: &RunContext<'_>, data: &CheckData) -> Result<Value, RunError> {
     let host = context.host()?;
     let explain = |error: SqlError| unproved(context, "looking at the replicas", &error);
-    let query = format!("SELECT name, toString(uuid) AS uuid FROM system.tables WHERE database = {}", literal(&data.database));
+    let query =
+        format!("SELECT name, toString(uuid) AS uuid FROM system.tables WHERE database = {}", literal(&data.database));
     let answer = context.read(host, query).await.map_err(explain)?;
     let uuids: BTreeMap<String, String> =
         (0..answer.rows.len()).filter_map(|row| Some((answer.text(row, "name")?, answer.text(row, "uuid")?))).collect();
@@ -163,7 +168,12 @@ pub async fn check(context: &RunContext<'_>, data: &CheckData) -> Result<Value, 
             ));
         }
         let done = (data.tables.len().saturating_sub(differences.len())) as u64;
-        context.progress.progress(&context.operation.id, done, Some(data.tables.len() as u64), "waiting for all replicas");
+        context.progress.progress(
+            &context.operation.id,
+            done,
+            Some(data.tables.len() as u64),
+            "waiting for all replicas",
+        );
         pause(context, PAUSE).await?;
     }
 }

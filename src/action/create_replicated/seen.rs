@@ -43,14 +43,23 @@ pub fn replicas_query(database: &str) -> String {
 
 pub async fn object(context: &RunContext<'_>, host: &HostName, data: &CreateData) -> Result<Option<Seen>, SqlError> {
     let answer = context.read(host, table_query(&data.database, &data.name)).await?;
-    Ok(answer.text(0, "uuid").map(|uuid| Seen { uuid, create_query: answer.text(0, "create_table_query").unwrap_or_default() }))
+    Ok(answer
+        .text(0, "uuid")
+        .map(|uuid| Seen { uuid, create_query: answer.text(0, "create_table_query").unwrap_or_default() }))
 }
 
 /// In what an object differs from the promised one: definition and columns.
-pub async fn object_differences(context: &RunContext<'_>, host: &HostName, data: &CreateData, seen: &Seen) -> Result<Vec<String>, SqlError> {
+pub async fn object_differences(
+    context: &RunContext<'_>,
+    host: &HostName,
+    data: &CreateData,
+    seen: &Seen,
+) -> Result<Vec<String>, SqlError> {
     let promised = context.operation.statements.first().map(|statement| statement.text.as_str()).unwrap_or_default();
     let macros = context.read(host, "SELECT macro, substitution FROM system.macros").await?;
-    let macros = (0..macros.rows.len()).filter_map(|row| Some((macros.text(row, "macro")?, macros.text(row, "substitution")?))).collect();
+    let macros = (0..macros.rows.len())
+        .filter_map(|row| Some((macros.text(row, "macro")?, macros.text(row, "substitution")?)))
+        .collect();
     let mut found = differences(promised, &seen.create_query, &macros);
     if !data.columns.is_empty() {
         let answer = context.read(host, columns_query(&data.database)).await?;
@@ -66,9 +75,17 @@ pub async fn object_differences(context: &RunContext<'_>, host: &HostName, data:
 
 /// Columns that are missing, new or of another type; a different order counts too.
 pub fn column_differences(wanted: &[String], found: &[String]) -> Vec<String> {
-    let mut differences: Vec<String> =
-        wanted.iter().filter(|column| !found.contains(column)).map(|column| format!("column `{column}` is missing")).collect();
-    differences.extend(found.iter().filter(|column| !wanted.contains(column)).map(|column| format!("column `{column}` is not the source's")));
+    let mut differences: Vec<String> = wanted
+        .iter()
+        .filter(|column| !found.contains(column))
+        .map(|column| format!("column `{column}` is missing"))
+        .collect();
+    differences.extend(
+        found
+            .iter()
+            .filter(|column| !wanted.contains(column))
+            .map(|column| format!("column `{column}` is not the source's")),
+    );
     if differences.is_empty() && wanted != found {
         differences.push("the columns stand in another order".to_owned());
     }
@@ -94,15 +111,30 @@ pub async fn replicas(context: &RunContext<'_>, host: &HostName, database: &str)
 }
 
 /// In what a replica differs from its planned place; `None` for the number of replicas does not count them.
-pub fn replica_differences(name: &str, uuid: &str, place: &Place, replicas: &[SeenReplica], count: Option<u64>) -> Vec<String> {
+pub fn replica_differences(
+    name: &str,
+    uuid: &str,
+    place: &Place,
+    replicas: &[SeenReplica],
+    count: Option<u64>,
+) -> Vec<String> {
     // A hidden table is called after the view's UUID, in a database without UUIDs after its name.
-    let is_it = |table: &str| if place.is_inner { table == format!(".inner_id.{uuid}") || table == format!(".inner.{name}") } else { table == name };
+    let is_it = |table: &str| {
+        if place.is_inner {
+            table == format!(".inner_id.{uuid}") || table == format!(".inner.{name}")
+        } else {
+            table == name
+        }
+    };
     let Some(found) = replicas.iter().find(|replica| is_it(&replica.table)) else {
         return vec![format!("`{name}` is not in system.replicas")];
     };
     let mut differences = Vec::new();
     if found.path != place.path || found.replica != place.replica {
-        differences.push(format!("`{name}` is at {} as {} instead of {} as {}", found.path, found.replica, place.path, place.replica));
+        differences.push(format!(
+            "`{name}` is at {} as {} instead of {} as {}",
+            found.path, found.replica, place.path, place.replica
+        ));
     }
     if found.is_readonly {
         differences.push(format!("`{name}` is read-only"));
@@ -110,7 +142,10 @@ pub fn replica_differences(name: &str, uuid: &str, place: &Place, replicas: &[Se
     if let Some(count) = count
         && (found.total != count || found.active != count)
     {
-        differences.push(format!("`{name}` has {} replicas, {} of them active, instead of {count}", found.total, found.active));
+        differences.push(format!(
+            "`{name}` has {} replicas, {} of them active, instead of {count}",
+            found.total, found.active
+        ));
     }
     differences
 }

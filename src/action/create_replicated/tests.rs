@@ -41,31 +41,51 @@ fn destination() -> Vec<HostWorld> {
 
 fn both(source: HostWorld, destination: Vec<HostWorld>) -> World {
     let mut world = world(ROLE, destination);
-    world.targets.insert("source".into(), TargetWorld { topology: Topology::Standalone, cluster: None, keeper: false, hosts: vec![source] });
+    world.targets.insert(
+        "source".into(),
+        TargetWorld { topology: Topology::Standalone, cluster: None, keeper: false, hosts: vec![source] },
+    );
     world
 }
 
-const T: (&str, &str, &str) = ("t", "MergeTree", "CREATE TABLE d.t (`a` UInt8) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192");
-const MV: (&str, &str, &str) =
-    ("mv", "MaterializedView", "CREATE MATERIALIZED VIEW d.mv (`a` UInt8) ENGINE = SummingMergeTree ORDER BY a AS SELECT a FROM d.t");
+const T: (&str, &str, &str) =
+    ("t", "MergeTree", "CREATE TABLE d.t (`a` UInt8) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192");
+const MV: (&str, &str, &str) = (
+    "mv",
+    "MaterializedView",
+    "CREATE MATERIALIZED VIEW d.mv (`a` UInt8) ENGINE = SummingMergeTree ORDER BY a AS SELECT a FROM d.t",
+);
 
 fn observed(keeper: &[(&str, &[&str])]) -> Value {
     let observed = Observed {
-        keeper: Some(keeper.iter().map(|(path, replicas)| ((*path).to_owned(), replicas.iter().map(|name| (*name).to_owned()).collect())).collect()),
+        keeper: Some(
+            keeper
+                .iter()
+                .map(|(path, replicas)| ((*path).to_owned(), replicas.iter().map(|name| (*name).to_owned()).collect()))
+                .collect(),
+        ),
         ..Observed::default()
     };
     serde_json::to_value(observed).expect("JSON")
 }
 
 fn refusals(planned: Planned) -> Vec<String> {
-    planned.operations.expect_err("refused").into_iter().map(|refusal| format!("{} / {}", refusal.what, refusal.found)).collect()
+    planned
+        .operations
+        .expect_err("refused")
+        .into_iter()
+        .map(|refusal| format!("{} / {}", refusal.what, refusal.found))
+        .collect()
 }
 
 #[test]
 fn tables_come_before_what_reads_them_and_the_check_comes_last() {
     let planned = plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), both(source(&[MV, T]), destination()));
     let operations = planned.operations.expect("planned");
-    let shown: Vec<String> = operations.iter().map(|operation| format!("{} {} {}", operation.wave, operation.lane, operation.kind)).collect();
+    let shown: Vec<String> = operations
+        .iter()
+        .map(|operation| format!("{} {} {}", operation.wave, operation.lane, operation.kind))
+        .collect();
     assert_eq!(
         shown,
         [
@@ -73,8 +93,8 @@ fn tables_come_before_what_reads_them_and_the_check_comes_last() {
             "0 r2 create_table",
             "1 r1 create_materialized_view",
             "1 r2 create_materialized_view",
-            "2 r1 check_replication",
-            "2 r2 check_replication",
+            "2 r1 check",
+            "2 r2 check",
         ]
     );
     assert_eq!(
@@ -82,7 +102,8 @@ fn tables_come_before_what_reads_them_and_the_check_comes_last() {
         "CREATE TABLE d.t (`a` UInt8) ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/d/t', '{replica}') ORDER BY a SETTINGS index_granularity = 8192"
     );
     let r2 = &planned.world.targets[ROLE].hosts[1];
-    let made: Vec<(&str, Option<&str>, Option<u64>)> = r2.tables.iter().map(|table| (table.name.as_str(), table.zookeeper_path.as_deref(), table.rows)).collect();
+    let made: Vec<(&str, Option<&str>, Option<u64>)> =
+        r2.tables.iter().map(|table| (table.name.as_str(), table.zookeeper_path.as_deref(), table.rows)).collect();
     assert_eq!(
         made,
         [
@@ -100,7 +121,7 @@ fn the_same_again_has_nothing_to_do() {
     let first = plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), both(source(&[T]), destination()));
     let again = plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), first.world);
     let kinds: Vec<String> = again.operations.expect("planned").into_iter().map(|operation| operation.kind).collect();
-    assert_eq!(kinds, ["check_replication", "check_replication"]);
+    assert_eq!(kinds, ["check", "check"]);
 }
 
 #[test]
@@ -142,14 +163,20 @@ fn everything_that_cannot_be_replicated_is_listed_in_one_go() {
     ];
     let mut hosts = destination();
     hosts[0].databases.clear();
-    let found = refusals(plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), both(source(&statements), hosts)));
+    let found =
+        refusals(plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), both(source(&statements), hosts)));
     assert_eq!(found.len(), 4, "{found:#?}");
     assert!(found.iter().any(|line| line.contains("2 tables whose rows would stay on one replica")));
     let arguments = arguments(&[("except_tables", json!(["m1", "d.m2", "old", "v"]))]);
     let planned = plan_with(&CreateReplicated, &arguments, &observed(&[]), both(source(&statements), destination()));
     assert_eq!(planned.operations.expect("planned").len(), 4);
     assert_eq!(planned.notes.len(), 4, "{:?}", planned.notes);
-    let found = refusals(plan_with(&CreateReplicated, &self::arguments(&[("except_tables", json!(["m3"]))]), &observed(&[]), both(source(&[T]), destination())));
+    let found = refusals(plan_with(
+        &CreateReplicated,
+        &self::arguments(&[("except_tables", json!(["m3"]))]),
+        &observed(&[]),
+        both(source(&[T]), destination()),
+    ));
     assert!(found[0].contains("`except_tables` names `m3`"), "{found:?}");
 }
 
@@ -159,8 +186,17 @@ fn what_is_left_in_keeper_must_be_cleared_first() {
     let seen = observed(&[(path, &["r1", "r9"])]);
     let found = refusals(plan_with(&CreateReplicated, &arguments(&[]), &seen, both(source(&[T]), destination())));
     assert!(found[0].contains("replicas r1, r9"), "{found:?}");
-    let promises = std::collections::BTreeMap::from([("clear".into(), json!({ "keeper_cleared": { "target": ROLE, "paths": ["/clickhouse/tables/01/d"] } }))]);
-    let planned = crate::action::planning::plan_after(&CreateReplicated, &arguments(&[]), &seen, both(source(&[T]), destination()), promises);
+    let promises = std::collections::BTreeMap::from([(
+        "clear".into(),
+        json!({ "keeper_cleared": { "target": ROLE, "paths": ["/clickhouse/tables/01/d"] } }),
+    )]);
+    let planned = crate::action::planning::plan_after(
+        &CreateReplicated,
+        &arguments(&[]),
+        &seen,
+        both(source(&[T]), destination()),
+        promises,
+    );
     assert!(planned.operations.is_ok());
     // Replicas of tables that earlier steps drop leave with them.
     let mut used = seen;
@@ -172,7 +208,9 @@ fn what_is_left_in_keeper_must_be_cleared_first() {
 
 #[test]
 fn paths_without_a_table_or_with_a_uuid_are_mistakes() {
-    let mistakes = |path: &str, replica: &str| CreateReplicated.check(&arguments(&[("path", json!(path)), ("replica", json!(replica))])).len();
+    let mistakes = |path: &str, replica: &str| {
+        CreateReplicated.check(&arguments(&[("path", json!(path)), ("replica", json!(replica))])).len()
+    };
     assert_eq!(mistakes("/a/{shard}/{database}/{table}", "{replica}"), 0);
     assert_eq!(mistakes("/a/{shard}/x", "{replica}"), 1);
     assert_eq!(mistakes("/a/{uuid}/{table}", "r1"), 2);
@@ -180,8 +218,16 @@ fn paths_without_a_table_or_with_a_uuid_are_mistakes() {
 
 #[test]
 fn created_things_are_compared_by_what_matters() {
-    let place = Place { path: "/p".into(), replica: "r1".into(), replicas: vec!["r1".into(), "r2".into()], is_inner: true };
-    let mut seen = SeenReplica { table: ".inner_id.u-1".into(), path: "/p".into(), replica: "r1".into(), is_readonly: false, total: 1, active: 1 };
+    let place =
+        Place { path: "/p".into(), replica: "r1".into(), replicas: vec!["r1".into(), "r2".into()], is_inner: true };
+    let mut seen = SeenReplica {
+        table: ".inner_id.u-1".into(),
+        path: "/p".into(),
+        replica: "r1".into(),
+        is_readonly: false,
+        total: 1,
+        active: 1,
+    };
     assert!(replica_differences("mv", "u-1", &place, std::slice::from_ref(&seen), None).is_empty());
     assert_eq!(replica_differences("mv", "u-1", &place, std::slice::from_ref(&seen), Some(2)).len(), 1);
     seen.is_readonly = true;

@@ -126,7 +126,8 @@ impl Action for MarkMigrationsClean {
 
     async fn observe(&self, context: &ObserveContext<'_>) -> Result<Value, Failure> {
         let arguments: Arguments = context.arguments()?;
-        let (database, name, sql) = table_sql(&arguments.table).map_err(|error| Failure::simple(error, "correct the step"))?;
+        let (database, name, sql) =
+            table_sql(&arguments.table).map_err(|error| Failure::simple(error, "correct the step"))?;
         let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
         let mut problems = Vec::new();
         for host in context.world.targets.get(arguments.on.as_str()).iter().flat_map(|target| &target.hosts) {

@@ -23,7 +23,8 @@ struct History<'w> {
 pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
     let arguments: Arguments = context.arguments()?;
     let role = arguments.on.as_str();
-    let (database, name, sql) = table_sql(&arguments.table).map_err(|error| vec![context.refuse(error, "", "", "correct `table`")])?;
+    let (database, name, sql) =
+        table_sql(&arguments.table).map_err(|error| vec![context.refuse(error, "", "", "correct `table`")])?;
     let target = context.target(role)?.clone();
     let seen: BTreeMap<String, Seen> = BTreeMap::deserialize(context.observed).unwrap_or_default();
     let mut problems = Vec::new();
@@ -31,7 +32,10 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     for host in &target.hosts {
         match host.table(&database, &name) {
             Some(table) => {
-                let key = table.zookeeper_path.as_ref().map_or_else(|| format!("host {}", host.name), |path| format!("path {path}"));
+                let key = table
+                    .zookeeper_path
+                    .as_ref()
+                    .map_or_else(|| format!("host {}", host.name), |path| format!("path {path}"));
                 histories.entry(key).or_insert_with(|| History { hosts: Vec::new() }).hosts.push((host, table));
             }
             None => {
@@ -41,7 +45,8 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
                     "neither",
                     "correct `table`, or create the table on every replica first (`create_replicated`)",
                 );
-                refusal.evidence = format!("on {}: SHOW TABLES FROM {}", host.name, crate::plan::sql::identifier(&database));
+                refusal.evidence =
+                    format!("on {}: SHOW TABLES FROM {}", host.name, crate::plan::sql::identifier(&database));
                 problems.push(refusal);
             }
         }
@@ -54,19 +59,28 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         planned.push(operation(context, role, &sql, arguments.version, history, &seen));
     }
     // In the order of the hosts, whatever the histories are called.
-    let order = |operation: &Operation| target.hosts.iter().position(|host| Some(&host.name) == operation.host.as_ref());
+    let order =
+        |operation: &Operation| target.hosts.iter().position(|host| Some(&host.name) == operation.host.as_ref());
     planned.sort_by_key(order);
     Ok(planned)
 }
 
-fn operation(context: &mut PlanContext<'_>, role: &str, sql: &str, version: i64, history: &History<'_>, seen: &BTreeMap<String, Seen>) -> Operation {
+fn operation(
+    context: &mut PlanContext<'_>,
+    role: &str,
+    sql: &str,
+    version: i64,
+    history: &History<'_>,
+    seen: &BTreeMap<String, Seen>,
+) -> Operation {
     let query = last_row_query(sql);
     // Known before the run only where no earlier step touches the table on any of the hosts.
     let known: Vec<Option<&Seen>> = history
         .hosts
         .iter()
         .map(|(host, table)| {
-            seen.get(host.name.as_str()).filter(|seen| !table.uuid.is_empty() && seen.uuid == table.uuid && seen.rows == table.rows)
+            seen.get(host.name.as_str())
+                .filter(|seen| !table.uuid.is_empty() && seen.uuid == table.uuid && seen.rows == table.rows)
         })
         .collect();
     for ((host, _), seen) in history.hosts.iter().zip(&known) {
@@ -78,7 +92,8 @@ fn operation(context: &mut PlanContext<'_>, role: &str, sql: &str, version: i64,
             context.facts.push(Fact::new(&host.name, format!("last row of {sql}"), value, query.clone()));
         }
     }
-    let is_clean = known.iter().all(|seen| seen.is_some_and(|seen| seen.last.as_ref().is_some_and(|row| row.is_clean(version))));
+    let is_clean =
+        known.iter().all(|seen| seen.is_some_and(|seen| seen.last.as_ref().is_some_and(|row| row.is_clean(version))));
     let hosts: Vec<HostName> = history.hosts.iter().map(|(host, _)| host.name.clone()).collect();
     let first = history.hosts.first().map(|(host, _)| host.name.clone()).unwrap_or_default();
     let data = Data { table: sql.to_owned(), version, hosts };
@@ -89,7 +104,7 @@ fn operation(context: &mut PlanContext<'_>, role: &str, sql: &str, version: i64,
     };
     let object = format!("table {sql}");
     if is_clean {
-        return Operation::new(context.step, NAME, "look_at_history", object, Effect::Read)
+        return Operation::new(context.step, NAME, "look_at", object, Effect::Read)
             .on(role, &first)
             .statement(Statement::exact(query))
             .expect(goal.clone(), goal, check)
@@ -104,7 +119,7 @@ fn operation(context: &mut PlanContext<'_>, role: &str, sql: &str, version: i64,
         "INSERT INTO {sql} (version, dirty, sequence) SELECT {version}, 0, \
          greatest(toUInt64(toUnixTimestamp64Nano(now64(9))), ifNull((SELECT max(sequence) FROM {sql}), 0) + 1)"
     );
-    Operation::new(context.step, NAME, "insert_clean_row", object, Effect::Write)
+    Operation::new(context.step, NAME, "mark_clean", object, Effect::Write)
         .on(role, &first)
         .statement(Statement::exact(statement))
         .expect(before, goal, check)

@@ -101,14 +101,21 @@ pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunEr
     for (at, host) in data.hosts.iter().enumerate() {
         // On the host that was written to, the row is there at once; the others fetch it.
         last = loop {
-            let found = read_last(context, host, data).await.map_err(|error| unproved(context, "reading the last row", &error))?;
+            let found = read_last(context, host, data)
+                .await
+                .map_err(|error| unproved(context, "reading the last row", &error))?;
             if found.as_ref().is_some_and(|row| row.is_clean(data.version)) {
                 break found;
             }
             if at == 0 || since(context, start) > context.timeout {
                 return Err(differs(context, host, data, found.as_ref()));
             }
-            context.progress.progress(&context.operation.id, at as u64, Some(data.hosts.len() as u64), &format!("waiting for the row to arrive on {host}"));
+            context.progress.progress(
+                &context.operation.id,
+                at as u64,
+                Some(data.hosts.len() as u64),
+                &format!("waiting for the row to arrive on {host}"),
+            );
             pause(context, PAUSE).await?;
         };
     }

@@ -35,18 +35,32 @@ fn seen(rows: &[(&str, i64, u64)]) -> Value {
 
 #[test]
 fn each_history_of_its_own_gets_its_row() {
-    let planned = plan_with(&MarkMigrationsClean, &arguments(), &seen(&[("r1", 42, 1), ("r2", 42, 0)]), world(ROLE, hosts("TinyLog", None)));
+    let planned = plan_with(
+        &MarkMigrationsClean,
+        &arguments(),
+        &seen(&[("r1", 42, 1), ("r2", 42, 0)]),
+        world(ROLE, hosts("TinyLog", None)),
+    );
     let operations = planned.operations.expect("planned");
     let effects: Vec<Effect> = operations.iter().map(|operation| operation.effect).collect();
     assert_eq!(effects, [Effect::Write, Effect::Read]);
-    assert!(operations[0].statements[0].text.starts_with("INSERT INTO `d`.`schema_migrations` (version, dirty, sequence) SELECT 42, 0, greatest("));
+    assert!(
+        operations[0].statements[0]
+            .text
+            .starts_with("INSERT INTO `d`.`schema_migrations` (version, dirty, sequence) SELECT 42, 0, greatest(")
+    );
     assert_eq!(operations[0].before, "version 42, dirty");
     assert_eq!(planned.facts.len(), 2);
 }
 
 #[test]
 fn a_replicated_history_gets_one_row() {
-    let planned = plan_with(&MarkMigrationsClean, &arguments(), &seen(&[("r1", 42, 1), ("r2", 42, 1)]), world(ROLE, hosts("ReplicatedMergeTree", Some("/p"))));
+    let planned = plan_with(
+        &MarkMigrationsClean,
+        &arguments(),
+        &seen(&[("r1", 42, 1), ("r2", 42, 1)]),
+        world(ROLE, hosts("ReplicatedMergeTree", Some("/p"))),
+    );
     let operations = planned.operations.expect("planned");
     assert_eq!(operations.len(), 1);
     let data: Data = Data::deserialize(&operations[0].data).expect("data");
@@ -59,7 +73,8 @@ fn what_an_earlier_step_creates_is_not_known() {
     for host in &mut hosts {
         host.tables[0].uuid = String::new();
     }
-    let planned = plan_with(&MarkMigrationsClean, &arguments(), &seen(&[("r1", 42, 0), ("r2", 42, 0)]), world(ROLE, hosts));
+    let planned =
+        plan_with(&MarkMigrationsClean, &arguments(), &seen(&[("r1", 42, 0), ("r2", 42, 0)]), world(ROLE, hosts));
     let operations = planned.operations.expect("planned");
     assert_eq!(operations[0].effect, Effect::Write);
     assert!(planned.facts.is_empty());
@@ -67,7 +82,8 @@ fn what_an_earlier_step_creates_is_not_known() {
 
 #[test]
 fn a_missing_table_and_a_strange_version_are_refused() {
-    let planned = plan_with(&MarkMigrationsClean, &arguments(), &Value::Null, world(ROLE, vec![host("r1"), host("r2")]));
+    let planned =
+        plan_with(&MarkMigrationsClean, &arguments(), &Value::Null, world(ROLE, vec![host("r1"), host("r2")]));
     assert_eq!(planned.operations.map_err(|refusals| refusals.len()), Err(2));
     assert_eq!(MarkMigrationsClean.check(&json!({ "version": -2 })).len(), 1);
     assert_eq!(MarkMigrationsClean.check(&json!({ "version": -1 })).len(), 0);

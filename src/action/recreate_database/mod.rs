@@ -1,7 +1,9 @@
 //! `recreate_database`: drops a database on every replica and creates it empty.
 
+mod creating;
+mod dropping;
 mod plan;
-mod run;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -124,8 +126,8 @@ impl Action for RecreateDatabase {
 
     async fn prepare(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         match context.data()? {
-            Data::Drop(data) => run::prepare_drop(context, &data).await,
-            Data::Create(data) => run::prepare_create(context, &data).await,
+            Data::Drop(data) => dropping::prepare(context, &data).await,
+            Data::Create(data) => creating::prepare(context, &data).await,
         }
     }
 
@@ -135,23 +137,23 @@ impl Action for RecreateDatabase {
 
     async fn probe(&self, context: &RunContext<'_>) -> Probe {
         match context.data() {
-            Ok(Data::Drop(data)) => run::probe_drop(context, &data).await,
-            Ok(Data::Create(data)) => run::probe_create(context, &data).await,
+            Ok(Data::Drop(data)) => dropping::probe(context, &data).await,
+            Ok(Data::Create(data)) => creating::probe(context, &data).await,
             Err(error) => Probe::Unknown(Box::new(error.refusal)),
         }
     }
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         match context.data()? {
-            Data::Drop(data) => run::prove_drop(context, &data).await,
-            Data::Create(data) => run::prove_create(context, &data).await,
+            Data::Drop(data) => dropping::prove(context, &data).await,
+            Data::Create(data) => creating::prove(context, &data).await,
         }
     }
 
     async fn still_holds(&self, context: &RunContext<'_>, outcome: &Value) -> Holds {
         match context.data() {
-            Ok(Data::Drop(data)) => run::drop_holds(context, &data, outcome).await,
-            Ok(Data::Create(data)) => run::create_holds(context, &data, outcome).await,
+            Ok(Data::Drop(data)) => dropping::still_holds(context, &data, outcome).await,
+            Ok(Data::Create(data)) => creating::still_holds(context, &data, outcome).await,
             Err(error) => Holds::CannotTell(Box::new(error.refusal)),
         }
     }

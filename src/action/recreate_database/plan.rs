@@ -16,9 +16,10 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let arguments: Arguments = context.arguments()?;
     let (role, database) = (arguments.on.as_str(), arguments.database.as_str());
     let target = context.target(role)?.clone();
-    let problems: Vec<Refusal> =
-        target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
+    let problems: Vec<Refusal> = target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
     if !problems.is_empty() {
+        // Later steps are checked against the world as it would be.
+        forget(context, role, database);
         return Err(problems);
     }
     let mut operations = Vec::new();
@@ -63,7 +64,13 @@ fn problems(context: &PlanContext<'_>, host: &HostWorld, database: &str) -> Vec<
     problems
 }
 
-fn drop_operation(context: &PlanContext<'_>, role: &str, host: &HostWorld, database: &str, former: &Database) -> Operation {
+fn drop_operation(
+    context: &PlanContext<'_>,
+    role: &str,
+    host: &HostWorld,
+    database: &str,
+    former: &Database,
+) -> Operation {
     let mut loss = Loss::default();
     let mut tables = Vec::new();
     for table in host.tables_of(database) {
@@ -82,11 +89,7 @@ fn drop_operation(context: &PlanContext<'_>, role: &str, host: &HostWorld, datab
     } else {
         format!("what earlier steps put there: {} tables", tables.len())
     };
-    let data = DropData {
-        database: database.to_owned(),
-        uuid: is_seen.then(|| former.uuid.clone()),
-        tables,
-    };
+    let data = DropData { database: database.to_owned(), uuid: is_seen.then(|| former.uuid.clone()), tables };
     Operation::new(context.step, NAME, "drop_database", format!("database {}", identifier(database)), Effect::Destroy)
         .on(role, &host.name)
         .statement(Statement::exact(format!("DROP DATABASE {} SYNC", identifier(database))))
@@ -182,10 +185,7 @@ fn names_database(definition: &str, database: &str) -> bool {
     let text = literal(database);
     tokens.iter().enumerate().any(|(at, token)| match token.kind {
         TokenKind::Text => token.text == text,
-        _ => {
-            token.name().as_deref() == Some(database)
-                && tokens.get(at + 1).is_some_and(|next| next.is_symbol("."))
-        }
+        _ => token.name().as_deref() == Some(database) && tokens.get(at + 1).is_some_and(|next| next.is_symbol(".")),
     })
 }
 
@@ -198,9 +198,6 @@ fn forget(context: &mut PlanContext<'_>, role: &str, database: &str) {
         host.pending_drops.retain(|name| !name.starts_with(&prefix));
         host.mutations.retain(|name| !name.starts_with(&prefix));
         host.detached_parts.retain(|name, _| !name.starts_with(&prefix));
-        host.databases.insert(
-            database.to_owned(),
-            Database { engine: "Atomic".to_owned(), uuid: String::new() },
-        );
+        host.databases.insert(database.to_owned(), Database { engine: "Atomic".to_owned(), uuid: String::new() });
     }
 }

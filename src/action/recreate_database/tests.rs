@@ -12,11 +12,18 @@ fn arguments() -> Value {
 fn every_replica_is_dropped_before_any_is_created() {
     let mut r1 = host("r1");
     r1.databases.insert("d".into(), crate::model::observed::Database { engine: "Atomic".into(), uuid: "u-1".into() });
-    r1.tables = vec![table("d", "t", "MergeTree", Some(7)), table("d", "v", "View", None), table("other", "w", "MergeTree", Some(9))];
+    r1.tables = vec![
+        table("d", "t", "MergeTree", Some(7)),
+        table("d", "v", "View", None),
+        table("other", "w", "MergeTree", Some(9)),
+    ];
     r1.tables[2].create_query = "CREATE VIEW other.w AS SELECT * FROM d.t".into();
     let planned = plan_with(&RecreateDatabase, &arguments(), &Value::Null, world("destination", vec![r1, host("r2")]));
     let operations = planned.operations.expect("planned");
-    let shown: Vec<(&str, u32, Effect)> = operations.iter().map(|operation| (operation.statements[0].text.as_str(), operation.wave, operation.effect)).collect();
+    let shown: Vec<(&str, u32, Effect)> = operations
+        .iter()
+        .map(|operation| (operation.statements[0].text.as_str(), operation.wave, operation.effect))
+        .collect();
     assert_eq!(
         shown,
         [

@@ -70,7 +70,7 @@ async fn creation(
     hosts: &[HostName],
     table: &str,
 ) -> Result<Gate, RunError> {
-    let rows = rows_of_backup(context, data)?;
+    let rows = rows_of_backup(context, data).map_err(|error| *error)?;
     let seen = look(context, hosts, data, table, |_| true).await?;
     let is_there = seen.iter().any(Seen::exists);
     let clears = is_there && is_own_remainder(context).await;
@@ -83,7 +83,11 @@ async fn creation(
 
 /// An operation that fills a table which is there.
 async fn filling(context: &RunContext<'_>, data: &RestoreData, kind: &str) -> Result<Gate, RunError> {
-    let rows = if kind == kind::INSERT { staged_rows(context, data).await? } else { rows_of_backup(context, data)? };
+    let rows = if kind == kind::INSERT {
+        staged_rows(context, data).await?
+    } else {
+        rows_of_backup(context, data).map_err(|error| *error)?
+    };
     // A queue of merges alone would do no harm, but a table that is just made has none.
     let at_rest = |seen: &[Seen]| {
         seen.iter().all(|seen| seen.exists() && seen.pending.is_empty() && (data.appends || seen.queue == 0))
@@ -133,7 +137,7 @@ fn fits(seen: &[Seen], rows: Option<u64>) -> bool {
 }
 
 /// Rows that the backup holds of the table; `None` where it does not tell.
-pub(crate) fn rows_of_backup(context: &RunContext<'_>, data: &RestoreData) -> Result<Option<u64>, RunError> {
+pub(crate) fn rows_of_backup(context: &RunContext<'_>, data: &RestoreData) -> Result<Option<u64>, Box<RunError>> {
     let Some(step) = &data.origin.step else { return Ok(data.rows) };
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let outcomes = context.outcomes_of(step);
@@ -145,14 +149,14 @@ pub(crate) fn rows_of_backup(context: &RunContext<'_>, data: &RestoreData) -> Re
     });
     match entry {
         Some(entry) => Ok(entry.get("rows").and_then(Value::as_u64)),
-        None => Err(context.fail(
+        None => Err(Box::new(context.fail(
             RunErrorKind::NotSent,
             format!("the backup of step `{step}` does not have the table"),
             format!("{} in it", qualified(&data.database, &data.table)),
             "no such table in what the step proved",
             "clickferry report shows what the step wrote",
             "plan again",
-        )),
+        ))),
     }
 }
 

@@ -264,4 +264,3 @@ fn creation_wave(entry: &SourceTable) -> u32 {
         _ => 0,
     }
 }
-

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::table::Key;
 use super::rules::ContentSum;
+use super::table::Key;
 use crate::action::select::ask;
 use crate::engine::action::{RunError, RunErrorKind};
 use crate::engine::context::RunContext;

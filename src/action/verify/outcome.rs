@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::Key;
 use super::rules::{ContentSum, Judged, Verdict};
+use super::table::Key;
 
 /// Lines that a failure shows.
 const LINES: usize = 20;

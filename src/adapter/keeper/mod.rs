@@ -231,6 +231,15 @@ impl Keeper for ZooKeeper {
         Ok(Box::new(guard))
     }
 
+    async fn remove_lock(&self, path: &str, holder: &LockHolder) -> Result<(), KeeperError> {
+        let Some(node) = self.get(path).await? else { return Ok(()) };
+        let is_theirs = serde_json::from_slice::<LockHolder>(&node.value).is_ok_and(|found| found == *holder);
+        if !is_theirs {
+            return Err(KeeperError::Changed { path: path.to_owned() });
+        }
+        self.delete(path, node.stat.version).await
+    }
+
     fn describe(&self) -> String {
         format!("{}{}", self.hosts.join(","), self.root)
     }

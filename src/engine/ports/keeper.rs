@@ -122,6 +122,12 @@ pub trait Keeper: Send + Sync {
     /// [`KeeperError::Locked`] with the holder when somebody else has it.
     async fn lock(&self, path: &str, holder: &LockHolder) -> Result<Box<dyn LockGuard>, KeeperError>;
 
+    /// Removes the lock at `path` if exactly this holder has it, for a holder whose process is proven to be gone.
+    ///
+    /// # Errors
+    /// [`KeeperError::Changed`] when somebody else holds it meanwhile.
+    async fn remove_lock(&self, path: &str, holder: &LockHolder) -> Result<(), KeeperError>;
+
     /// Where this is, for people: its servers.
     fn describe(&self) -> String;
 }

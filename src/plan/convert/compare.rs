@@ -29,7 +29,7 @@ pub fn differences(promised: &str, found: &str, macros: &BTreeMap<String, String
     names
         .into_iter()
         .filter(|name| wanted.get(*name) != is.get(*name))
-        .filter(|name| !(is_server_added(name) && !wanted.contains_key(*name)))
+        .filter(|name| !is_server_added(name) || wanted.contains_key(*name))
         .map(|name| {
             let show = |shape: &BTreeMap<String, String>| {
                 shape.get(name).map_or_else(|| "missing".to_owned(), |text| format!("`{text}`"))
@@ -63,8 +63,7 @@ fn shape(ddl: &Ddl<'_>, macros: &BTreeMap<String, String>) -> BTreeMap<String, S
         for (at, range) in engine.arguments.iter().enumerate() {
             let text = normalise_part(&ddl.text[range.clone()]);
             let is_place = replicated && at < 2;
-            let text =
-                if is_place { expand(&expand_names(&text, database, &ddl.name), macros) } else { text };
+            let text = if is_place { expand(&expand_names(&text, database, &ddl.name), macros) } else { text };
             shape.insert(format!("argument {}", at + 1), text);
         }
         shape.insert("ENGINE".to_owned(), engine.name.clone());
@@ -107,21 +106,15 @@ fn clauses(ddl: &Ddl<'_>, start: usize, end: usize) -> Vec<(String, String)> {
     while at < end {
         let token = &ddl.tokens[at];
         let expects_more = at > start
-            && (clauses.last().is_some_and(|(_, tokens)| tokens.is_empty())
-                || ddl.tokens[at - 1].is_symbol(","));
+            && (clauses.last().is_some_and(|(_, tokens)| tokens.is_empty()) || ddl.tokens[at - 1].is_symbol(","));
         let head = HEADS.iter().find(|(first, second)| {
             token.depth == 0
                 && token.is_word(first)
-                && (second.is_empty()
-                    || ddl.tokens.get(at + 1).is_some_and(|next| next.is_word(second)))
+                && (second.is_empty() || ddl.tokens.get(at + 1).is_some_and(|next| next.is_word(second)))
         });
         match head {
             Some((first, second)) if !expects_more => {
-                let name = if second.is_empty() {
-                    (*first).to_owned()
-                } else {
-                    format!("{first} {second}")
-                };
+                let name = if second.is_empty() { (*first).to_owned() } else { format!("{first} {second}") };
                 at += usize::from(!second.is_empty());
                 clauses.push((name, Vec::new()));
             }
@@ -155,7 +148,10 @@ mod tests {
     fn only_what_matters_differs() {
         let macros = BTreeMap::from([("shard".to_owned(), "01".to_owned())]);
         let promised = "CREATE TABLE d.t (`a` UInt8, `ttl` Date) ENGINE = ReplicatedMergeTree('/x/{shard}/t', 'r') PARTITION BY ttl ORDER BY ttl TTL ttl + toIntervalDay(1) SETTINGS index_granularity = 8192";
-        let more = promised.replace("index_granularity = 8192", "index_granularity = 8192, extra = 1").replace("`a` UInt8", "a  UInt8").replace("{shard}", "01");
+        let more = promised
+            .replace("index_granularity = 8192", "index_granularity = 8192, extra = 1")
+            .replace("`a` UInt8", "a  UInt8")
+            .replace("{shard}", "01");
         assert_eq!(differences(promised, &more, &macros), Vec::<String>::new());
         let other = promised.replace("ORDER BY ttl", "ORDER BY (a, ttl)").replace("/x/", "/y/").replace("8192", "1");
         let found = differences(promised, &other, &macros);
@@ -173,9 +169,19 @@ mod tests {
     fn views_differ_by_query_and_target() {
         let promised = "CREATE MATERIALIZED VIEW d.v TO d.t (`a` UInt8) AS SELECT a FROM d.s";
         let macros = BTreeMap::new();
-        assert_eq!(differences(promised, &promised.replace("UInt8)", "UInt8) DEFINER = default SQL SECURITY DEFINER"), &macros), Vec::<String>::new());
+        assert_eq!(
+            differences(
+                promised,
+                &promised.replace("UInt8)", "UInt8) DEFINER = default SQL SECURITY DEFINER"),
+                &macros
+            ),
+            Vec::<String>::new()
+        );
         assert_eq!(differences(promised, &promised.replace("d.s", "d.q"), &macros).len(), 1);
-        assert_eq!(differences(promised, &promised.replace("TO d.t", "TO d.u"), &macros), ["target is `d.u` instead of `d.t`"]);
+        assert_eq!(
+            differences(promised, &promised.replace("TO d.t", "TO d.u"), &macros),
+            ["target is `d.u` instead of `d.t`"]
+        );
         assert_eq!(differences(promised, "CREATE VIEW d.v AS SELECT 1", &macros).len(), 1);
     }
 }

@@ -57,8 +57,7 @@ impl<'a> Ddl<'a> {
     /// # Errors
     /// Why it is not understood, as a fragment of a sentence.
     pub fn parse(text: &'a str) -> Result<Self, String> {
-        let tokens =
-            tokenize(text).map_err(|(at, reason)| format!("at character {at}: {reason}"))?;
+        let tokens = tokenize(text).map_err(|(at, reason)| format!("at character {at}: {reason}"))?;
         let mut reader = Reader { tokens: &tokens, at: 0 };
         if !reader.take("CREATE") {
             return Err("it does not begin with CREATE".to_owned());
@@ -74,11 +73,7 @@ impl<'a> Ddl<'a> {
             own.push(reader.bytes(start));
         }
         let first = reader.name()?;
-        let (database, name) = if reader.symbol(".") {
-            (Some(first), reader.name()?)
-        } else {
-            (None, first)
-        };
+        let (database, name) = if reader.symbol(".") { (Some(first), reader.name()?) } else { (None, first) };
         let start = reader.at;
         if reader.take("UUID") {
             reader.at += 1;
@@ -88,10 +83,7 @@ impl<'a> Ddl<'a> {
         let inner = tokens[body.min(tokens.len())..]
             .windows(4)
             .position(|four| {
-                four[0].depth == 0
-                    && four[0].is_word("TO")
-                    && four[1].is_word("INNER")
-                    && four[2].is_word("UUID")
+                four[0].depth == 0 && four[0].is_word("TO") && four[1].is_word("INNER") && four[2].is_word("UUID")
             })
             .map(|at| body + at);
         if let Some(at) = inner {
@@ -111,9 +103,7 @@ impl<'a> Ddl<'a> {
             let next = self.tokens.get(at + 1);
             self.tokens[at].depth == 0
                 && self.tokens[at].is_word("AS")
-                && next.is_some_and(|next| {
-                    next.is_word("SELECT") || next.is_word("WITH") || next.is_symbol("(")
-                })
+                && next.is_some_and(|next| next.is_word("SELECT") || next.is_word("WITH") || next.is_symbol("("))
         })
     }
 
@@ -168,8 +158,7 @@ impl<'a> Ddl<'a> {
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
         let end = self.engine().map_or(self.tokens.len(), |engine| engine.at);
-        let Some(open) = (self.body..end)
-            .find(|&at| self.tokens[at].depth == 0 && self.tokens[at].is_symbol("("))
+        let Some(open) = (self.body..end).find(|&at| self.tokens[at].depth == 0 && self.tokens[at].is_symbol("("))
         else {
             return Vec::new();
         };
@@ -189,9 +178,7 @@ impl<'a> Ddl<'a> {
 
     /// Server-written column names stand in backquotes; bare words begin the other entries of the list.
     fn is_no_column(&self, at: usize) -> bool {
-        ["INDEX", "CONSTRAINT", "PROJECTION", "PRIMARY", "FOREIGN"]
-            .iter()
-            .any(|word| self.tokens[at].is_word(word))
+        ["INDEX", "CONSTRAINT", "PROJECTION", "PRIMARY", "FOREIGN"].iter().any(|word| self.tokens[at].is_word(word))
     }
 
     /// The bracket that closes the one at a token.
@@ -279,8 +266,7 @@ mod tests {
         assert_eq!(ddl.columns(), ["engine", "ENGINE"]);
         let engine = ddl.engine().expect("there");
         assert_eq!(engine.name, "Replacing");
-        let arguments: Vec<&str> =
-            engine.arguments.iter().map(|range| &text[range.clone()]).collect();
+        let arguments: Vec<&str> = engine.arguments.iter().map(|range| &text[range.clone()]).collect();
         assert_eq!(arguments, ["a", "f(b, c)"]);
         assert_eq!(&text[ddl.own[0].clone()], "UUID 'u'");
     }

@@ -33,10 +33,7 @@ const FAMILY: [&str; 8] = [
 
 /// The plain engine behind a replicated or shared one; `None` outside the family.
 pub fn plain_merge_tree(engine: &str) -> Option<&'static str> {
-    let bare = engine
-        .strip_prefix("Replicated")
-        .or_else(|| engine.strip_prefix("Shared"))
-        .unwrap_or(engine);
+    let bare = engine.strip_prefix("Replicated").or_else(|| engine.strip_prefix("Shared")).unwrap_or(engine);
     FAMILY.iter().copied().find(|known| *known == bare)
 }
 
@@ -49,25 +46,19 @@ pub fn fate(engine: &str) -> Fate {
         "Log" | "TinyLog" | "StripeLog" => Fate::Log,
         "Null" => Fate::AsItIs("keeps nothing"),
         "Merge" => Fate::AsItIs("only reads other tables of its server"),
-        "Distributed" => {
-            Fate::AsItIs("names a cluster, which must exist on the new servers under the same name")
-        }
-        "Buffer" => Fate::AsItIs(
-            "keeps rows in memory until it flushes; rows not flushed on the source are not moved",
-        ),
+        "Distributed" => Fate::AsItIs("names a cluster, which must exist on the new servers under the same name"),
+        "Buffer" => Fate::AsItIs("keeps rows in memory until it flushes; rows not flushed on the source are not moved"),
         "Dictionary" => Fate::AsItIs("only reads a dictionary of its server"),
         "Alias" => Fate::AsItIs("only names another table of its server"),
         "URL" | "HDFS" | "Hive" | "GenerateRandom" | "FuzzJSON" | "Loop" => {
             Fate::AsItIs("reads something outside, which the new servers must reach too")
         }
-        "S3" | "GCS" | "OSS" | "COSN" | "AzureBlobStorage" | "Iceberg" | "IcebergS3"
-        | "DeltaLake" | "Hudi" | "MySQL" | "PostgreSQL" | "MongoDB" | "Redis" | "ODBC" | "JDBC"
-        | "SQLite" | "YTsaurus" | "ArrowFlight" => Fate::Outside,
-        "Memory" | "Join" | "Set" | "EmbeddedRocksDB" | "KeeperMap" | "File" | "TimeSeries" => {
-            Fate::Local
+        "S3" | "GCS" | "OSS" | "COSN" | "AzureBlobStorage" | "Iceberg" | "IcebergS3" | "DeltaLake" | "Hudi"
+        | "MySQL" | "PostgreSQL" | "MongoDB" | "Redis" | "ODBC" | "JDBC" | "SQLite" | "YTsaurus" | "ArrowFlight" => {
+            Fate::Outside
         }
-        "Kafka" | "RabbitMQ" | "NATS" | "S3Queue" | "AzureQueue" | "FileLog"
-        | "MaterializedPostgreSQL" => Fate::Queue,
+        "Memory" | "Join" | "Set" | "EmbeddedRocksDB" | "KeeperMap" | "File" | "TimeSeries" => Fate::Local,
+        "Kafka" | "RabbitMQ" | "NATS" | "S3Queue" | "AzureQueue" | "FileLog" | "MaterializedPostgreSQL" => Fate::Queue,
         _ => Fate::Unknown,
     }
 }
@@ -78,10 +69,7 @@ mod tests {
 
     #[test]
     fn families() {
-        assert_eq!(
-            plain_merge_tree("ReplicatedReplacingMergeTree"),
-            Some("ReplacingMergeTree")
-        );
+        assert_eq!(plain_merge_tree("ReplicatedReplacingMergeTree"), Some("ReplacingMergeTree"));
         assert_eq!(plain_merge_tree("SharedMergeTree"), Some("MergeTree"));
         assert_eq!(plain_merge_tree("FancyMergeTree"), None);
         assert_eq!(fate("FancyMergeTree"), Fate::Unknown);

@@ -15,6 +15,4 @@ pub use compare::differences;
 pub use ddl::{Ddl, Engine, ObjectKind};
 pub use normalise::normalise;
 pub use order::{Dependencies, Place, dependencies, levels};
-pub use replicate::{
-    Conversion, Created, LogTables, Reason, Replication, expand_names, path_part, to_replicated,
-};
+pub use replicate::{Conversion, Created, LogTables, Reason, Replication, expand_names, path_part, to_replicated};

@@ -43,9 +43,7 @@ pub fn normalise_part(text: &str) -> String {
 
 /// `{macro}` replaced with the server's values; unknown ones stay.
 pub fn expand(text: &str, macros: &BTreeMap<String, String>) -> String {
-    macros
-        .iter()
-        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    macros.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 
 /// Quoted and bare names are one and the same; everything else stays as it is.
@@ -69,10 +67,7 @@ mod tests {
 
     #[test]
     fn spellings_of_one_definition_are_equal() {
-        let macros = BTreeMap::from([
-            ("shard".to_owned(), "01".to_owned()),
-            ("replica".to_owned(), "r1".to_owned()),
-        ]);
+        let macros = BTreeMap::from([("shard".to_owned(), "01".to_owned()), ("replica".to_owned(), "r1".to_owned())]);
         let one = "CREATE TABLE IF NOT EXISTS `d`.`t` UUID '1-2'\n( a UInt8 ) ENGINE = ReplicatedMergeTree('/x/{shard}/{database}/{table}', '{replica}')  ORDER BY `a`";
         let two = "CREATE TABLE d.t (`a` UInt8) ENGINE = ReplicatedMergeTree('/x/01/d/t', 'r1') ORDER BY a";
         assert_eq!(normalise(one, &macros), normalise(two, &macros));
@@ -80,6 +75,9 @@ mod tests {
         assert_ne!(normalise(one, &macros), normalise(&two.replace("UInt8", "UInt16"), &macros));
         assert_eq!(normalise(" no ddl ", &macros), "no ddl");
         // Only the place is filled in, not other texts.
-        assert!(normalise("CREATE TABLE d.t (`a` String DEFAULT '{shard}') ENGINE = MergeTree ORDER BY a", &macros).contains("'{shard}'"));
+        assert!(
+            normalise("CREATE TABLE d.t (`a` String DEFAULT '{shard}') ENGINE = MergeTree ORDER BY a", &macros)
+                .contains("'{shard}'")
+        );
     }
 }

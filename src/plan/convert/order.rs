@@ -31,9 +31,7 @@ pub fn dependencies(ddl: &Ddl<'_>, known: &BTreeSet<(String, String)>) -> Depend
     let mut found = Dependencies::default();
     let tokens = &ddl.tokens[ddl.body.min(ddl.tokens.len())..];
     for three in tokens.windows(3) {
-        if let (Some(database), true, Some(table)) =
-            (three[0].name(), three[1].is_symbol("."), three[2].name())
-        {
+        if let (Some(database), true, Some(table)) = (three[0].name(), three[1].is_symbol("."), three[2].name()) {
             let pair = (database, table);
             if known.contains(&pair) {
                 found.needed.insert(pair);
@@ -125,20 +123,14 @@ fn lookups<'t, 'a>(ddl: &'t Ddl<'a>) -> Vec<&'t Token<'a>> {
 }
 
 /// The known object that a text stands for: `'name'` or `'database.name'`.
-fn named(
-    token: &Token<'_>,
-    home: &str,
-    known: &BTreeSet<(String, String)>,
-) -> Option<(String, String)> {
+fn named(token: &Token<'_>, home: &str, known: &BTreeSet<(String, String)>) -> Option<(String, String)> {
     let text = match token.kind {
         TokenKind::Text => token.text.get(1..token.text.len().saturating_sub(1))?.to_owned(),
         _ => token.name()?,
     };
     known
         .iter()
-        .find(|(database, name)| {
-            (database == home && *name == text) || format!("{database}.{name}") == text
-        })
+        .find(|(database, name)| (database == home && *name == text) || format!("{database}.{name}") == text)
         .cloned()
 }
 
@@ -147,14 +139,9 @@ mod tests {
     use super::*;
 
     fn order(statements: &[&str]) -> Result<Vec<Vec<String>>, Vec<String>> {
-        let ddls: Vec<Ddl<'_>> =
-            statements.iter().map(|text| Ddl::parse(text).expect("valid")).collect();
-        let known: BTreeSet<(String, String)> =
-            ddls.iter().map(|ddl| ("d".to_owned(), ddl.name.clone())).collect();
-        let objects = ddls
-            .iter()
-            .map(|ddl| (ddl.name.clone(), (ddl.kind, dependencies(ddl, &known))))
-            .collect();
+        let ddls: Vec<Ddl<'_>> = statements.iter().map(|text| Ddl::parse(text).expect("valid")).collect();
+        let known: BTreeSet<(String, String)> = ddls.iter().map(|ddl| ("d".to_owned(), ddl.name.clone())).collect();
+        let objects = ddls.iter().map(|ddl| (ddl.name.clone(), (ddl.kind, dependencies(ddl, &known)))).collect();
         let mut places: Vec<(Place, String)> =
             levels("d", &objects)?.into_iter().map(|(name, place)| (place, name)).collect();
         places.sort();
@@ -190,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_wish_in_a_circle_is_given_up_and_a_need_is_reported() {
-        let dictionary = "CREATE DICTIONARY d.dict (`a` UInt8) PRIMARY KEY a SOURCE(CLICKHOUSE(TABLE 't')) LAYOUT(FLAT())";
+        let dictionary =
+            "CREATE DICTIONARY d.dict (`a` UInt8) PRIMARY KEY a SOURCE(CLICKHOUSE(TABLE 't')) LAYOUT(FLAT())";
         let table = "CREATE TABLE d.t (`a` UInt8 DEFAULT dictGet('d.dict', 'a', 1)) ENGINE = MergeTree ORDER BY a";
         assert_eq!(order(&[table, dictionary]), Ok(vec![vec!["dict".into()], vec!["t".into()]]));
         assert_eq!(

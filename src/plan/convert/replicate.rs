@@ -87,15 +87,9 @@ pub fn to_replicated(text: &str, replication: &Replication<'_>) -> Conversion {
             return Conversion::Refuse(Reason::Refreshable, "REFRESH".to_owned());
         }
     }
-    let mut edits: Vec<(Range<usize>, String)> =
-        ddl.own.iter().map(|range| (range.clone(), String::new())).collect();
-    let mut made = Created {
-        kind: ddl.kind,
-        text: String::new(),
-        engine: String::new(),
-        replicated: None,
-        notes: notes(&ddl),
-    };
+    let mut edits: Vec<(Range<usize>, String)> = ddl.own.iter().map(|range| (range.clone(), String::new())).collect();
+    let mut made =
+        Created { kind: ddl.kind, text: String::new(), engine: String::new(), replicated: None, notes: notes(&ddl) };
     match (ddl.kind, ddl.engine()) {
         (ObjectKind::Table, None) => {
             return Conversion::Refuse(Reason::Unknown, "no ENGINE".to_owned());
@@ -119,8 +113,7 @@ fn place(
     replication: &Replication<'_>,
     made: &mut Created,
 ) -> Result<Option<(Range<usize>, String)>, Box<Conversion>> {
-    let refuse =
-        |reason: Reason, words: String| Err(Box::new(Conversion::Refuse(reason, words)));
+    let refuse = |reason: Reason, words: String| Err(Box::new(Conversion::Refuse(reason, words)));
     made.engine.clone_from(&engine.name);
     let database = ddl.database.as_deref().unwrap_or_default();
     let path = expand_names(replication.path, database, &ddl.name);
@@ -141,14 +134,10 @@ fn place(
             Ok(Some((engine.span.clone(), format!("{text})"))))
         }
         Fate::Log => match replication.log_tables {
-            LogTables::Skip => {
-                Err(Box::new(Conversion::Skip(format!("engine {}, `log_tables: skip`", engine.name))))
-            }
+            LogTables::Skip => Err(Box::new(Conversion::Skip(format!("engine {}, `log_tables: skip`", engine.name)))),
             LogTables::Keep => {
-                made.notes.push(format!(
-                    "stays {}: every replica has its own rows, and nothing copies them",
-                    engine.name
-                ));
+                made.notes
+                    .push(format!("stays {}: every replica has its own rows, and nothing copies them", engine.name));
                 Ok(None)
             }
             LogTables::Convert => {
@@ -164,10 +153,7 @@ fn place(
                 // stays what is found afterwards.
                 let has_settings = ddl.has_word(engine.behind..ddl.tokens.len(), "SETTINGS");
                 let tail = if has_settings { "" } else { " SETTINGS index_granularity = 8192" };
-                Ok(Some((
-                    engine.span.clone(),
-                    format!("ReplicatedMergeTree({place}) ORDER BY {key}{tail}"),
-                )))
+                Ok(Some((engine.span.clone(), format!("ReplicatedMergeTree({place}) ORDER BY {key}{tail}"))))
             }
         },
         Fate::AsItIs(words) => {
@@ -175,9 +161,7 @@ fn place(
             Ok(None)
         }
         Fate::Outside => {
-            let named = engine.arguments.first().is_some_and(|first| {
-                !ddl.text[first.clone()].starts_with(['\'', '"'])
-            });
+            let named = engine.arguments.first().is_some_and(|first| !ddl.text[first.clone()].starts_with(['\'', '"']));
             if !named {
                 return refuse(Reason::Secret, format!("engine {} with its arguments", engine.name));
             }
@@ -195,9 +179,7 @@ fn place(
 
 /// Path and replica name stand first where they are given; everything behind them belongs to the plain engine.
 fn former_arguments<'e>(ddl: &Ddl<'_>, engine: &'e Engine) -> &'e [Range<usize>] {
-    let is_text = |at: usize| {
-        engine.arguments.get(at).is_some_and(|range| ddl.text[range.clone()].starts_with('\''))
-    };
+    let is_text = |at: usize| engine.arguments.get(at).is_some_and(|range| ddl.text[range.clone()].starts_with('\''));
     let replicated = engine.name.starts_with("Replicated") || engine.name.starts_with("Shared");
     if replicated && is_text(0) && is_text(1) { &engine.arguments[2..] } else { &engine.arguments }
 }

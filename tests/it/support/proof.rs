@@ -99,7 +99,7 @@ pub fn sent_is_what_was_planned(scene: &Scene, plan: &Plan, run: &Path) -> usize
             format!("{host}: {}", filled.unwrap())
         }));
     }
-    let short = |node: &str| format!("{}-{}", scene.database, if node == "standalone" { "sa" } else { &node.replace("replica", "r") });
+    let short = |node: &str| format!("{}-{}", scene.database, node.replace("standalone", "sa").replace("replica", "r"));
     let mut sent: Vec<String> = scene.changes().into_iter().map(|(node, record)| format!("{}: {}", short(node), record.statement)).collect();
     planned.sort();
     sent.sort();

@@ -62,7 +62,9 @@ fn arguments_are_kept_and_old_places_replaced() {
 fn uuids_are_taken_out() {
     let made = created("CREATE TABLE d.t UUID '0-1' (`a` UInt8) ENGINE = MergeTree ORDER BY a");
     assert!(made.text.starts_with("CREATE TABLE d.t (`a` UInt8) ENGINE = Replicated"), "{}", made.text);
-    let made = created("CREATE MATERIALIZED VIEW d.v UUID '0-1' TO INNER UUID '0-2' (`a` UInt8) ENGINE = MergeTree ORDER BY a AS SELECT 1 AS a");
+    let made = created(
+        "CREATE MATERIALIZED VIEW d.v UUID '0-1' TO INNER UUID '0-2' (`a` UInt8) ENGINE = MergeTree ORDER BY a AS SELECT 1 AS a",
+    );
     assert!(made.text.starts_with("CREATE MATERIALIZED VIEW d.v (`a` UInt8) ENGINE = Replicated"), "{}", made.text);
 }
 
@@ -70,8 +72,12 @@ fn uuids_are_taken_out() {
 fn views_keep_their_query_and_inner_engines_get_a_path() {
     let text = "CREATE MATERIALIZED VIEW d.mv TO d.t (`k` String) AS SELECT k FROM d.plain WHERE engine = 'x'";
     assert_eq!(created(text).text, text);
-    let made = created("CREATE MATERIALIZED VIEW d.mv (`n` String, `c` UInt64) ENGINE = SummingMergeTree ORDER BY n SETTINGS index_granularity = 8192 AS SELECT n, count() AS c FROM d.plain GROUP BY n");
-    assert!(made.text.contains("ENGINE = ReplicatedSummingMergeTree('/clickhouse/tables/{shard}/d/mv', '{replica}') ORDER BY n SETTINGS"));
+    let made = created(
+        "CREATE MATERIALIZED VIEW d.mv (`n` String, `c` UInt64) ENGINE = SummingMergeTree ORDER BY n SETTINGS index_granularity = 8192 AS SELECT n, count() AS c FROM d.plain GROUP BY n",
+    );
+    assert!(made.text.contains(
+        "ENGINE = ReplicatedSummingMergeTree('/clickhouse/tables/{shard}/d/mv', '{replica}') ORDER BY n SETTINGS"
+    ));
     assert_eq!(made.replicated.map(|(path, _)| path).as_deref(), Some("/clickhouse/tables/{shard}/d/mv"));
 }
 
@@ -80,7 +86,11 @@ fn log_tables_become_replicated_stay_or_go() {
     let text = "CREATE TABLE d.schema_migrations (`version` Int64, `dirty` UInt8, `sequence` UInt64) ENGINE = TinyLog";
     let made = created(text);
     assert!(made.text.ends_with("ReplicatedMergeTree('/clickhouse/tables/{shard}/d/schema_migrations', '{replica}') ORDER BY sequence SETTINGS index_granularity = 8192"));
-    assert!(created("CREATE TABLE d.l (`a` UInt8) ENGINE = Log COMMENT 'x'").text.ends_with("ORDER BY tuple() SETTINGS index_granularity = 8192 COMMENT 'x'"));
+    assert!(
+        created("CREATE TABLE d.l (`a` UInt8) ENGINE = Log COMMENT 'x'")
+            .text
+            .ends_with("ORDER BY tuple() SETTINGS index_granularity = 8192 COMMENT 'x'")
+    );
     let keep = to_replicated(text, &Replication { log_tables: LogTables::Keep, ..PLACE });
     assert!(matches!(keep, Conversion::Create(made) if made.text == text && made.replicated.is_none()));
     let skip = to_replicated(text, &Replication { log_tables: LogTables::Skip, ..PLACE });
@@ -98,14 +108,24 @@ fn what_cannot_be_replicated_is_refused_or_told() {
     assert_eq!(refused(&table("Strange")), Reason::Unknown);
     assert_eq!(refused(&table("MergeTree(d, (a, b), 8192)")), Reason::OldSyntax);
     assert_eq!(refused(&table("ReplicatedMergeTree('/p', 'r', d, k, 8192)")), Reason::OldSyntax);
-    assert_eq!(refused("CREATE DICTIONARY d.x (`k` UInt64) PRIMARY KEY k SOURCE(CLICKHOUSE(DB 'd' TABLE 't' PASSWORD 'p'))"), Reason::Secret);
-    assert_eq!(refused("CREATE MATERIALIZED VIEW d.v REFRESH EVERY 1 DAY (`id` UInt64) ENGINE = MergeTree ORDER BY id AS SELECT 1 AS id"), Reason::Refreshable);
+    assert_eq!(
+        refused("CREATE DICTIONARY d.x (`k` UInt64) PRIMARY KEY k SOURCE(CLICKHOUSE(DB 'd' TABLE 't' PASSWORD 'p'))"),
+        Reason::Secret
+    );
+    assert_eq!(
+        refused(
+            "CREATE MATERIALIZED VIEW d.v REFRESH EVERY 1 DAY (`id` UInt64) ENGINE = MergeTree ORDER BY id AS SELECT 1 AS id"
+        ),
+        Reason::Refreshable
+    );
     assert_eq!(refused("CREATE TABLE d.t (`a` UInt8) AS numbers(5)"), Reason::Unknown);
     for engine in ["`Null`", "Merge('d', '^p')", "Buffer('d', 't', 1, 10)", "Distributed('c', 'd', 't')", "S3(mine)"] {
         let made = created(&table(engine));
         assert_eq!((made.text.as_str(), made.notes.len()), (table(engine).as_str(), 1));
     }
-    let made = created("CREATE TABLE d.t (`a` UInt8) ENGINE = MergeTree ORDER BY a SETTINGS storage_policy = 'hot', index_granularity = 8192");
+    let made = created(
+        "CREATE TABLE d.t (`a` UInt8) ENGINE = MergeTree ORDER BY a SETTINGS storage_policy = 'hot', index_granularity = 8192",
+    );
     assert_eq!(made.notes, ["storage_policy 'hot' must exist on the new servers"]);
 }
 
