@@ -73,7 +73,9 @@ async fn creation(
     let rows = rows_of_backup(context, data).map_err(|error| *error)?;
     let seen = look(context, hosts, data, table, |_| true).await?;
     let is_there = seen.iter().any(Seen::exists);
-    let clears = is_there && is_own_remainder(context).await;
+    // Only what nobody else can have written to is removed: the staging table, or a table without a row.
+    let is_harmless = context.operation.kind == kind::STAGE || seen.iter().all(Seen::is_empty);
+    let clears = is_there && is_harmless && is_own_remainder(context).await;
     if is_there && !clears {
         return Err(closed(context, data, "it is there already", "not there", words(hosts, &seen)));
     }
@@ -116,8 +118,7 @@ async fn filling(context: &RunContext<'_>, data: &RestoreData, kind: &str) -> Re
         ));
     }
     let is_empty = seen.iter().all(Seen::is_empty);
-    let clears = !is_empty && !data.appends && is_own_remainder(context).await && fits(&seen, rows);
-    if !is_empty && !data.appends && !clears {
+    if !is_empty && !data.appends {
         return Err(closed(
             context,
             data,
@@ -126,14 +127,9 @@ async fn filling(context: &RunContext<'_>, data: &RestoreData, kind: &str) -> Re
             found,
         ));
     }
-    let before = |seen: &Seen| Before { rows: if clears { 0 } else { seen.rows }, detached: seen.detached };
+    let before = |seen: &Seen| Before { rows: seen.rows, detached: seen.detached };
     let hosts: BTreeMap<HostName, Before> = data.copies.iter().cloned().zip(seen.iter().map(before)).collect();
-    Ok(Gate { hosts, rows, clears })
-}
-
-/// No more rows than an interrupted attempt could have left.
-fn fits(seen: &[Seen], rows: Option<u64>) -> bool {
-    rows.is_none_or(|rows| seen.iter().all(|seen| seen.rows <= rows))
+    Ok(Gate { hosts, rows, clears: false })
 }
 
 /// Rows that the backup holds of the table; `None` where it does not tell.

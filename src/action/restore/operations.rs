@@ -123,16 +123,11 @@ impl Work<'_> {
         };
         let more = if data.appends && !data.creates { "its rows and " } else { "" };
         let after = format!("{more}{} on {}", self.rows_words(entry), hosts(&data));
-        let cleanup = if data.creates {
-            format!("{ONLY_IF} DROP TABLE {name} SYNC")
-        } else {
-            format!("{ONLY_IF} TRUNCATE TABLE {name} SYNC")
-        };
         let mut operation = self
             .operation(context, entry, &data, kind::TABLE, format!("table {}", entry.full_name()), wave)
             .statement(statement);
-        if !data.appends {
-            operation = operation.statement(Statement::exact(cleanup));
+        if data.creates && !data.appends {
+            operation = operation.statement(Statement::exact(format!("{ONLY_IF} DROP TABLE {name} SYNC")));
         }
         self.operations.push(operation.expect(before, after, check_words(&data)).with_data(&data));
     }
@@ -184,13 +179,9 @@ impl Work<'_> {
             .setting("min_insert_block_size_bytes", "0");
         let more = if data.appends { "its rows and " } else { "" };
         let before = if data.appends { "any rows" } else { "empty" };
-        let mut copy = self
+        let copy = self
             .operation(context, entry, &data, kind::INSERT, format!("table {}", entry.full_name()), 1)
-            .statement(insert);
-        if !data.appends {
-            copy = copy.statement(Statement::exact(format!("{ONLY_IF} TRUNCATE TABLE {name} SYNC")));
-        }
-        let copy = copy
+            .statement(insert)
             .expect(
                 format!("{before} on {}", hosts(&data)),
                 format!("{more}{rows} on {}", hosts(&data)),

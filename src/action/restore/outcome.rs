@@ -74,8 +74,9 @@ async fn by_rows(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> R
     let table = data.filled(&context.operation.kind);
     let seen = see_until(context, &hosts, (&data.database, table), REST, is_settled).await?;
     let is_settled = is_settled(&seen);
-    let creates = data.creates || context.operation.kind == kind::STAGE;
-    let verdict = if is_settled { judge(gate, &hosts, &seen, creates, data.appends) } else { Verdict::Unclear };
+    let is_staging = context.operation.kind == kind::STAGE;
+    let creates = data.creates || is_staging;
+    let verdict = if is_settled { judge(gate, &hosts, &seen, creates, is_staging, data.appends) } else { Verdict::Unclear };
     Ok(match verdict {
         Verdict::Done => Probe::Done,
         Verdict::NotDone => Probe::NotDone,
@@ -84,7 +85,7 @@ async fn by_rows(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> R
             format!("{} before, and {} more when done", before_words(gate), gate.rows.map_or("some".to_owned(), |rows| format!("{rows} rows"))),
             words(&hosts, &seen),
             evidence(&hosts, &data.database, table),
-            "look at the rows: if nothing of the restore is there, or all of it, say so with `clickferry resolve`; else empty the table yourself, then resolve it as not done",
+            "look whose rows these are: clickferry never empties a table that others may have written to. If they are the restore's own, empty the table (TRUNCATE TABLE on one replica), then `clickferry resume`",
         ))),
     })
 }
@@ -101,7 +102,7 @@ enum Verdict {
 }
 
 /// Judges by rows alone, for an operation of which nothing runs any more.
-fn judge(gate: &Gate, hosts: &[HostName], seen: &[Seen], creates: bool, appends: bool) -> Verdict {
+fn judge(gate: &Gate, hosts: &[HostName], seen: &[Seen], creates: bool, is_staging: bool, appends: bool) -> Verdict {
     let both = || hosts.iter().zip(seen);
     let before = |host: &HostName| gate.hosts.get(host).map_or(0, |before| before.rows);
     if creates && seen.iter().all(|seen| !seen.exists()) {
@@ -118,10 +119,10 @@ fn judge(gate: &Gate, hosts: &[HostName], seen: &[Seen], creates: bool, appends:
     if both().all(|(host, seen)| seen.in_parts && gate.expected(host) == Some(seen.rows)) {
         return Verdict::Done;
     }
-    // The table was empty on every replica when the attempt began, and there is no more than the attempt can have
-    // brought: these rows are its own, and the next attempt removes them first.
-    let is_own = !appends && gate.was_empty() && both().all(|(_, seen)| gate.rows.is_none_or(|rows| seen.rows <= rows));
-    if is_own { Verdict::NotDone } else { Verdict::Unclear }
+    // Rows in between: nothing proves that all of them are the restore's, so no table that anybody else can know of
+    // is ever emptied. The staging table is this run's own, and the next attempt makes it anew.
+    let is_own = is_staging && gate.was_empty() && both().all(|(_, seen)| gate.rows.is_none_or(|rows| seen.rows <= rows));
+    if is_own && !appends { Verdict::NotDone } else { Verdict::Unclear }
 }
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     fn verdict(before: &[u64], promised: Option<u64>, now: &[Option<u64>], creates: bool, appends: bool) -> Verdict {
-        verdict_for(true, before, promised, now, creates, appends)
+        verdict_for(true, before, promised, now, (creates, false), appends)
     }
 
     fn verdict_for(
@@ -140,7 +141,7 @@ mod tests {
         before: &[u64],
         promised: Option<u64>,
         now: &[Option<u64>],
-        creates: bool,
+        (creates, is_staging): (bool, bool),
         appends: bool,
     ) -> Verdict {
         let hosts: Vec<HostName> = (1..=before.len()).map(|n| HostName(format!("r{n}"))).collect();
@@ -162,16 +163,16 @@ mod tests {
                 ..Seen::default()
             })
             .collect();
-        judge(&gate, &hosts, &seen, creates, appends)
+        judge(&gate, &hosts, &seen, creates, is_staging, appends)
     }
 
     #[test]
     fn rows_tell_what_became_of_a_restore() {
         assert_eq!(verdict(&[0, 0], Some(9), &[Some(0), Some(0)], false, false), Verdict::NotDone);
         assert_eq!(verdict(&[0, 0], Some(9), &[Some(9), Some(9)], false, false), Verdict::Done);
-        // Partial, and certainly its own: the next attempt empties the table first.
-        assert_eq!(verdict(&[0, 0], Some(9), &[Some(4), Some(4)], false, false), Verdict::NotDone);
-        assert_eq!(verdict(&[0, 0], Some(9), &[Some(9), Some(0)], false, false), Verdict::NotDone);
+        // Partial: they may be somebody else's, so a person decides.
+        assert_eq!(verdict(&[0, 0], Some(9), &[Some(4), Some(4)], false, false), Verdict::Unclear);
+        assert_eq!(verdict(&[0, 0], Some(9), &[Some(9), Some(0)], false, false), Verdict::Unclear);
         // More than the backup has: somebody else writes here.
         assert_eq!(verdict(&[0, 0], Some(9), &[Some(10), Some(10)], false, false), Verdict::Unclear);
     }
@@ -186,15 +187,19 @@ mod tests {
 
     #[test]
     fn the_rows_of_a_log_do_not_prove_its_columns() {
-        assert_eq!(verdict_for(false, &[0], Some(9), &[Some(9)], false, false), Verdict::NotDone);
-        assert_eq!(verdict_for(false, &[1], Some(9), &[Some(10)], false, true), Verdict::Unclear);
+        assert_eq!(verdict_for(false, &[0], Some(9), &[Some(9)], (true, true), false), Verdict::NotDone);
+        assert_eq!(verdict_for(false, &[0], Some(9), &[Some(9)], (false, false), false), Verdict::Unclear);
+        assert_eq!(verdict_for(false, &[1], Some(9), &[Some(10)], (false, false), true), Verdict::Unclear);
     }
 
     #[test]
     fn tables_that_come_and_go() {
         assert_eq!(verdict(&[0], Some(9), &[None], true, false), Verdict::NotDone);
-        assert_eq!(verdict(&[0], Some(9), &[Some(3)], true, false), Verdict::NotDone);
+        // A crash in the middle of a RESTORE leaves an empty table that looks healthy.
+        assert_eq!(verdict(&[0], Some(9), &[Some(0)], true, false), Verdict::NotDone);
+        assert_eq!(verdict(&[0], Some(9), &[Some(3)], true, false), Verdict::Unclear);
+        assert_eq!(verdict_for(true, &[0], Some(9), &[Some(3)], (true, true), false), Verdict::NotDone);
         assert_eq!(verdict(&[0, 0], Some(9), &[Some(9), None], false, false), Verdict::Unclear);
-        assert_eq!(verdict(&[0], None, &[Some(3)], false, false), Verdict::NotDone);
+        assert_eq!(verdict(&[0], None, &[Some(3)], false, false), Verdict::Unclear);
     }
 }

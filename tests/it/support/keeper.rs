@@ -1,20 +1,16 @@
 //! Keeper, asked and changed directly.
 
 use clickferry_lab::Lab;
-use zookeeper_client::{Acls, Client, CreateMode};
+use zookeeper_client::Client;
 
 fn with<T>(lab: &Lab, work: impl AsyncFnOnce(Client) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { work(Client::connect(&lab.keeper_address()).await.unwrap()).await })
 }
 
-/// Makes a node and everything above it; an ephemeral one lives until `while_it_lives` has ended.
-pub fn make(lab: &Lab, path: &str, value: &str) {
-    with(lab, async |client| {
-        let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
-        client.mkdir(path.rsplit_once('/').unwrap().0, &persistent).await.unwrap();
-        client.create(path, value.as_bytes(), &persistent).await.unwrap();
-    });
+/// The nodes directly below a path.
+pub fn children(lab: &Lab, path: &str) -> Vec<String> {
+    with(lab, async |client| client.list_children(path).await.unwrap())
 }
 
 /// Whether a node is there.
@@ -22,7 +18,10 @@ pub fn exists(lab: &Lab, path: &str) -> bool {
     with(lab, async |client| client.check_stat(path).await.unwrap().is_some())
 }
 
-/// Deletes a node, as the end of its session would.
+/// Deletes a node where it is there.
 pub fn remove(lab: &Lab, path: &str) {
-    with(lab, async |client| client.delete(path, None).await.unwrap());
+    with(lab, async |client| match client.delete(path, None).await {
+        Ok(()) | Err(zookeeper_client::Error::NoNode) => {}
+        Err(error) => panic!("{path}: {error}"),
+    });
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use clickferry_lab::{Lab, Options, SeedSettings, StatementRecord};
 
 use super::engine::Engine;
-use super::{Output, TestEnvironment, root};
+use super::{Output, TestEnvironment, keeper, root};
 
 /// Names of the nodes of a laboratory.
 pub const NODES: [&str; 3] = ["standalone", "replica1", "replica2"];
@@ -184,9 +184,16 @@ impl Scene {
         all
     }
 
-    /// Arguments of the bundled move of the test's database.
-    pub fn parameters(&self) -> [String; 4] {
-        ["-p".to_owned(), format!("database={}", self.database), "-p".to_owned(), "migration=2".to_owned()]
+    /// The bundled move of the test's database, planned and started with consent.
+    pub fn start_move(&self) -> Engine {
+        let runbook = self.runbook("standalone-to-replicated", |text| text);
+        let digest = self.plan(&runbook, &["-p", "migration=2"]);
+        self.start(&["apply", "plan.json", "--consent", &digest])
+    }
+
+    /// Ends what a killed engine leaves in Keeper, as its session's end some seconds later would.
+    pub fn end_session(&self) {
+        keeper::remove(&self.lab, &format!("/clickferry/locks/{0}-r1,{0}-r2", self.database));
     }
 
     /// Saves the plan of a runbook and returns the digest to consent with.

@@ -29,7 +29,7 @@ fn content_of(scene: &Scene, node: &str, table: &str) -> (u64, String) {
     let columns = scene.on_node(
         node,
         &format!(
-            "SELECT arrayStringConcat(groupArray(if(startsWith(type, 'AggregateFunction'), 'finalizeAggregation(' || backQuote(name) || ')', backQuote(name))), ', ') \
+            "SELECT arrayStringConcat(groupArray(if(startsWith(type, 'AggregateFunction'), 'finalizeAggregation(`' || name || '`)', '`' || name || '`')), ', ') \
              FROM (SELECT name, type FROM system.columns WHERE database = '{{db}}' AND table = '{table}' ORDER BY position) FORMAT TSVRaw"
         ),
     );

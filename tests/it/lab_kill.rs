@@ -1,0 +1,148 @@
+//! Engines and servers that die in the middle, and what `resume` makes of it.
+
+use clickferry::engine::journal::{Entry, Record};
+use clickferry_lab::{FaultKind, S3Fault};
+
+use crate::support::engine::{has_intent, is_done, journal};
+use crate::support::lab::{Scene, wait_until};
+use crate::support::proof::{is_moved, nothing_was_repeated};
+
+/// Moves the database in an engine that is killed as soon as the journal holds enough.
+fn killed_when(scene: &Scene, enough: impl Fn(&[Record]) -> bool) {
+    let mut engine = scene.start_move();
+    assert!(engine.reaches(enough), "{}", engine.end(scene));
+    engine.kill();
+}
+
+/// Resumes the run to its end: the state that was promised, and nothing sent twice to get there.
+fn resumes(scene: &Scene) -> String {
+    let resumed = scene.cli(&["resume"]);
+    assert_eq!(resumed.code, Some(0), "{resumed}");
+    is_moved(scene, "2");
+    nothing_was_repeated(scene, &scene.runs()[0]);
+    resumed.stderr
+}
+
+/// Whether a node has been sent a statement that begins so.
+fn has_seen(scene: &Scene, node: &str, statement: &str) -> bool {
+    scene.changes().iter().any(|(at, record)| *at == node && record.statement.starts_with(statement))
+}
+
+#[test]
+fn an_engine_killed_after_any_record_is_resumed_and_repeats_nothing() {
+    let scene = Scene::new("whole").with_orders();
+    assert_eq!(scene.start_move().end(&scene).code, Some(0));
+    let all = journal(&scene.runs()[0]).records.len();
+    assert!(all > 30, "{all}");
+    for at in (1..all).step_by(all / 8) {
+        let scene = scene.next("killed").with_orders();
+        killed_when(&scene, |records| records.len() >= at);
+        scene.end_session();
+        resumes(&scene);
+    }
+}
+
+#[test]
+fn an_engine_killed_while_a_server_works_asks_it_how_that_ended() {
+    let scene = Scene::alone("working").with_orders();
+    scene.lab.fault_s3(S3Fault::new(FaultKind::DelayMs(40))).unwrap();
+    killed_when(&scene, |records| has_intent(records, "back-up/") && has_seen(&scene, "standalone", "BACKUP"));
+    // The first resume waits until the dead engine's session has ended; the second is spared that.
+    let mut engine = scene.start(&["resume"]);
+    assert!(engine.reaches(|_| scene.runs().first().is_some_and(|run| {
+        let records = journal(run).records;
+        is_done(&records, "back-up/1") && has_intent(&records, "restore/") && has_seen(&scene, "replica1", "RESTORE")
+    })));
+    engine.kill();
+    scene.end_session();
+    let told = resumes(&scene);
+    let records = journal(&scene.runs()[0]).records;
+    for operation in ["back-up/", "restore/"] {
+        let asked = |record: &Record| matches!(&record.entry, Entry::Probed { operation: id, .. } if id.as_str().starts_with(operation));
+        assert!(records.iter().any(asked), "{operation} was not asked for:\n{told}");
+    }
+}
+
+#[test]
+fn a_replica_that_dies_during_the_restore_stops_the_run_until_it_is_back() {
+    let scene = Scene::alone("replica");
+    for node in ["replica1", "replica2"] {
+        let scene = scene.next(node).with_orders();
+        scene.lab.fault_s3(S3Fault::new(FaultKind::DelayMs(40)).method("GET")).unwrap();
+        let mut engine = scene.start_move();
+        assert!(engine.reaches(|records| has_intent(records, "restore/") && has_seen(&scene, "replica1", "RESTORE")));
+        scene.lab.kill(node).unwrap();
+        let stopped = engine.end(&scene);
+        assert!(matches!(stopped.code, Some(1 | 4)), "{stopped}");
+        assert!(stopped.stderr.contains(&format!("{}-r", scene.database)), "{stopped}");
+        scene.lab.fault_s3_off().unwrap();
+        scene.lab.start_node(node).unwrap();
+        resumes(&scene);
+    }
+}
+
+#[test]
+fn an_interrupt_stops_at_a_safe_point_and_the_rest_is_done_later() {
+    let scene = Scene::new("interrupted").with_orders();
+    let mut engine = scene.start_move();
+    assert!(engine.reaches(|records| is_done(records, "recreate/")));
+    engine.signal("INT");
+    let stopped = engine.end(&scene);
+    assert_eq!(stopped.code, Some(130), "{stopped}");
+    assert!(stopped.stderr.contains("clickferry resume"), "{stopped}");
+    let records = journal(&scene.runs()[0]).records;
+    assert!(matches!(records.last().map(|record| &record.entry), Some(Entry::Stopped { .. })), "{:?}", records.last());
+    resumes(&scene);
+}
+
+#[test]
+fn a_torn_last_record_is_cut_off_and_told() {
+    let scene = Scene::new("torn").with_orders();
+    killed_when(&scene, |records| is_done(records, "create-tables/3"));
+    scene.end_session();
+    let file = std::fs::OpenOptions::new().write(true).open(scene.runs()[0].join("journal.jsonl")).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 7).unwrap();
+    let told = resumes(&scene);
+    assert!(told.contains("torn"), "{told}");
+}
+
+#[test]
+fn a_changed_byte_in_the_journal_is_refused_and_nothing_is_touched() {
+    let scene = Scene::new("flipped").with_orders();
+    killed_when(&scene, |records| is_done(records, "create-tables/3"));
+    scene.end_session();
+    let path = scene.runs()[0].join("journal.jsonl");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 12;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    scene.mark();
+    let _filters = scene.filters();
+    let run = scene.runs()[0].file_name().unwrap().to_str().unwrap().to_owned();
+    insta::assert_snapshot!(scene.cli(&["resume", &run]), @r"");
+    // Without a name there is no run that could be carried on with.
+    insta::assert_snapshot!(scene.cli(&["resume"]), @r"");
+    scene.nothing_changed();
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_second_engine_on_the_same_target_is_refused_and_told_who_holds_it() {
+    let scene = Scene::alone("two").with_orders();
+    scene.lab.fault_s3(S3Fault::new(FaultKind::DelayMs(40))).unwrap();
+    let mut first = scene.start_move();
+    assert!(first.reaches(|records| has_intent(records, "back-up/")));
+    wait_until("the backup", || has_seen(&scene, "standalone", "BACKUP"));
+    let filters = scene.filters();
+    let digest = scene.plan("standalone-to-replicated.yaml", &["-p", "migration=2"]);
+    let arguments = ["apply", "plan.json", "--consent", &digest];
+    insta::assert_snapshot!(scene.cli(&arguments), @r"");
+    insta::assert_snapshot!(scene.cli(&[&arguments[..], &["--state", "other"]].concat()), @r"");
+    drop(filters);
+    let done = first.end(&scene);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!(scene.runs().len(), 1);
+    assert!(!scene.test.path().join("other/runs").exists());
+    is_moved(&scene, "2");
+    nothing_was_repeated(&scene, &scene.runs()[0]);
+}

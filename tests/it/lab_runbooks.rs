@@ -1,0 +1,102 @@
+//! Every other bundled runbook, applied.
+
+use clickferry::engine::journal::Entry;
+use clickferry_lab::SeedSettings;
+
+use crate::support::engine::journal;
+use crate::support::keeper::exists;
+use crate::support::lab::{NODES, Scene};
+use crate::support::proof::{content, is_moved, nothing_was_repeated};
+
+const NO_LOSS: &str = "loss: { tables: 0, rows: 0 }";
+
+#[test]
+fn a_backup_brings_back_a_database_that_was_changed_and_lost_tables() {
+    let scene = Scene::new("backup").with_tracing(4_000);
+    let runbook = scene.runbook("backup", |text| text);
+    let done = scene.apply(&runbook, &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let before = content(&scene, "standalone");
+    let migrations = scene.on_node("standalone", "SELECT * FROM {db}.schema_migrations ORDER BY sequence");
+    let records = journal(&scene.runs()[0]).records;
+    let path = records.iter().find_map(|record| match &record.entry {
+        Entry::Outcome { data, .. } => data["path"].as_str().map(str::to_owned),
+        _ => None,
+    });
+    // The environment's prefix is put before every path.
+    let path = path.unwrap().trim_start_matches(&format!("{}/", scene.database)).to_owned();
+
+    scene.on_node("standalone", "DROP VIEW {db}.latest_feedback SYNC");
+    scene.on_node("standalone", "DROP TABLE {db}.feedbacks SYNC");
+    scene.on_node("standalone", "TRUNCATE TABLE {db}.sessions");
+    scene.on_node("standalone", "INSERT INTO {db}.schema_migrations VALUES (999, 1, 9999999999999999999)");
+    assert_ne!(content(&scene, "standalone"), before);
+
+    let restore = scene.runbook("restore-same-engine", |text| text.replace(NO_LOSS, "loss: { tables: 20, rows: 100000 }"));
+    let done = scene.apply(&restore, &["-p", &format!("path={path}")]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!(content(&scene, "standalone"), before);
+    assert_eq!(scene.on_node("standalone", "SELECT * FROM {db}.schema_migrations ORDER BY sequence"), migrations);
+}
+
+#[test]
+fn replicas_are_cleaned_of_tables_and_of_their_metadata() {
+    let scene = Scene::new("clean");
+    for node in &NODES[1..] {
+        scene.on_node(node, "CREATE DATABASE {db}");
+        scene.on_node(node, "CREATE TABLE {db}.a (x Int8) ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{db}/a', '{replica}') ORDER BY x");
+    }
+    // Only replica1 has this one, as after a migration that broke halfway.
+    scene.on_node("replica1", "CREATE TABLE {db}.b (x Int8) ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{db}/b', '{replica}') ORDER BY x");
+    scene.on_node("replica1", "INSERT INTO {db}.a VALUES (1), (2)");
+    scene.on_node("replica2", "SYSTEM SYNC REPLICA {db}.a");
+    scene.mark();
+    let runbook = scene.runbook("clean-replicas", |text| text.replace(NO_LOSS, "loss: { tables: 2, rows: 4 }"));
+    let done = scene.apply(&runbook, &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    nothing_was_repeated(&scene, &scene.runs()[0]);
+    for node in &NODES[1..] {
+        assert_eq!(scene.on_node(node, "SELECT count() FROM system.tables WHERE database = '{db}'"), "0");
+        assert_eq!(scene.on_node(node, "SELECT engine FROM system.databases WHERE name = '{db}'"), "Atomic");
+    }
+    assert!(!exists(&scene.lab, &format!("/clickhouse/tables/01/{}", scene.database)));
+}
+
+#[test]
+fn a_dirty_migration_is_marked_clean_on_every_replica_with_a_history_of_its_own() {
+    let scene = Scene::new("dirty");
+    let last = "SELECT version, dirty FROM {db}.schema_migrations ORDER BY sequence DESC LIMIT 1";
+    let settings = SeedSettings { database: scene.database.clone(), rows: 100, dirty: true, ..SeedSettings::default() };
+    for node in &NODES[1..] {
+        scene.lab.seed_tracing(node, &settings).unwrap();
+        assert_eq!(scene.on_node(node, last), "87\t1");
+    }
+    scene.mark();
+    let runbook = scene.runbook("mark-migration-clean", |text| text);
+    let done = scene.apply(&runbook, &["-p", "migration=87"]);
+    assert_eq!(done.code, Some(0), "{done}");
+    for node in &NODES[1..] {
+        assert_eq!(scene.on_node(node, last), "87\t0");
+    }
+    assert_eq!(scene.changes().len(), 2);
+    // Once more there is nothing to do.
+    scene.mark();
+    let again = scene.cli(&["plan", &runbook, "-p", &format!("database={}", scene.database), "-p", "migration=87"]);
+    assert_eq!(again.code, Some(0), "{again}");
+    scene.nothing_changed();
+}
+
+#[test]
+fn the_environment_file_of_the_laboratory_works_as_it_is() {
+    let scene = Scene::new("as_it_is").with_orders();
+    let runbook = scene.runbook("standalone-to-replicated", |text| text);
+    let environment = scene.lab.environment_file().display().to_string();
+    let database = format!("database={}", scene.database);
+    let common = ["-p", &database, "-p", "migration=2", "-e", &environment, "--state", "state"];
+    let planned = scene.test.run(&[&["plan", &runbook, "-o", "plan.json"], &common[..]].concat());
+    assert_eq!(planned.code, Some(2), "{planned}");
+    let digest = planned.stdout.trim_end().rsplit(' ').next().unwrap();
+    let done = scene.test.run(&["apply", "plan.json", "--consent", digest, "-e", &environment, "--state", "state"]);
+    assert_eq!(done.code, Some(0), "{done}");
+    is_moved(&scene, "2");
+}

@@ -1,0 +1,147 @@
+//! Steps that runbooks are written with: statements, commands, checks, questions.
+
+use std::path::Path;
+
+use crate::support::engine::{has_intent, journal};
+use crate::support::lab::{Scene, wait_until};
+
+/// Applies a runbook that destroys nothing.
+fn apply(scene: &Scene, runbook: &str) -> crate::support::Output {
+    scene.cli(&["apply", runbook, "-p", &format!("database={}", scene.database), "--summary"])
+}
+
+fn count(scene: &Scene) -> String {
+    scene.on_node("standalone", "SELECT count() FROM {db}.t")
+}
+
+fn with_table(name: &str) -> Scene {
+    let scene = Scene::new(name);
+    scene.on_node("standalone", "CREATE DATABASE {db}");
+    scene.on_node("standalone", "CREATE TABLE {db}.t (x UInt64) ENGINE = MergeTree ORDER BY x");
+    scene.mark();
+    scene
+}
+
+#[test]
+fn statements_commands_checks_and_waits_follow_each_other() {
+    let scene = with_table("follow");
+    let runbook = scene.steps(
+        "  - id: add
+    sql:
+      on: source
+      statements: ['INSERT INTO {{ database }}.t SELECT number FROM numbers(3)']
+      probe: { query: 'SELECT count() FROM {{ database }}.t', done_when: 3 }
+      expect: { query: 'SELECT max(x) FROM {{ database }}.t', equals: 2 }
+  - id: command
+    run: { command: [sh, -c, 'echo made > made.txt && echo it is made'], expect: { stdout_contains: it is } }
+  - id: left-out
+    when: database == 'another'
+    sql: { on: source, statements: ['INSERT INTO {{ database }}.t VALUES (100)'] }
+  - id: check
+    assert: { on: source, query: 'SELECT count() FROM {{ database }}.t', equals: 3 }
+  - id: wait
+    wait_for: { on: source, query: 'SELECT count() FROM {{ database }}.t', equals: 4, interval: 100ms }
+",
+    );
+    let database = format!("database={}", scene.database);
+    let mut engine = scene.start(&["apply", &runbook, "-p", &database]);
+    assert!(engine.reaches(|records| has_intent(records, "wait/")));
+    assert_eq!(count(&scene), "3");
+    scene.on_node("standalone", "INSERT INTO {db}.t VALUES (3)");
+    let done = engine.end(&scene);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!(count(&scene), "4");
+    assert_eq!(std::fs::read_to_string(scene.test.path().join("made.txt")).unwrap(), "made\n");
+    assert!(!has_intent(&journal(&scene.runs()[0]).records, "left-out/"));
+}
+
+#[test]
+fn a_check_that_does_not_hold_stops_before_what_follows() {
+    let scene = with_table("assert");
+    let runbook = scene.steps(
+        "  - id: check
+    assert: { on: source, query: 'SELECT count() FROM {{ database }}.t', equals: 5, message: five rows were promised }
+  - id: add
+    sql: { on: source, statements: ['INSERT INTO {{ database }}.t VALUES (1)'] }
+",
+    );
+    let _filters = scene.filters();
+    insta::assert_snapshot!(apply(&scene, &runbook), @r"");
+    scene.nothing_changed();
+}
+
+#[test]
+fn a_check_that_may_fail_is_told_at_the_end_and_the_rest_is_done() {
+    let scene = with_table("goes_on");
+    let runbook = scene.steps(
+        "  - id: check
+    on_failure: continue
+    assert: { on: source, query: 'SELECT count() FROM {{ database }}.t', equals: 5 }
+  - id: add
+    sql: { on: source, statements: ['INSERT INTO {{ database }}.t VALUES (1)'] }
+",
+    );
+    let output = apply(&scene, &runbook);
+    assert_eq!(output.code, Some(2), "{output}");
+    assert_eq!(count(&scene), "1");
+}
+
+#[test]
+fn a_question_that_nobody_answers_stops_before_its_step() {
+    let scene = with_table("question");
+    let runbook = scene.steps(
+        "  - id: first
+    sql: { on: source, statements: ['INSERT INTO {{ database }}.t VALUES (1)'] }
+  - id: second
+    confirm: Has the traffic been switched?
+    sql: { on: source, statements: ['INSERT INTO {{ database }}.t VALUES (2)'] }
+",
+    );
+    let filters = scene.filters();
+    insta::assert_snapshot!(apply(&scene, &runbook), @r"");
+    drop(filters);
+    assert_eq!(count(&scene), "1");
+    let resumed = scene.cli(&["resume"]);
+    assert_eq!(resumed.code, Some(3), "{resumed}");
+    assert_eq!(count(&scene), "1");
+}
+
+/// Kills the engine while the server is inside of a slow INSERT, and waits until the server has ended it.
+fn killed_inside_of(scene: &Scene, probe: &str) {
+    let runbook = scene.steps(&format!(
+        "  - id: slow
+    sql:
+      on: source
+      statements: ['INSERT INTO {{{{ database }}}}.t SELECT number + sleepEachRow(0.2) FROM numbers(5) SETTINGS max_block_size = 1']
+{probe}"
+    ));
+    let database = format!("database={}", scene.database);
+    let mut engine = scene.start(&["apply", &runbook, "-p", &database]);
+    let running = || scene.on_node("standalone", "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO%{db}%sleepEachRow%'") != "0";
+    assert!(engine.reaches(|records| has_intent(records, "slow/") && running()));
+    engine.kill();
+    wait_until("the end of the INSERT", || !running());
+}
+
+#[test]
+fn a_statement_with_a_probe_is_not_repeated_when_it_took_effect() {
+    let scene = with_table("probe");
+    killed_inside_of(&scene, "      probe: { query: 'SELECT count() FROM {{ database }}.t', done_when: 5 }\n");
+    let resumed = scene.cli(&["resume"]);
+    assert_eq!(resumed.code, Some(0), "{resumed}");
+    assert_eq!(count(&scene), "5");
+}
+
+#[test]
+fn a_statement_without_a_probe_stops_for_a_person() {
+    let scene = with_table("no_probe");
+    killed_inside_of(&scene, "");
+    let rows = count(&scene);
+    scene.mark();
+    let filters = scene.filters();
+    insta::assert_snapshot!(scene.cli(&["resume"]), @r"");
+    drop(filters);
+    scene.nothing_changed();
+    assert_eq!(count(&scene), rows);
+    assert!(Path::new(&scene.runs()[0]).exists());
+}
