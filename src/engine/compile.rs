@@ -263,7 +263,7 @@ pub(super) fn check(
     what: &str,
     found: &mut Diagnostics,
 ) {
-    SchemaCheck { root, source, names, templates: true, found }.check(schema, node, what);
+    SchemaCheck { root, source, names, found }.check(schema, node, what);
 }
 
 pub(super) fn check_kind(document: &Document, kind: &str, found: &mut Diagnostics) {

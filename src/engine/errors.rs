@@ -111,10 +111,9 @@ fn advice(code: i32, message: &str) -> (String, &'static str) {
 }
 
 fn is_denied(message: &str) -> bool {
-    message.contains("403")
-        || message.contains("ACCESS_DENIED")
-        || message.contains("AccessDenied")
-        || message.contains("InvalidAccessKeyId")
+    ["403", "ACCESS_DENIED", "AccessDenied", "Access Denied", "InvalidAccessKeyId"]
+        .iter()
+        .any(|word| message.contains(word))
 }
 
 /// The server advises settings that double rows or drop guards; such sentences are not passed on.

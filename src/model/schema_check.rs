@@ -29,8 +29,6 @@ pub struct SchemaCheck<'a> {
     pub source: &'a Arc<SourceFile>,
     /// Names that references are checked against.
     pub names: &'a Names,
-    /// Whether text with a template stands for any scalar (before templates are filled in).
-    pub templates: bool,
     /// What was found.
     pub found: &'a mut Diagnostics,
 }
@@ -39,7 +37,8 @@ impl SchemaCheck<'_> {
     /// Checks a node against a schema; `what` names the node in messages.
     pub fn check(&mut self, schema: &Value, node: &Node, what: &str) {
         let schema = self.resolve(schema).clone();
-        if self.templates && node.text().is_some_and(is_template) {
+        // A template that is not filled in yet stands for any scalar.
+        if node.text().is_some_and(is_template) {
             return;
         }
         for keyword in ["anyOf", "oneOf"] {
