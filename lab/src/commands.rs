@@ -157,7 +157,7 @@ fn living(layout: &Layout) -> Result<LabState, LabError> {
 
 fn query(layout: &Layout, node: &str, sql: &str) -> Result<(), LabError> {
     let client = launch::client(layout, &living(layout)?, node)?;
-    let answer = client.query(sql).map_err(|error| LabError::Invalid(format!("`{node}` did not answer: {error}")))?;
+    let answer = client.query(sql).map_err(|error| LabError::Invalid(format!("`{node}`: {error}")))?;
     printer::result(answer.trim_end_matches('\n'));
     Ok(())
 }

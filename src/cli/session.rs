@@ -16,6 +16,7 @@ use crate::engine::ports::{Ports, StateStore};
 use crate::engine::run::ENVIRONMENT_DOCUMENT;
 use crate::model::environment::Environment;
 use crate::model::ids::RunId;
+use crate::model::yaml::{self, Node};
 
 /// An environment with its ports.
 pub struct Session {
@@ -64,6 +65,14 @@ pub fn given_parameters(common: &Common) -> Result<BTreeMap<String, String>, Dia
 /// # Errors
 /// Mistakes in the file, secrets that cannot be read.
 pub async fn open(common: &Common, printer: &Printer) -> Result<Session, Failure> {
+    open_for(common, printer, None).await
+}
+
+/// As [`open`], but only for the roles that a runbook names: secrets of other roles need not be readable.
+///
+/// # Errors
+/// Mistakes in the file, secrets that cannot be read.
+pub async fn open_for(common: &Common, printer: &Printer, runbook: Option<&Arc<SourceFile>>) -> Result<Session, Failure> {
     let Some(path) = &common.environment else {
         return Err(Diagnostics::from(
             Diagnostic::new("no-environment", "no environment is given")
@@ -77,8 +86,27 @@ pub async fn open(common: &Common, printer: &Printer) -> Result<Session, Failure
     if let Some(state) = &common.state {
         loaded.environment.state.directory = absolute(state)?.display().to_string();
     }
+    if let Some(runbook) = runbook {
+        narrow(&mut loaded.environment, runbook);
+    }
     let text = format!("{READ_FROM}{}\n{}", absolute(path)?.display(), source.text);
     with_ports(loaded, &text, printer).await
+}
+
+/// Leaves only the roles that the runbook names, where the environment binds all of them; else planning tells which
+/// are missing.
+fn narrow(environment: &mut Environment, runbook: &Arc<SourceFile>) {
+    let Ok(document) = yaml::parse(runbook) else { return };
+    let named = |section: &str| -> Vec<String> {
+        document.root.get(section).into_iter().flat_map(Node::entries).map(|(key, _)| key.name.clone()).collect()
+    };
+    let (targets, storage) = (named("targets"), named("storage"));
+    let is_bound = targets.iter().all(|role| environment.targets.contains_key(role))
+        && storage.iter().all(|role| environment.storage.contains_key(role));
+    if is_bound {
+        environment.targets.retain(|role, _| targets.contains(role));
+        environment.storage.retain(|role, _| storage.contains(role));
+    }
 }
 
 async fn with_ports(loaded: LoadedEnvironment, text: &str, printer: &Printer) -> Result<Session, Failure> {
@@ -137,6 +165,13 @@ pub fn compile_for(
     environment: &str,
 ) -> Result<CompiledRunbook, Diagnostics> {
     compile(source, &CompileOptions { catalogue: CATALOGUE, given, environment, allow_missing: false })
+}
+
+/// The flags with which another command finds the same environment and state.
+#[must_use]
+pub fn flags(common: &Common) -> String {
+    let flag = |name: &str, path: &Option<PathBuf>| path.as_ref().map(|path| format!(" {name} {}", path.display())).unwrap_or_default();
+    format!("{}{}", flag("-e", &common.environment), flag("--state", &common.state))
 }
 
 /// The run that a command means: the one named, or the latest that `fits`.

@@ -64,6 +64,8 @@ pub fn resolve_parameters(
             Ok(None) => missing(name, parameter, document, node, found),
             Err(message) => found.push(Diagnostic::new("bad-parameter", format!("`-p {name}=…`: {message}"))),
         }
+        // What is missing was told; a stand-in keeps templates that use it from telling it again.
+        values.entry(name.clone()).or_insert_with(|| stand_in(name, parameter));
     }
     ParameterValues(values)
 }
@@ -80,12 +82,17 @@ fn value_of(name: &str, parameter: &Parameter, options: &CompileOptions<'_>) -> 
     if !options.allow_missing {
         return Ok(None);
     }
-    Ok(Some(parameter.values.first().cloned().unwrap_or_else(|| match parameter.r#type {
+    Ok(Some(stand_in(name, parameter)))
+}
+
+/// A value of the right type.
+fn stand_in(name: &str, parameter: &Parameter) -> Value {
+    parameter.values.first().cloned().unwrap_or_else(|| match parameter.r#type {
         ParameterType::Identifier | ParameterType::String => Value::from(name),
         ParameterType::Integer => Value::from(1),
         ParameterType::Boolean => Value::from(true),
         ParameterType::Duration => Value::from("1m"),
-    })))
+    })
 }
 
 fn missing(name: &str, parameter: &Parameter, document: &Document, node: Option<&Node>, found: &mut Diagnostics) {

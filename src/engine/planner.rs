@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::action::DEFAULT_TIMEOUT;
@@ -17,10 +18,10 @@ use crate::model::observed::{TargetWorld, World};
 use crate::model::runbook::{OnFailure, Topology};
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
-use crate::plan::plan_file::{PLAN_VERSION, Plan, PlannedHost, PlannedStep, sha256};
+use crate::plan::plan_file::{PLAN_VERSION, Plan, PlannedHost, PlannedStep, Totals, sha256};
 
 /// What planning needs of the world: one snapshot of the servers, and what each action looked at besides.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observations {
     /// The servers.
     pub world: World,
@@ -65,6 +66,24 @@ pub async fn observe_for(
     if problems.is_empty() { Ok(Observations { world, steps }) } else { Err(Failure::Error(problems)) }
 }
 
+/// Whether observations made earlier fit what the runbook needs; [`observe_for`] asks the same of what it sees.
+///
+/// # Errors
+/// Roles that the environment does not bind, targets that are not what the runbook needs.
+pub fn check_observed(compiled: &CompiledRunbook, environment: &Environment, world: &World) -> Result<(), Failure> {
+    check_bindings(compiled, environment)?;
+    check_topology(compiled, world)
+}
+
+/// A plan, and the world as it leaves it.
+#[derive(Clone, Debug)]
+pub struct Simulated {
+    /// The plan.
+    pub plan: Plan,
+    /// The world after its last operation, as far as it can be told before.
+    pub after: World,
+}
+
 /// Makes a plan. Pure: the same observations give the same bytes.
 ///
 /// # Errors
@@ -74,6 +93,18 @@ pub fn make_plan(
     environment: &Environment,
     observations: &Observations,
 ) -> Result<Plan, Failure> {
+    simulate(compiled, environment, observations).map(|simulated| simulated.plan)
+}
+
+/// As [`make_plan`], with the world that the plan leaves.
+///
+/// # Errors
+/// As [`make_plan`].
+pub fn simulate(
+    compiled: &CompiledRunbook,
+    environment: &Environment,
+    observations: &Observations,
+) -> Result<Simulated, Failure> {
     let mut world = observations.world.clone();
     let (mut operations, mut notes, mut promises, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
     let mut facts = identity_facts(&world);
@@ -112,12 +143,13 @@ pub fn make_plan(
         hosts: planned_hosts(&observations.world),
         steps: compiled.steps.iter().map(planned_step).collect(),
         operations,
+        totals: Totals::default(),
         facts,
         guards: compiled.runbook.guards.clone(),
         notes,
         digest: String::new(),
     };
-    Ok(plan.sealed())
+    Ok(Simulated { plan: plan.sealed(), after: world })
 }
 
 fn active(compiled: &CompiledRunbook) -> impl Iterator<Item = &CompiledStep> {

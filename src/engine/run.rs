@@ -259,6 +259,7 @@ impl Runner<'_> {
             owner: self.owner.clone(),
             pid: std::process::id(),
             since: self.ports.clock.now().to_string(),
+            machine: machine(),
         };
         let guard = self.ports.state.lock(&holder).await.map_err(state_failure)?;
         let mut locks = vec![HeldLock { name: format!("the state {}", self.ports.state.describe()), guard }];
@@ -309,7 +310,7 @@ impl Runner<'_> {
                 Err(KeeperError::Locked { holder: other }) if other.run == holder.run && waited < OWN_LOCK_WAIT => other,
                 result => return result,
             };
-            if other.owner == holder.owner && !process_exists(other.pid) {
+            if !other.machine.is_empty() && other.machine == holder.machine && !process_exists(other.pid) {
                 keeper.remove_lock(path, &other).await?;
             } else if waited.is_zero() {
                 self.observer.event(&RunEvent::Waiting {
@@ -320,6 +321,13 @@ impl Runner<'_> {
             waited += OWN_LOCK_PAUSE;
         }
     }
+}
+
+/// This boot of this machine and the process namespace: two containers differ, and so do two machines of one name.
+fn machine() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let space = std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
+    if boot.is_empty() || space.is_empty() { String::new() } else { format!("{} {space}", boot.trim()) }
 }
 
 /// Whether a process of this machine has this id; it need not be the one that had it before.

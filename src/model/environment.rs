@@ -35,7 +35,7 @@ pub struct Environment {
 pub struct EnvironmentMetadata {
     /// Name, shown in every plan and asked for at consent.
     pub name: String,
-    /// Free labels, copied into plans.
+    /// Free labels, for people.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }

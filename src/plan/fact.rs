@@ -1,11 +1,12 @@
 //! Facts of the world that a plan rests on and that must still hold at apply.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids::HostName;
 
 /// One fact: what was seen, and the read-only statement that shows it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
     /// Host asked; empty for Keeper and buckets.
     pub host: HostName,

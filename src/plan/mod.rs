@@ -3,8 +3,10 @@
 pub mod classify;
 pub mod convert;
 pub mod fact;
+pub mod layout;
 pub mod operation;
 pub mod plan_file;
 pub mod sql;
 pub mod statement;
 pub mod template;
+pub mod text_diff;

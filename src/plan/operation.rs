@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::statement::Statement;
+use super::text_diff::TextDiff;
 use crate::model::ids::{HostName, OperationId, StepId};
 
 /// What an operation does to the world.
@@ -32,7 +33,7 @@ impl fmt::Display for Effect {
 }
 
 /// What an operation takes away. Every replica's copy counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
     /// Tables that hold rows, dropped or emptied.
     pub tables: u64,
@@ -64,7 +65,7 @@ impl Loss {
 }
 
 /// One operation of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Operation {
     /// `<step>/<number>`, numbered from 1 within the step.
     pub id: OperationId,
@@ -86,6 +87,9 @@ pub struct Operation {
     pub loss: Loss,
     /// The statements, exactly as they will be sent, in order; late values stand as `${...}`.
     pub statements: Vec<Statement>,
+    /// How the first statement differs from the text it was made from, where it was made from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<TextDiff>,
     /// Operations of a step run wave after wave.
     pub wave: u32,
     /// Within a wave, lanes run side by side; the operations of one lane run one after the other.
@@ -121,6 +125,7 @@ impl Operation {
             effect,
             loss: Loss::default(),
             statements: Vec::new(),
+            diff: None,
             wave: 0,
             lane: String::new(),
             before: String::new(),
@@ -145,6 +150,13 @@ impl Operation {
     #[must_use]
     pub fn statement(mut self, statement: Statement) -> Self {
         self.statements.push(statement);
+        self
+    }
+
+    /// Sets what the first statement was made from.
+    #[must_use]
+    pub fn made_from(mut self, diff: TextDiff) -> Self {
+        self.diff = Some(diff);
         self
     }
 

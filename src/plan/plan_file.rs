@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -15,7 +16,7 @@ use crate::model::runbook::{Guards, OnFailure, Retry};
 pub const PLAN_VERSION: u32 = 1;
 
 /// A complete plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// Version of this format.
     pub format_version: u32,
@@ -41,6 +42,9 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// Operations in order.
     pub operations: Vec<Operation>,
+    /// Sums over the operations.
+    #[serde(default)]
+    pub totals: Totals,
     /// Facts that must still hold at apply.
     pub facts: Vec<Fact>,
     /// The runbook's limits.
@@ -51,8 +55,38 @@ pub struct Plan {
     pub digest: String,
 }
 
+/// Sums over the operations of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Totals {
+    /// What is taken away, over all hosts.
+    pub loss: Loss,
+    /// Operations.
+    pub operations: u64,
+    /// Operations that destroy.
+    pub destroy: u64,
+    /// Operations that write.
+    pub write: u64,
+    /// Operations that read.
+    pub read: u64,
+}
+
+impl Totals {
+    fn of(operations: &[Operation]) -> Self {
+        operations.iter().fold(Self::default(), |sum, operation| {
+            let counts = |effect: Effect| u64::from(operation.effect == effect);
+            Self {
+                loss: sum.loss.plus(operation.loss),
+                operations: sum.operations + 1,
+                destroy: sum.destroy + counts(Effect::Destroy),
+                write: sum.write + counts(Effect::Write),
+                read: sum.read + counts(Effect::Read),
+            }
+        })
+    }
+}
+
 /// A host of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedHost {
     /// Target role.
     pub target: String,
@@ -69,7 +103,7 @@ pub struct PlannedHost {
 }
 
 /// A step of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedStep {
     /// Id.
     pub id: StepId,
@@ -123,9 +157,10 @@ impl Plan {
         self.operations.iter().any(|operation| operation.effect == Effect::Destroy)
     }
 
-    /// Fills in the digest.
+    /// Fills in the sums and the digest.
     #[must_use]
     pub fn sealed(mut self) -> Self {
+        self.totals = Totals::of(&self.operations);
         self.digest = self.compute_digest();
         self
     }

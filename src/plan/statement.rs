@@ -4,10 +4,11 @@
 //! planning (its id, its start, the number of the attempt, the path an earlier step wrote to). Only the tokens
 //! a statement declares are replaced, so a `${` in somebody's DDL stays as it is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A statement and the late values in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Statement {
     /// The text with tokens.
     pub text: String,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use minijinja::value::{Kwargs, Object, ObjectRepr, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 
-use super::sql::{identifier, literal};
+use super::sql::{TokenKind, identifier, literal, tokenize};
 use crate::model::runbook::ParameterType;
 use crate::model::schema_check::did_you_mean;
 
@@ -67,6 +67,16 @@ impl Templates {
     /// # Errors
     /// [`TemplateError`] with its place in the text.
     pub fn sql(&self, template: &str) -> Result<String, TemplateError> {
+        // Values bring their own quotes; within quotes they would be quoted twice. A text that cannot be cut into
+        // tokens before its templates are filled in is checked afterwards.
+        let tokens = tokenize(template).unwrap_or_default();
+        if let Some(token) = tokens.iter().find(|token| token.kind != TokenKind::Word && token.text.len() > 1 && token.text.contains("{{")) {
+            return Err(TemplateError {
+                message: "this template stands within quotes, and its value is quoted by itself".to_owned(),
+                range: Some(token.start..token.end()),
+                help: Some("leave the quotes around the template out; join texts as `{{ a ~ 'text' }}`".to_owned()),
+            });
+        }
         self.render("statement.sql", template)
     }
 
@@ -77,6 +87,11 @@ impl Templates {
     pub fn condition(&self, expression: &str) -> Result<bool, TemplateError> {
         let bare = expression.trim().trim_start_matches("{{").trim_end_matches("}}");
         let compiled = self.environment.compile_expression(bare).map_err(|error| self.explain(&error, bare))?;
+        let unknown = compiled.undeclared_variables(false).into_iter().filter(|name| !self.names.contains(name)).min();
+        if let Some(name) = unknown {
+            let range = expression.find(&name).map(|at| at..at + name.len());
+            return Err(self.undefined(&name, range));
+        }
         compiled.eval(self.context.clone()).map(|value| value.is_true()).map_err(|error| self.explain(&error, bare))
     }
 
@@ -86,14 +101,21 @@ impl Templates {
             .map_err(|error| self.explain(&error, template))
     }
 
+    fn undefined(&self, name: &str, range: Option<std::ops::Range<usize>>) -> TemplateError {
+        let defined = format!("defined here: {}; parameters are declared under `parameters:`", self.names.join(", "));
+        TemplateError {
+            message: format!("`{name}` is not defined"),
+            range,
+            help: Some(did_you_mean(name, &self.names).unwrap_or(defined)),
+        }
+    }
+
     fn explain(&self, error: &Error, template: &str) -> TemplateError {
         let range = error.range().filter(|range| !range.is_empty());
         let (message, help) = match error.kind() {
             ErrorKind::UndefinedError => {
-                let name = range.clone().and_then(|range| template.get(range)).unwrap_or("a name");
-                let defined =
-                    format!("defined here: {}; parameters are declared under `parameters:`", self.names.join(", "));
-                (format!("`{name}` is not defined"), Some(did_you_mean(name, &self.names).unwrap_or(defined)))
+                let name = range.clone().and_then(|range| template.get(range)).unwrap_or("a name").to_owned();
+                return self.undefined(&name, range);
             }
             ErrorKind::OutOfFuel => ("the template does not come to an end".to_owned(), None),
             kind => {
@@ -246,5 +268,15 @@ mod tests {
         assert_eq!(error.range, Some(10..17), "{error:?}");
         assert!(error.help.is_some_and(|help| help.contains("database")));
         assert!(templates().condition("migration > 3").expect("valid"));
+        let error = templates().condition("databse != 'x'").expect_err("undefined");
+        assert_eq!((error.range, error.message.as_str()), (Some(0..7), "`databse` is not defined"));
+    }
+
+    #[test]
+    fn a_template_within_quotes_is_told_before_it_is_quoted_twice() {
+        assert!(templates().sql("SELECT '{{ note }}'").is_err());
+        assert!(templates().sql("SELECT `{{ database }}`.t").is_err());
+        assert!(templates().sql("SELECT '{{ note").is_err());
+        assert_eq!(templates().sql("SELECT 'a', {{ note ~ 'b' }}").as_deref(), Ok("SELECT 'a', 'it\\'sb'"));
     }
 }

@@ -34,15 +34,15 @@ pub fn run_line(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState) ->
     )
 }
 
-/// The whole run.
+/// The whole run; `options` are the flags with which a next command finds it.
 #[must_use]
-pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, style: Style) -> String {
+pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, options: &str, style: Style) -> String {
     let mut out = String::new();
     let word = run_word(state, journal);
     let _ =
         writeln!(out, "{} of {} on {}: {word}", style.heading(&format!("Run {id}")), plan.runbook, plan.environment);
     if let Some(first) = journal.records.first() {
-        let _ = writeln!(out, "  began {}, {} in its journal", first.at, count(journal.records.len() as u64, "record"));
+        let _ = writeln!(out, "  began {}, {} in its journal", first.at.strftime("%Y-%m-%d %H:%M:%S UTC"), count(journal.records.len() as u64, "record"));
     }
     if journal.torn_bytes > 0 {
         let _ = writeln!(
@@ -85,10 +85,11 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
             let place = operation.host.as_ref().map_or("-", |host| host.as_str());
             let _ = write!(
                 out,
-                "\n  {} {} {} on {place}: attempt {attempt} began {at}",
+                "\n  {} {} {} on {place}: attempt {attempt} began {}",
                 style.notice("?"),
                 operation.id,
-                operation.object
+                operation.object,
+                at.strftime("%Y-%m-%d %H:%M:%S UTC")
             );
             if let Some(text) = last_error(journal, &operation.id) {
                 let _ = write!(out, "\n    {text}");
@@ -100,7 +101,7 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
         let _ = writeln!(out, "\n  stopped: {reason}");
     }
     if state.finished.is_none() {
-        let _ = writeln!(out, "\n  Next: clickferry resume {id}");
+        let _ = writeln!(out, "\n  Next: clickferry resume {id}{options}");
     }
     out
 }

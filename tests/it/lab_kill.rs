@@ -97,7 +97,7 @@ fn an_interrupt_stops_at_a_safe_point_and_the_rest_is_done_later() {
 
 #[test]
 fn a_torn_last_record_is_cut_off_and_told() {
-    let scene = Scene::new("torn").with_orders();
+    let scene = Scene::new("cut").with_orders();
     killed_when(&scene, |records| is_done(records, "create-tables/3"));
     scene.end_session();
     let file = std::fs::OpenOptions::new().write(true).open(scene.runs()[0].join("journal.jsonl")).unwrap();

@@ -16,6 +16,7 @@ use crate::plan::convert::{
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::sql::{identifier, qualified};
 use crate::plan::statement::Statement;
+use crate::plan::text_diff::TextDiff;
 
 const NAME: &str = "create_replicated";
 
@@ -25,6 +26,8 @@ pub struct Object {
     pub created: Created,
     /// What it names.
     pub dependencies: Dependencies,
+    /// How the statement differs from the source's.
+    pub diff: TextDiff,
 }
 
 pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
@@ -139,7 +142,8 @@ fn convert(context: &mut PlanContext<'_>, arguments: &Arguments, source: &HostWo
             Conversion::Create(created) => {
                 context.notes.extend(created.notes.iter().map(|note| format!("{full}: {note}")));
                 let dependencies = Ddl::parse(&created.text).map(|ddl| dependencies(&ddl, &known)).unwrap_or_default();
-                objects.insert(table.name.clone(), Object { created: *created, dependencies });
+                let diff = TextDiff::between(format!("{full} on {}", source.name), &table.create_query, &created.text);
+                objects.insert(table.name.clone(), Object { created: *created, dependencies, diff });
             }
             Conversion::Skip(why) => context.notes.push(format!("{full} is left out: {why}")),
             Conversion::Refuse(reason, words) => refused.entry(reason).or_default().push((table.name.clone(), words)),
@@ -211,6 +215,7 @@ fn create_operation(
     )
     .on(arguments.on.as_str(), &host.name)
     .statement(Statement::exact(created.text.clone()))
+    .made_from(object.diff.clone())
     .in_wave(level)
     .expect("not there", after, check)
     .with_data(&Data::Create(data))

@@ -82,6 +82,7 @@ fn read_holder(content: &[u8]) -> LockHolder {
         owner: String::from_utf8_lossy(content).chars().take(100).collect(),
         pid: 0,
         since: "(unknown)".to_owned(),
+        machine: String::new(),
     })
 }
 

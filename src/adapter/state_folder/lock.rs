@@ -58,6 +58,7 @@ pub fn take(folder: &Path, holder: &LockHolder) -> io::Result<Result<FolderLock,
         owner: "(unknown)".to_owned(),
         pid: 0,
         since: "(unknown)".to_owned(),
+        machine: String::new(),
     }))
 }
 

@@ -8,6 +8,7 @@ fn holder(run: &str) -> LockHolder {
         owner: "me@here".to_owned(),
         pid: 7,
         since: "2026-01-01T00:00:00Z".to_owned(),
+        machine: "m".to_owned(),
     }
 }
 

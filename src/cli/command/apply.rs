@@ -13,7 +13,7 @@ use crate::cli::interrupt::listen;
 use crate::cli::person::TerminalPerson;
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
-use crate::cli::session::{Session, given_parameters, open, read_source};
+use crate::cli::session::{Session, flags, given_parameters, open_for, read_source};
 use crate::diag::{Diagnostic, Failure, Refusal, SourceFile};
 use crate::engine::guard::{CONSENT_LENGTH, check_budget, check_consent, check_unmoved};
 use crate::engine::resume::OperationState;
@@ -30,7 +30,9 @@ use crate::report::plan_view::PlanView;
 /// Everything [`super::plan`] can fail with, a world that moved, missing consent, and failed operations.
 pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let printer = printer.shared();
-    let session = open(common, &printer).await?;
+    let source = read_source(&args.what)?;
+    let runbook = if is_plan(&args.what) { runbook_in(&source) } else { Some(Arc::clone(&source)) };
+    let session = open_for(common, &printer, runbook.as_ref()).await?;
     let plan = if is_plan(&args.what) {
         saved_plan(&args.what, &session).await?
     } else {
@@ -58,6 +60,12 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
         show_end(&session, id, common.format, &printer).await;
     }
     finish(result.map(|_| ()), id.as_ref(), common, &printer)
+}
+
+/// The runbook that a saved plan holds.
+fn runbook_in(plan: &SourceFile) -> Option<Arc<SourceFile>> {
+    let json: Value = serde_json::from_str(&plan.text).ok()?;
+    Some(SourceFile::new(plan.name.clone(), json.get("runbook_text")?.as_str()?))
 }
 
 fn is_plan(path: &Path) -> bool {
@@ -198,10 +206,13 @@ pub fn finish(
             Ok(Exit::Done)
         }
         (Ok(()), None) => Ok(Exit::Done),
+        // Refused by a lock: somebody else carries on with it.
+        (Err(failure @ Failure::Refused(_)), Some(_)) => Err(failure),
         (Err(failure), Some(id)) => {
-            let environment =
-                common.environment.as_ref().map(|path| format!(" -e {}", path.display())).unwrap_or_default();
-            printer.error(&style.notice(&format!("Run {id} is not complete. See it: clickferry status {id}{environment}. Carry on: clickferry resume {id}{environment}\n")));
+            let flags = flags(common);
+            printer.error(&style.notice(&format!(
+                "Run {id} is not complete. See it: clickferry status {id}{flags}. Carry on: clickferry resume {id}{flags}\n"
+            )));
             Err(failure)
         }
         (Err(failure), None) => Err(failure),

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use crate::action::CATALOGUE;
 use crate::cli::args::InitArgs;
 use crate::cli::printer::Printer;
 use crate::diag::{Failure, Refusal};
+use crate::engine::schema::{environment_schema, runbook_schema};
 use crate::exit_code::Exit;
 use crate::model::schema_check::did_you_mean;
 use crate::report::text::pad;
@@ -21,7 +23,7 @@ pub const BUNDLED: &[(&str, &str)] = &[
 /// The environment to start from.
 const ENVIRONMENT: &str = include_str!("../../../examples/environment.yaml");
 
-/// Runs the command. Never overwrites a file.
+/// Runs the command. Never overwrites a runbook or an environment; schemas are this version's own.
 ///
 /// # Errors
 /// An unknown name, or a file that exists already.
@@ -37,7 +39,16 @@ pub fn run(args: &InitArgs, printer: &Printer) -> Result<Exit, Failure> {
         let help = did_you_mean(&args.name, &known).unwrap_or_else(|| format!("one of: {}", known.join(", ")));
         return Err(Failure::simple(format!("there is no bundled runbook `{}`", args.name), help));
     };
-    let files = [(args.into.join(format!("{name}.yaml")), *text), (args.into.join("environment.yaml"), ENVIRONMENT)];
+    // In the repository schemas lie beside the folder of the runbooks; here they are written below it.
+    let local = |text: &str| text.replacen("$schema=../schemas/", "$schema=schemas/", 1);
+    let files = [
+        (args.into.join(format!("{name}.yaml")), local(text)),
+        (args.into.join("environment.yaml"), local(ENVIRONMENT)),
+    ];
+    let schemas = [
+        (args.into.join("schemas/runbook.v1.json"), format!("{:#}\n", runbook_schema(CATALOGUE))),
+        (args.into.join("schemas/environment.v1.json"), format!("{:#}\n", environment_schema())),
+    ];
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
         return Err(Failure::refused(Refusal {
             what: format!("{} exists already", path.display()),
@@ -47,7 +58,7 @@ pub fn run(args: &InitArgs, printer: &Printer) -> Result<Exit, Failure> {
             action: "move it away, or write to another folder with `--into`".to_owned(),
         }));
     }
-    for (path, text) in &files {
+    for (path, text) in files.iter().chain(&schemas) {
         write(path, text)?;
         printer.result(&format!("wrote {}\n", path.display()));
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli::args::{Common, Format, StatusArgs};
 use crate::cli::printer::Printer;
-use crate::cli::session::{open_state, which_run};
+use crate::cli::session::{flags, open_state, which_run};
 use crate::diag::Failure;
 use crate::engine::run::find_run;
 use crate::exit_code::Exit;
@@ -19,7 +19,7 @@ pub async fn run(args: &StatusArgs, common: &Common, printer: &Printer) -> Resul
     let id = which_run(&*state, args.run.as_deref(), async |_| true).await?;
     let found = find_run(&*state, &id).await?;
     match common.format {
-        Format::Text => printer.result(&render_run(&id, &found.plan, &found.journal, &found.state, printer.style())),
+        Format::Text => printer.result(&render_run(&id, &found.plan, &found.journal, &found.state, &flags(common), printer.style())),
         Format::Json => {
             let json = json!({
                 "version": 1,

@@ -8,7 +8,7 @@ use super::plan::plan_of;
 use crate::action::CATALOGUE;
 use crate::cli::args::{Common, Format, VerifyArgs};
 use crate::cli::printer::Printer;
-use crate::cli::session::{Session, given_parameters, open, read_source, which_run};
+use crate::cli::session::{Session, given_parameters, open_for, read_source, which_run};
 use crate::diag::{Failure, SourceFile};
 use crate::engine::check::{CHECKING_ACTIONS, check};
 use crate::engine::context::RunInfo;
@@ -26,7 +26,7 @@ use crate::report::matrix::render_matrix;
 /// [`Failure::Differs`] with everything that does not hold.
 pub async fn run(args: &VerifyArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let source = read_source(&args.runbook)?;
-    let session = open(common, printer).await?;
+    let session = open_for(common, printer, Some(&source)).await?;
     let (plan, run, known) = subject(args, common, &source, &session).await?;
     let checked = check(&plan, &run, CATALOGUE, &session.environment, &session.ports, &known).await?;
     let outcomes: Vec<&Value> = checked.outcomes.iter().collect();

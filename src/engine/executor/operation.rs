@@ -153,9 +153,11 @@ impl Execution<'_> {
                 Probe::Done => return Ok(Probed::Done),
                 Probe::NotDone => return Ok(Probed::NotDone),
                 Probe::Unknown(refusal) => {
-                    let mut refusals = vec![*refusal];
-                    refusals.extend(failed_with.cloned());
-                    return Err(Stop::Failure(Failure::Unknown(refusals)));
+                    let mut refusal = *refusal;
+                    if let Some(before) = failed_with {
+                        refusal.found = format!("{}\nbefore that: {}", refusal.found, before.found);
+                    }
+                    return Err(Stop::Failure(Failure::Unknown(vec![refusal])));
                 }
                 Probe::Running if self.stop.is_cancelled() => {
                     return Err(Stop::Failure(Failure::Cancelled(format!(
@@ -168,7 +170,11 @@ impl Execution<'_> {
                         "it still runs after its time",
                         format!("an end within {}", seconds(context.timeout)),
                         "the server is still working on it",
-                        String::new(),
+                        format!(
+                            "on {}: SELECT elapsed, query FROM system.processes WHERE query_id = '{}'",
+                            context.operation.host.as_ref().map_or("the host", |host| host.as_str()),
+                            context.query_id()
+                        ),
                         "wait, then `clickferry resume`; or raise `timeout` of the step",
                     ))));
                 }
@@ -264,7 +270,7 @@ pub fn difference(context: &RunContext<'_>, data: &Value) -> Refusal {
         expected,
         found,
         evidence,
-        "look at what differs; `clickferry resume` checks again, nothing is repeated",
+        "look at what differs; checks change nothing and can be asked again at any time",
     )
 }
 

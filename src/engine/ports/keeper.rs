@@ -38,6 +38,9 @@ pub struct LockHolder {
     pub pid: u32,
     /// Since when, RFC 3339.
     pub since: String,
+    /// Boot and process namespace of the engine: only within one can a process id tell who lives.
+    #[serde(default)]
+    pub machine: String,
 }
 
 /// Why Keeper did not do what it was asked.

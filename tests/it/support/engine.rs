@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clickferry::engine::journal::{Entry, Journal, OutcomeKind, Record, read_journal};
 
 use super::Output;
-use super::lab::{PATIENCE, Scene, wait_until};
+use super::lab::{PATIENCE, Scene};
 
 /// A running engine; killed when the test forgets it.
 pub struct Engine {
@@ -60,12 +60,14 @@ impl Engine {
 
     /// Waits for its end.
     pub fn end(mut self, scene: &Scene) -> Output {
-        let mut code = None;
-        wait_until("the end of the engine", || {
-            let status = self.child.try_wait().unwrap();
-            code = status.and_then(|status| status.code());
-            status.is_some()
-        });
+        let end = Instant::now() + PATIENCE;
+        let code = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.code();
+            }
+            assert!(Instant::now() < end, "the engine does not end:\n{}", self.output(None));
+            std::thread::sleep(Duration::from_millis(2));
+        };
         let output = self.output(code);
         scene.holds_no_secret("the output", &output.to_string());
         output

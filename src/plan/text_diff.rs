@@ -1,0 +1,59 @@
+//! How a statement differs from the text it was made from: clause by clause, only what differs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use similar::{Algorithm, DiffTag, capture_diff_slices};
+
+use super::layout::lines;
+
+/// What differs between a statement and the text it was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TextDiff {
+    /// What it was made from, e.g. `default.runs on standalone`.
+    pub against: String,
+    /// What differs, in order; nothing where the texts are the same.
+    pub changes: Vec<TextChange>,
+}
+
+/// One place at which two texts differ.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct TextChange {
+    /// The clauses before, one per line; empty where some are added.
+    pub before: String,
+    /// The clauses after, one per line; empty where some are taken away.
+    pub after: String,
+}
+
+impl TextDiff {
+    /// Compares two statements.
+    #[must_use]
+    pub fn between(against: impl Into<String>, before: &str, after: &str) -> Self {
+        let cut = |sql: &str| lines(sql).iter().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+        let (old, new) = (cut(before), cut(after));
+        let changes = capture_diff_slices(Algorithm::Myers, &old, &new)
+            .into_iter()
+            .filter(|op| op.tag() != DiffTag::Equal)
+            .map(|op| TextChange { before: old[op.old_range()].join("\n"), after: new[op.new_range()].join("\n") })
+            .collect();
+        Self { against: against.into(), changes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_clause_that_differs_is_told() {
+        let diff = TextDiff::between(
+            "d.t on standalone",
+            "CREATE TABLE d.t (a Int8, b Int8) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192",
+            "CREATE TABLE d.t (a Int8, b Int8) ENGINE = ReplicatedMergeTree('/p', '{replica}') ORDER BY a SETTINGS index_granularity = 8192",
+        );
+        assert_eq!(diff.changes, [TextChange {
+            before: "ENGINE = MergeTree".to_owned(),
+            after: "ENGINE = ReplicatedMergeTree('/p', '{replica}')".to_owned()
+        }]);
+        assert!(TextDiff::between("x", "CREATE VIEW a AS SELECT 1", "CREATE VIEW a AS SELECT 1").changes.is_empty());
+    }
+}
