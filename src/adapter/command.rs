@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::ExposeSecret;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use crate::engine::ports::{Command, CommandOutput, Commands};
@@ -32,7 +32,7 @@ impl Commands for LocalCommands {
         let mut process = tokio::process::Command::new(program);
         process
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(if command.input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A group of its own: Ctrl-C of the terminal must reach the engine alone, and the time-out must
@@ -49,6 +49,12 @@ impl Commands for LocalCommands {
             .spawn()
             .map_err(|error| format!("{program}: {error}"))?;
         let group = Group::of(child.id());
+        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), command.input.clone()) {
+            // A command that does not read all of it ends as it likes; its exit code tells.
+            tokio::spawn(async move {
+                let _ = stdin.write_all(input.as_bytes()).await;
+            });
+        }
         let stdout = Tail::read(child.stdout.take());
         let stderr = Tail::read(child.stderr.take());
         let waited = tokio::time::timeout(command.timeout, child.wait()).await;
@@ -176,8 +182,16 @@ mod tests {
                 SecretString::from("from outside"),
             )],
             directory: Some(std::env::temp_dir()),
+            input: None,
             timeout,
         }
+    }
+
+    #[tokio::test]
+    async fn a_command_reads_its_input_to_the_end() {
+        let command = Command { input: Some("a line".to_owned()), ..shell("cat; exit 7", Duration::from_secs(20)) };
+        let output = LocalCommands.run(command).await.expect("starts");
+        assert_eq!((output.code, output.stdout.as_str()), (Some(7), "a line"));
     }
 
     #[tokio::test]

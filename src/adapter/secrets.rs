@@ -59,6 +59,7 @@ impl LocalSecrets {
                     words: words.clone(),
                     environment: Vec::new(),
                     directory: (!self.base.as_os_str().is_empty()).then(|| self.base.clone()),
+                    input: None,
                     timeout: COMMAND_TIMEOUT,
                 };
                 let output = LocalCommands.run(command).await?;

@@ -67,6 +67,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Show every operation that an apply would do, with its statement, its loss and its check
     Plan(PlanArgs),
+    /// Show how the servers differ from what a runbook would leave, per host and object
+    Diff(DiffArgs),
     /// Execute a runbook, or a saved plan exactly as it was saved
     Apply(ApplyArgs),
     /// Carry on with a run that stopped or was killed
@@ -77,6 +79,8 @@ pub enum Command {
     Runs,
     /// Only check: the verifying steps of a runbook
     Verify(VerifyArgs),
+    /// Tell what a code means, how to see its cause, and what is safe to do
+    Explain(ExplainArgs),
     /// Print a schema of the files, for editors
     Schema(SchemaArgs),
     /// Print completions for a shell
@@ -119,6 +123,12 @@ pub struct InspectArgs {
     /// Only these targets of the environment
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
+    /// Save what is there as a snapshot, to plan against without a connection
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Look at everything that this runbook needs to be planned
+    #[arg(long = "for", value_name = "RUNBOOK", requires = "output", conflicts_with = "targets")]
+    pub runbook: Option<PathBuf>,
 }
 
 /// Arguments of `plan`.
@@ -132,6 +142,30 @@ pub struct PlanArgs {
     /// Leave the statements out
     #[arg(long)]
     pub summary: bool,
+    /// Plan against a snapshot taken with `inspect -o`: no server is contacted, no secret is read
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub against: Option<PathBuf>,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The runbook
+    pub runbook: PathBuf,
+    /// Compare with a snapshot taken with `inspect -o`: no server is contacted, no secret is read
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub against: Option<PathBuf>,
+    /// Show every object, not only groups of objects that change alike
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A code of ClickHouse (608, CANNOT_RESTORE_TABLE), of clickferry (unknown-key), or an exit code (exit-3);
+    /// all codes are listed when absent
+    pub code: Option<String>,
 }
 
 /// Arguments of `apply`.
@@ -187,6 +221,8 @@ pub enum SchemaOf {
     Runbook,
     /// kind: Environment
     Environment,
+    /// What `diff --format json` prints
+    Diff,
 }
 
 /// Arguments of `completions`.

@@ -100,7 +100,7 @@ impl Observer for ProgressView {
                 let word = if *resumed { "Resuming" } else { "Run" };
                 self.line(&style.heading(&format!("{word} {run}: {} on {}", plan.runbook, plan.environment)));
             }
-            RunEvent::Waiting { why } => self.line(&format!("  waiting: {why}")),
+            RunEvent::Notice { text } => self.line(&style.notice(text)),
             RunEvent::StepStarted { step, number, of } => self.line(&style.heading(&format!("[{number}/{of}] {step}"))),
             RunEvent::StepPassed { step, why } => self.line(&style.dim(&format!("[-] {step}: {why}"))),
             RunEvent::OperationStarted { operation, .. } => self.begin(operation),

@@ -21,10 +21,10 @@ pub enum RunEvent<'a> {
         /// Whether another process began it.
         resumed: bool,
     },
-    /// Nothing can be done for a while.
-    Waiting {
-        /// Why.
-        why: &'a str,
+    /// Something a person should know.
+    Notice {
+        /// What.
+        text: &'a str,
     },
     /// At resume a finished operation is asked whether its promise still holds.
     Reproved {

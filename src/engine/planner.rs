@@ -139,6 +139,7 @@ pub fn simulate(
         runbook_text: compiled.source.text.clone(),
         runbook_file: compiled.source.name.clone(),
         environment: environment.metadata.name.clone(),
+        protected: environment.metadata.protected,
         parameters: compiled.parameters.0.clone(),
         hosts: planned_hosts(&observations.world),
         steps: compiled.steps.iter().map(planned_step).collect(),

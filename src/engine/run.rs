@@ -144,6 +144,8 @@ impl Runner<'_> {
         }
         if found.torn_bytes > 0 {
             self.ports.state.truncate(id, found.intact_bytes).await.map_err(state_failure)?;
+            let why = format!("the last record of the journal was torn ({} bytes) and is cut off", found.torn_bytes);
+            self.observer.event(&RunEvent::Notice { text: &why });
         }
         let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
         let started = found.started().unwrap_or_else(|| self.ports.clock.now());
@@ -313,8 +315,8 @@ impl Runner<'_> {
             if !other.machine.is_empty() && other.machine == holder.machine && !process_exists(other.pid) {
                 keeper.remove_lock(path, &other).await?;
             } else if waited.is_zero() {
-                self.observer.event(&RunEvent::Waiting {
-                    why: "the process that held this run before may still live elsewhere; its lock vanishes with its session",
+                self.observer.event(&RunEvent::Notice {
+                    text: "waiting: the process that held this run before may still live elsewhere; its lock vanishes with its session",
                 });
             }
             self.ports.clock.sleep(OWN_LOCK_PAUSE).await;

@@ -38,6 +38,10 @@ pub struct EnvironmentMetadata {
     /// Free labels, for people.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Whether every change needs the environment's name besides: typed at the terminal, or as
+    /// `--consent <name>:<digest>`.
+    #[serde(default)]
+    pub protected: bool,
 }
 
 /// The servers behind one target role.

@@ -72,6 +72,19 @@ format_type! {
     DurationText, "duration", "duration"
 }
 
+format_type! {
+    /// A time of the day such as `01:00`.
+    TimeOfDay, "time-of-day", "time of the day"
+}
+format_type! {
+    /// An IANA time zone such as `Europe/Berlin`.
+    TimeZoneName, "time-zone", "time zone"
+}
+format_type! {
+    /// A rate such as `50 MiB/s`.
+    RateText, "rate", "rate"
+}
+
 impl DurationText {
     /// The duration; the schema walker has checked the text before.
     #[must_use]
@@ -88,6 +101,48 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let signed: SignedDuration =
         text.parse().map_err(|_| "expected a duration such as `90s`, `5m` or `1h 30m`".to_owned())?;
     Duration::try_from(signed).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+/// Parses `01:00` to hours and minutes.
+///
+/// # Errors
+/// What is wrong with the text, as a fragment of a sentence.
+pub fn parse_time_of_day(text: &str) -> Result<(i8, i8), String> {
+    let parsed = text.split_once(':').filter(|(hours, minutes)| hours.len() == 2 && minutes.len() == 2);
+    let number = |part: &str, below: i8| part.parse().ok().filter(|number| (0..below).contains(number));
+    parsed
+        .and_then(|(hours, minutes)| Some((number(hours, 24)?, number(minutes, 60)?)))
+        .ok_or_else(|| "expected a time of the day such as `01:00`, in quotes".to_owned())
+}
+
+/// Checks the name of a time zone.
+///
+/// # Errors
+/// What is wrong with the text, as a fragment of a sentence.
+pub fn check_time_zone(text: &str) -> Result<(), String> {
+    jiff::tz::TimeZone::get(text)
+        .map(|_| ())
+        .map_err(|_| format!("there is no time zone `{text}`; write an IANA name such as `Europe/Berlin`"))
+}
+
+/// Parses `50 MiB/s` to bytes per second.
+///
+/// # Errors
+/// What is wrong with the text, as a fragment of a sentence.
+pub fn parse_rate(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 6] = [
+        ("KiB/s", 1 << 10),
+        ("MiB/s", 1 << 20),
+        ("GiB/s", 1 << 30),
+        ("kB/s", 1_000),
+        ("MB/s", 1_000_000),
+        ("GB/s", 1_000_000_000),
+    ];
+    UNITS
+        .iter()
+        .find_map(|(unit, size)| text.trim().strip_suffix(unit)?.trim().parse::<u64>().ok()?.checked_mul(*size))
+        .filter(|rate| *rate > 0)
+        .ok_or_else(|| "expected a rate such as `50 MiB/s` (KiB, MiB, GiB, kB, MB or GB per second)".to_owned())
 }
 
 /// Splits `database.table`; a part with dots or blanks stands in backquotes.
@@ -184,6 +239,21 @@ mod tests {
             ["x", "/", "/a", "/a/b", "/a//b", "/a/../b/c", "/keeper/x/y", "/clickhouse/task_queue/ddl/x", "/a/b/c/"]
         {
             assert!(check_keeper_path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_zones_and_rates() {
+        assert_eq!(parse_time_of_day("01:30"), Ok((1, 30)));
+        for bad in ["1:00", "24:00", "12:60", "0100", "", "+1:00", "01:00:00"] {
+            assert!(parse_time_of_day(bad).is_err(), "{bad}");
+        }
+        assert!(check_time_zone("Europe/Berlin").is_ok());
+        assert!(check_time_zone("Europe/Bärlin").is_err());
+        assert_eq!(parse_rate("50 MiB/s"), Ok(52_428_800));
+        assert_eq!(parse_rate("1GB/s"), Ok(1_000_000_000));
+        for bad in ["50", "0 MiB/s", "fast", "-1 MiB/s", "5 MiB"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod environment;
 pub mod formats;
+pub mod guards;
 pub mod ids;
 pub mod observed;
 pub mod runbook;

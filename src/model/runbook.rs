@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::formats::DurationText;
+pub use super::guards::{Guards, LossBudget};
 
 /// `kind: Runbook`, everything but its steps.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -113,31 +114,6 @@ pub struct StorageNeed {
 pub enum StorageKind {
     /// S3 or a store that speaks its protocol.
     S3,
-}
-
-/// Limits of a runbook.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Guards {
-    /// The most that a plan of this runbook may destroy, over all hosts; more is refused, whoever asks.
-    /// Absent: nothing that holds tables or rows may be destroyed.
-    #[serde(default)]
-    pub loss: LossBudget,
-}
-
-/// A budget of loss. Every replica's copy counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LossBudget {
-    /// Most tables dropped or emptied.
-    #[serde(default)]
-    pub tables: u64,
-    /// Most rows destroyed.
-    #[serde(default)]
-    pub rows: u64,
-    /// Most bytes on disk destroyed; absent means that bytes are not limited.
-    #[serde(default)]
-    pub bytes: Option<u64>,
 }
 
 /// What happens when a step fails.

@@ -193,6 +193,9 @@ impl SchemaCheck<'_> {
             "identifier" => plain(formats::check_identifier(text)),
             "table" => plain(formats::parse_table(text).map(|_| ())),
             "duration" => plain(formats::parse_duration(text).map(|_| ())),
+            "time-of-day" => plain(formats::parse_time_of_day(text).map(|_| ())),
+            "time-zone" => plain(formats::check_time_zone(text)),
+            "rate" => plain(formats::parse_rate(text).map(|_| ())),
             "keeper-path" => plain(formats::check_keeper_path(text)),
             _ => Ok(()),
         };

@@ -4,10 +4,8 @@
 use super::sql::{Token, tokenize};
 
 /// Words that begin a line at the top level of a statement.
-const CLAUSES: [&str; 24] = [
-    "ENGINE", "PARTITION", "PRIMARY", "ORDER", "SAMPLE", "TTL", "SETTINGS", "COMMENT", "SOURCE", "LAYOUT", "LIFETIME",
-    "FROM", "SELECT", "WHERE", "PREWHERE", "GROUP", "HAVING", "LIMIT", "UNION", "REFRESH", "TO", "AS", "VALUES", "ARRAY",
-];
+const CLAUSES: &str = "ENGINE PARTITION PRIMARY ORDER SAMPLE TTL SETTINGS COMMENT SOURCE LAYOUT LIFETIME FROM SELECT \
+                       WHERE PREWHERE GROUP HAVING LIMIT UNION REFRESH TO AS VALUES ARRAY";
 
 /// The lines of a statement. A text with line breaks of its own, or one that is no SQL, keeps its lines.
 ///
@@ -64,7 +62,7 @@ fn ends_head(token: &Token<'_>) -> bool {
 
 fn begins_clause(tokens: &[Token<'_>], at: usize) -> bool {
     let token = &tokens[at];
-    if !CLAUSES.iter().any(|word| token.is_word(word)) {
+    if !CLAUSES.split_whitespace().any(|word| token.is_word(word)) {
         return false;
     }
     let previous = &tokens[at - 1];

@@ -34,6 +34,9 @@ pub struct Plan {
     pub runbook_file: String,
     /// Name of the environment.
     pub environment: String,
+    /// Whether consent needs the environment's name besides.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
     /// Parameters with the values used.
     pub parameters: BTreeMap<String, Value>,
     /// Hosts that are touched or read.

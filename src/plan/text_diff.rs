@@ -50,10 +50,13 @@ mod tests {
             "CREATE TABLE d.t (a Int8, b Int8) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192",
             "CREATE TABLE d.t (a Int8, b Int8) ENGINE = ReplicatedMergeTree('/p', '{replica}') ORDER BY a SETTINGS index_granularity = 8192",
         );
-        assert_eq!(diff.changes, [TextChange {
-            before: "ENGINE = MergeTree".to_owned(),
-            after: "ENGINE = ReplicatedMergeTree('/p', '{replica}')".to_owned()
-        }]);
+        assert_eq!(
+            diff.changes,
+            [TextChange {
+                before: "ENGINE = MergeTree".to_owned(),
+                after: "ENGINE = ReplicatedMergeTree('/p', '{replica}')".to_owned()
+            }]
+        );
         assert!(TextDiff::between("x", "CREATE VIEW a AS SELECT 1", "CREATE VIEW a AS SELECT 1").changes.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod inspect_view;
 pub mod matrix;
+pub mod outline;
 pub mod plan_view;
 pub mod reference;
 pub mod run_view;

@@ -100,7 +100,7 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         let promised: Vec<Value> = selection
             .tables
             .iter()
-            .map(|table| json!({ "database": table.database, "table": table.name, "engine": table.engine, "create_query": table.create_query, "rows": table.rows.filter(|_| has_rows(&table.engine, &table.create_query)) }))
+            .map(|table| json!({ "database": table.database, "table": table.name, "engine": table.engine, "create_query": table.create_query, "rows": table.rows.filter(|_| has_rows(&table.engine, &table.create_query)), "bytes": table.bytes.filter(|_| has_rows(&table.engine, &table.create_query)) }))
             .collect();
         shards.insert(shard.clone(), json!({ "tables": promised }));
     }

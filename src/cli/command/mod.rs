@@ -3,6 +3,8 @@
 pub mod apply;
 pub mod completions;
 pub mod dev;
+pub mod diff;
+pub mod explain;
 pub mod init;
 pub mod inspect;
 pub mod lab;

@@ -15,6 +15,8 @@ pub struct Command {
     pub environment: Vec<(String, SecretString)>,
     /// Working directory.
     pub directory: Option<PathBuf>,
+    /// What the command reads from its standard input.
+    pub input: Option<String>,
     /// After this long the command is killed with its whole process group.
     pub timeout: Duration,
 }

@@ -17,11 +17,3 @@ pub fn children(lab: &Lab, path: &str) -> Vec<String> {
 pub fn exists(lab: &Lab, path: &str) -> bool {
     with(lab, async |client| client.check_stat(path).await.unwrap().is_some())
 }
-
-/// Deletes a node where it is there.
-pub fn remove(lab: &Lab, path: &str) {
-    with(lab, async |client| match client.delete(path, None).await {
-        Ok(()) | Err(zookeeper_client::Error::NoNode) => {}
-        Err(error) => panic!("{path}: {error}"),
-    });
-}

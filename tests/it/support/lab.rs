@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use clickferry_lab::{Lab, Options, SeedSettings, StatementRecord};
 
 use super::engine::Engine;
-use super::{Output, TestEnvironment, keeper, root};
+use super::{Output, TestEnvironment, root};
 
 /// Names of the nodes of a laboratory.
 pub const NODES: [&str; 3] = ["standalone", "replica1", "replica2"];
@@ -189,11 +189,6 @@ impl Scene {
         let runbook = self.runbook("standalone-to-replicated", |text| text);
         let digest = self.plan(&runbook, &["-p", "migration=2"]);
         self.start(&["apply", "plan.json", "--consent", &digest])
-    }
-
-    /// Ends what a killed engine leaves in Keeper, as its session's end some seconds later would.
-    pub fn end_session(&self) {
-        keeper::remove(&self.lab, &format!("/clickferry/locks/{0}-r1,{0}-r2", self.database));
     }
 
     /// Saves the plan of a runbook and returns the digest to consent with.

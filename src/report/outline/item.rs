@@ -1,0 +1,117 @@
+//! One thing that is done, on one host or on several alike.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::words::noun_of;
+use crate::model::ids::HostName;
+use crate::plan::operation::{Loss, Operation};
+use crate::plan::statement::Statement;
+
+/// Operations of one kind, object and statement, one per host.
+pub struct Item<'p> {
+    /// The operations, at least one.
+    pub operations: Vec<&'p Operation>,
+    /// Last part of the object's name, without quotes; empty where the object has no name of a table.
+    pub name: String,
+}
+
+/// Something that stands in what is destroyed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Holding<'p> {
+    /// Name of the table.
+    pub name: &'p str,
+    /// Its rows, where they are known.
+    pub rows: Option<u64>,
+}
+
+impl<'p> Item<'p> {
+    /// The first operation; the others differ in host, loss and words only.
+    #[must_use]
+    pub fn first(&self) -> &'p Operation {
+        self.operations[0]
+    }
+
+    /// The hosts, in order.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<&'p str> {
+        self.operations.iter().filter_map(|operation| operation.host.as_ref().map(HostName::as_str)).collect()
+    }
+
+    /// Name of the object without the word before it: `` `default`.`runs` ``.
+    #[must_use]
+    pub fn object(&self) -> &'p str {
+        noun_of(&self.first().object).1
+    }
+
+    /// What is taken away on all hosts.
+    #[must_use]
+    pub fn loss(&self) -> Loss {
+        self.operations.iter().fold(Loss::default(), |sum, operation| sum.plus(operation.loss))
+    }
+}
+
+/// The tables that an operation destroys with its object, the largest first: its data names them.
+#[must_use]
+pub fn holdings(operation: &Operation) -> Vec<Holding<'_>> {
+    let mut found: Vec<Holding<'_>> = operation
+        .data
+        .get("tables")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|table| {
+            Some(Holding { name: table.get("name")?.as_str()?, rows: table.get("rows").and_then(Value::as_u64) })
+        })
+        .collect();
+    found.sort_by(|a, b| b.rows.cmp(&a.rows).then(a.name.cmp(b.name)));
+    found
+}
+
+/// Joins operations that do the same on several hosts, in the order of their first one.
+#[must_use]
+pub fn items<'p>(operations: &[&'p Operation]) -> Vec<Item<'p>> {
+    type Same<'p> = (&'p str, &'p str, u8, Vec<(&'p str, &'p [(String, String)])>);
+    let mut items: Vec<Item<'p>> = Vec::new();
+    let mut known: HashMap<Same<'p>, usize> = HashMap::new();
+    for operation in operations {
+        let statements =
+            operation.statements.iter().map(|Statement { text, settings, .. }| (text.as_str(), settings.as_slice()));
+        let same = (operation.kind.as_str(), operation.object.as_str(), operation.effect as u8, statements.collect());
+        let at = operation.host.as_ref().and_then(|_| known.get(&same).copied());
+        // One host twice is two things that happen one after the other.
+        match at.filter(|at| items[*at].operations.iter().all(|other| other.host != operation.host)) {
+            Some(at) => items[at].operations.push(operation),
+            None => {
+                known.insert(same, items.len());
+                items.push(Item { operations: vec![operation], name: last_name(&operation.object) });
+            }
+        }
+    }
+    items
+}
+
+/// `runs` of ``table `default`.`runs` ``.
+fn last_name(object: &str) -> String {
+    let (_, name) = noun_of(object);
+    let last = if name.ends_with('`') {
+        name.trim_end_matches('`').rfind(".`").map(|at| name[at + 2..].trim_end_matches('`'))
+    } else {
+        name.rsplit_once('.').map(|(_, last)| last)
+    };
+    last.filter(|last| !last.contains(char::is_whitespace)).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tables() {
+        assert_eq!(last_name("table `d`.`a.b`"), "a.b");
+        assert_eq!(last_name("table default.runs"), "runs");
+        assert_eq!(last_name("database `default`"), "");
+        assert_eq!(last_name("Keeper path /clickhouse/tables/01"), "");
+    }
+}

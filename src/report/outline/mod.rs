@@ -1,0 +1,105 @@
+//! What every view of a plan tells, before it is drawn: operations that do the same on several hosts as one item,
+//! items that differ only in their object as one family, families by what they do to the world.
+
+mod family;
+mod ids;
+mod item;
+mod late;
+mod told;
+mod words;
+
+pub use family::{Family, Role};
+pub use ids::ranges;
+pub use item::{Holding, Item};
+pub use late::{LateToken, late_tokens};
+pub use told::Told;
+pub use words::{deed, limit_words, loss_words, noun_of, plural};
+
+use crate::plan::operation::{Loss, Operation};
+use crate::plan::plan_file::{Plan, PlannedStep};
+
+/// A plan, put in order for people.
+pub struct Outline<'p> {
+    /// The plan.
+    pub plan: &'p Plan,
+    /// Its steps.
+    pub steps: Vec<StepOutline<'p>>,
+    /// Late values that stand in it, each once.
+    pub late: Vec<LateToken>,
+}
+
+/// A step of a plan.
+pub struct StepOutline<'p> {
+    /// Place in the runbook, from 1.
+    pub number: usize,
+    /// The step.
+    pub step: &'p PlannedStep,
+    /// What it does.
+    pub families: Vec<Family<'p>>,
+}
+
+impl StepOutline<'_> {
+    /// Operations of the step.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.families.iter().map(Family::operations).sum()
+    }
+
+    /// What the step takes away.
+    #[must_use]
+    pub fn loss(&self) -> Loss {
+        self.families.iter().fold(Loss::default(), |sum, family| sum.plus(family.loss))
+    }
+}
+
+impl<'p> Outline<'p> {
+    /// Puts a plan in order.
+    #[must_use]
+    pub fn of(plan: &'p Plan) -> Self {
+        let mut by_step: std::collections::BTreeMap<&str, Vec<&'p Operation>> = std::collections::BTreeMap::new();
+        for operation in &plan.operations {
+            by_step.entry(operation.step.as_str()).or_default().push(operation);
+        }
+        let steps = plan
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(at, step)| StepOutline {
+                number: at + 1,
+                step,
+                families: family::families(item::items(by_step.get(step.id.as_str()).map_or(&[], Vec::as_slice))),
+            })
+            .collect();
+        Self { plan, steps, late: late_tokens(plan) }
+    }
+
+    /// All families of a role, in order.
+    pub fn families(&self, role: Role) -> impl Iterator<Item = &Family<'p>> {
+        self.steps.iter().flat_map(|step| &step.families).filter(move |family| family.role == role)
+    }
+
+    /// Whether the loss is within what the runbook allows.
+    #[must_use]
+    pub fn is_within_limit(&self) -> bool {
+        let (loss, limit) = (self.plan.totals.loss, &self.plan.guards.loss);
+        loss.tables <= limit.tables && loss.rows <= limit.rows && limit.bytes.is_none_or(|most| loss.bytes <= most)
+    }
+
+    /// What the facts are about and how many there are, e.g. `3 version`.
+    #[must_use]
+    pub fn facts(&self) -> Vec<(u64, String)> {
+        let mut kinds: Vec<(u64, String)> = Vec::new();
+        let mut known: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+        for fact in &self.plan.facts {
+            let subject =
+                fact.subject.split(' ').take_while(|word| !word.contains(['`', '.', '/'])).collect::<Vec<_>>();
+            let subject = subject.join(" ").trim_end_matches(" of").trim_end_matches(" at").to_owned();
+            let at = *known.entry(subject.clone()).or_insert_with(|| {
+                kinds.push((0, subject));
+                kinds.len() - 1
+            });
+            kinds[at].0 += 1;
+        }
+        kinds
+    }
+}

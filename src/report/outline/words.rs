@@ -1,0 +1,69 @@
+//! Words for operations, losses and limits.
+
+use crate::model::runbook::LossBudget;
+use crate::plan::operation::{Loss, Operation};
+use crate::report::text::{bytes, count};
+
+/// What an object may be called at its beginning, the longer words first.
+const NOUNS: [&str; 6] = ["materialized view", "Keeper path", "table", "database", "view", "dictionary"];
+
+/// `26 tables, 4 000 000 rows, 210.3 MiB`.
+#[must_use]
+pub fn loss_words(loss: Loss) -> String {
+    let mut words = Vec::new();
+    if loss.tables > 0 || loss.rows > 0 || loss.bytes > 0 || loss.keeper_nodes == 0 {
+        words.push(count(loss.tables, "table"));
+        words.push(count(loss.rows, "row"));
+        words.push(bytes(loss.bytes));
+    }
+    if loss.keeper_nodes > 0 {
+        words.push(count(loss.keeper_nodes, "Keeper node"));
+    }
+    words.join(", ")
+}
+
+/// `10 tables, 5 000 rows, bytes not limited`.
+#[must_use]
+pub fn limit_words(budget: &LossBudget) -> String {
+    let most = budget.bytes.map_or_else(|| "bytes not limited".to_owned(), bytes);
+    format!("{}, {}, {most}", count(budget.tables, "table"), count(budget.rows, "row"))
+}
+
+/// The word before an object's name, and the name.
+#[must_use]
+pub fn noun_of(object: &str) -> (&'static str, &str) {
+    NOUNS.iter().find_map(|noun| Some((*noun, object.strip_prefix(noun)?.strip_prefix(' ')?))).unwrap_or(("", object))
+}
+
+/// `2 tables`, `2 dictionaries`.
+#[must_use]
+pub fn plural(value: u64, noun: &str) -> String {
+    match noun.strip_suffix('y') {
+        Some(stem) if value != 1 => count(value, &format!("{stem}ie")),
+        _ => count(value, noun),
+    }
+}
+
+/// What is done, without saying a word twice: `create table default.runs`.
+#[must_use]
+pub fn deed(operation: &Operation) -> String {
+    let kind = operation.kind.replace('_', " ");
+    let (noun, name) = noun_of(&operation.object);
+    // `verify verify` and `backup backup` would say nothing more.
+    let object = if !noun.is_empty() && kind.ends_with(noun) { name } else { &operation.object };
+    format!("{kind} {object}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nouns_and_plurals() {
+        assert_eq!(noun_of("materialized view `d`.`v`"), ("materialized view", "`d`.`v`"));
+        assert_eq!(noun_of("replication of `d`"), ("", "replication of `d`"));
+        assert_eq!(plural(2, "dictionary"), "2 dictionaries");
+        assert_eq!(plural(1, "dictionary"), "1 dictionary");
+        assert_eq!(plural(3, "Keeper path"), "3 Keeper paths");
+    }
+}
