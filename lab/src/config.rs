@@ -24,10 +24,13 @@ pub struct NodeConfig {
     pub keeper: Vec<String>,
     /// Clusters the node knows (`system.clusters`, ON CLUSTER).
     pub clusters: Vec<ClusterConfig>,
-    /// The one user of the HTTP interface.
+    /// The user of the HTTP interface who may do everything.
     pub user: String,
     /// Password of that user; empty means none is asked for.
     pub password: String,
+    /// Users with the same password who may only read, as with `readonly = 2`.
+    #[serde(default)]
+    pub readers: Vec<String>,
     /// S3 endpoint the node is allowed to reach; kept for `remote_url_allow_hosts`-like hygiene, may be empty.
     #[serde(default)]
     pub s3_endpoint: String,

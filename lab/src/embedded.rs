@@ -6,7 +6,7 @@ use crate::config::NodeConfig;
 use crate::error::LabError;
 use crate::files;
 use crate::layout::Layout;
-use crate::state::{LabState, NodeState, USER};
+use crate::state::{LabState, NodeState, READER, USER};
 use crate::supervisor::recipe::{Readiness, Recipe};
 use crate::topology;
 
@@ -35,6 +35,7 @@ pub fn recipe(
         clusters: node.shard.iter().map(|_| topology::cluster(&state.nodes, |peer| peer.http_port)).collect(),
         user: USER.to_owned(),
         password: password.to_owned(),
+        readers: vec![READER.to_owned()],
         s3_endpoint: format!("http://127.0.0.1:{}", state.s3_port),
     };
     let path = dir.join("node.json");

@@ -19,6 +19,8 @@ pub const BUCKET: &str = "backups";
 pub const REGION: &str = "us-east-1";
 /// The user of every node.
 pub const USER: &str = "default";
+/// The user who may only read; the same password.
+pub const READER: &str = "reader";
 
 /// Content of `lab.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

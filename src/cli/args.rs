@@ -73,6 +73,8 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Carry on with a run that stopped or was killed
     Resume(ResumeArgs),
+    /// Say how an operation with an unknown outcome ended, so that `resume` can carry on
+    Resolve(ResolveArgs),
     /// Show how far a run is
     Status(StatusArgs),
     /// List the runs of the state folder
@@ -187,6 +189,24 @@ pub struct ApplyArgs {
 pub struct ResumeArgs {
     /// The run; the latest one that is not over when absent
     pub run: Option<String>,
+}
+
+/// Arguments of `resolve`.
+#[derive(Debug, Args)]
+pub struct ResolveArgs {
+    /// The run
+    pub run: String,
+    /// The operation, as `clickferry status` shows it
+    pub operation: String,
+    /// It took effect; accepted only when its post-condition holds
+    #[arg(long, conflicts_with = "not_done", required_unless_present = "not_done")]
+    pub done: bool,
+    /// It took no effect; accepted only when nothing says that it did
+    #[arg(long)]
+    pub not_done: bool,
+    /// Why you are sure; kept in the journal
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// Arguments of `status`.

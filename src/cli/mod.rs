@@ -3,6 +3,7 @@
 pub mod args;
 mod command;
 mod interrupt;
+mod observed;
 mod person;
 pub mod printer;
 mod progress;
@@ -54,6 +55,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Diff(args) => on_runtime(command::diff::run(&args, common, printer)),
         Command::Apply(args) => on_runtime(command::apply::run(&args, common, printer)),
         Command::Resume(args) => on_runtime(command::resume::run(&args, common, printer)),
+        Command::Resolve(args) => on_runtime(command::resolve::run(&args, common, printer)),
         Command::Status(args) => on_runtime(command::status::run(&args, common, printer)),
         Command::Runs => on_runtime(command::runs::run(common, printer)),
         Command::Verify(args) => on_runtime(command::verify::run(&args, common, printer)),

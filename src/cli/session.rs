@@ -65,7 +65,22 @@ pub fn given_parameters(common: &Common) -> Result<BTreeMap<String, String>, Dia
 /// # Errors
 /// Mistakes in the file, secrets that cannot be read.
 pub async fn open(common: &Common, printer: &Printer) -> Result<Session, Failure> {
-    let (loaded, text) = load(common)?;
+    open_for(common, printer, None).await
+}
+
+/// As [`open`], but only for the roles that a runbook names: secrets of other roles need not be readable.
+///
+/// # Errors
+/// Mistakes in the file, secrets that cannot be read.
+pub async fn open_for(
+    common: &Common,
+    printer: &Printer,
+    runbook: Option<&Arc<SourceFile>>,
+) -> Result<Session, Failure> {
+    let (mut loaded, text) = load(common)?;
+    if let Some(runbook) = runbook {
+        narrow(&mut loaded.environment, runbook);
+    }
     with_ports(loaded, &text, printer).await
 }
 
@@ -89,6 +104,22 @@ pub fn load(common: &Common) -> Result<(LoadedEnvironment, String), Failure> {
     }
     let text = format!("{READ_FROM}{}\n{}", absolute(path)?.display(), source.text);
     Ok((loaded, text))
+}
+
+/// Leaves only the roles that the runbook names, where the environment binds all of them; else planning tells which
+/// are missing.
+pub fn narrow(environment: &mut Environment, runbook: &Arc<SourceFile>) {
+    let Ok(document) = yaml::parse(runbook) else { return };
+    let named = |section: &str| -> Vec<String> {
+        document.root.get(section).into_iter().flat_map(Node::entries).map(|(key, _)| key.name.clone()).collect()
+    };
+    let (targets, storage) = (named("targets"), named("storage"));
+    let is_bound = targets.iter().all(|role| environment.targets.contains_key(role))
+        && storage.iter().all(|role| environment.storage.contains_key(role));
+    if is_bound {
+        environment.targets.retain(|role, _| targets.contains(role));
+        environment.storage.retain(|role, _| storage.contains(role));
+    }
 }
 
 async fn with_ports(loaded: LoadedEnvironment, text: &str, printer: &Printer) -> Result<Session, Failure> {

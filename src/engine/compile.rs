@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::action::Action;
 use super::arguments::{Argument, render_arguments};
+use super::guard::read_guards;
 use super::parameters::{ParameterValues, resolve_parameters};
 use super::schema::{Catalogue, runbook_schema};
 use crate::diag::{Diagnostic, Diagnostics, SourceFile};
@@ -71,9 +72,10 @@ pub fn compile(source: &Arc<SourceFile>, options: &CompileOptions<'_>) -> Result
     let head = without_action_bodies(&schema, options.catalogue);
     check(&head, &head, &document.root, source, &names, "the runbook", &mut found);
     check_kind(&document, "Runbook", &mut found);
-    let runbook = read_head(&document.root);
+    let mut runbook = read_head(&document.root);
     let parameters = resolve_parameters(&document, &runbook, options, &mut found);
     let templates = Templates::new(&parameters.typed(&runbook), options.environment);
+    runbook.guards = read_guards(&document.root, source, &templates, &mut found);
     let mut compiler =
         Compiler { document: &document, schema: &schema, names, templates, catalogue: options.catalogue, found };
     let steps = compiler.steps();
@@ -300,7 +302,8 @@ fn read_head(root: &Node) -> Runbook {
         }),
         targets: entries(&section("targets"), |_| TargetNeed { topology: Topology::Standalone, min_replicas: None }),
         storage: entries(&section("storage"), |_| StorageNeed { kind: StorageKind::S3 }),
-        guards: Guards::deserialize(&section("guards")).unwrap_or_default(),
+        // They are read when the values of templates are known.
+        guards: Guards::default(),
         steps: Vec::new(),
     }
 }

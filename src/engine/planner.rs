@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::action::DEFAULT_TIMEOUT;
 use super::compile::{CompiledRunbook, CompiledStep};
 use super::context::{ObserveContext, PlanContext};
+use super::guard::{Space, check_versions};
 use super::observe::observe;
 use super::ports::Ports;
 use crate::diag::{Failure, Refusal};
@@ -108,6 +109,8 @@ pub fn simulate(
     let mut world = observations.world.clone();
     let (mut operations, mut notes, mut promises, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
     let mut facts = identity_facts(&world);
+    let guards = &compiled.runbook.guards;
+    let mut space = Space::new(guards, &world);
     for step in active(compiled) {
         let mut context = PlanContext {
             step: &step.id,
@@ -124,9 +127,16 @@ pub fn simulate(
             Err(found) => problems.extend(found),
         }
         problems.extend(check_step(step, &operations));
+        space.after(&step.id, &world);
     }
+    let (refused, told) = refused_by_guards(compiled, &observations.world, space);
+    notes.extend(told);
     if !problems.is_empty() {
+        problems.extend(refused);
         return Err(Failure::Error(problems));
+    }
+    if !refused.is_empty() {
+        return Err(Failure::Refused(refused));
     }
     facts.sort();
     facts.dedup();
@@ -146,11 +156,21 @@ pub fn simulate(
         operations,
         totals: Totals::default(),
         facts,
-        guards: compiled.runbook.guards.clone(),
+        guards: guards.clone(),
         notes,
         digest: String::new(),
     };
     Ok(Simulated { plan: plan.sealed(), after: world })
+}
+
+/// What the guards on versions and free space refuse, and what a reviewer should know.
+fn refused_by_guards(compiled: &CompiledRunbook, world: &World, space: Space) -> (Vec<Refusal>, Vec<String>) {
+    let steps: Vec<_> = active(compiled).map(|step| (&step.id, step.action.name(), &step.arguments)).collect();
+    let (mut refused, mut told) = check_versions(&compiled.runbook.guards, &steps, world);
+    let (lacking, untold) = space.told();
+    refused.extend(lacking);
+    told.extend(untold);
+    (refused, told)
 }
 
 fn active(compiled: &CompiledRunbook) -> impl Iterator<Item = &CompiledStep> {

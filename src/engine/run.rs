@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -13,8 +12,9 @@ use super::action::Holds;
 use super::context::RunInfo;
 use super::event::{Observer, Person, RunEvent};
 use super::executor::Execution;
-use super::journal::{Entry, HeldLock, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
-use super::ports::{Keeper, KeeperError, LockGuard, LockHolder, Ports, StateError, StateStore};
+use super::journal::{Entry, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
+use super::locks::release;
+use super::ports::{Ports, StateError, StateStore};
 use super::resume::{OperationState, RunState, run_state};
 use super::schema::Catalogue;
 use crate::diag::{Failure, Refusal};
@@ -28,12 +28,6 @@ pub const PLAN_DOCUMENT: &str = "plan.json";
 pub const JOURNAL_DOCUMENT: &str = "journal.jsonl";
 /// Name of the copy of the environment (references to secrets, never secrets) among a run's documents.
 pub const ENVIRONMENT_DOCUMENT: &str = "environment.yaml";
-/// Longest wait for the lock of this run's former process; sessions last 10 s.
-const OWN_LOCK_WAIT: Duration = Duration::from_secs(30);
-const OWN_LOCK_PAUSE: Duration = Duration::from_millis(500);
-/// Folder in Keeper under which targets are locked.
-const LOCK_ROOT: &str = "/clickferry/locks";
-
 /// Who runs, and with what.
 pub struct Runner<'a> {
     /// The actions.
@@ -187,7 +181,7 @@ impl Runner<'_> {
         find_run(&*self.ports.state, id).await
     }
 
-    fn execution<'e>(
+    pub(super) fn execution<'e>(
         &'e self,
         plan: &'e Plan,
         run: RunInfo,
@@ -253,94 +247,6 @@ impl Runner<'_> {
         }
         if untold.is_empty() { Ok(()) } else { Err(Failure::Error(untold)) }
     }
-
-    /// Law 8: the state and every target with a Keeper are locked for as long as the run lasts.
-    async fn locks(&self, plan: &Plan, run: &RunId) -> Result<Vec<HeldLock>, Failure> {
-        let holder = LockHolder {
-            run: run.0.clone(),
-            owner: self.owner.clone(),
-            pid: std::process::id(),
-            since: self.ports.clock.now().to_string(),
-            machine: machine(),
-        };
-        let guard = self.ports.state.lock(&holder).await.map_err(state_failure)?;
-        let mut locks = vec![HeldLock { name: format!("the state {}", self.ports.state.describe()), guard }];
-        let mut targets: Vec<&str> = plan.hosts.iter().map(|host| host.target.as_str()).collect();
-        targets.sort_unstable();
-        targets.dedup();
-        let mut taken: Vec<String> = Vec::new();
-        for target in targets {
-            let (Some(keeper), Some(binding)) = (self.ports.keepers.get(target), self.environment.targets.get(target))
-            else {
-                continue;
-            };
-            let name = binding
-                .cluster
-                .clone()
-                .unwrap_or_else(|| binding.hosts.iter().map(|host| host.host_name().0).collect::<Vec<_>>().join(","));
-            let path = format!("{LOCK_ROOT}/{name}");
-            let key = format!("{} {path}", keeper.describe());
-            if taken.contains(&key) {
-                continue;
-            }
-            match self.lock_target(&**keeper, &path, &holder).await {
-                Ok(guard) => locks.push(HeldLock { name: format!("the target {target} ({path} in Keeper)"), guard }),
-                Err(error) => {
-                    release(&locks).await;
-                    return Err(lock_failure(target, &path, &error));
-                }
-            }
-            taken.push(key);
-        }
-        Ok(locks)
-    }
-}
-
-impl Runner<'_> {
-    /// A killed engine's ephemeral node stays until its session times out. Where the former process of this very run
-    /// was on this machine and is gone (its lock on the state is free and its pid is not in use), its node is removed;
-    /// elsewhere the end of its session is waited for.
-    async fn lock_target(
-        &self,
-        keeper: &dyn Keeper,
-        path: &str,
-        holder: &LockHolder,
-    ) -> Result<Box<dyn LockGuard>, KeeperError> {
-        let mut waited = Duration::ZERO;
-        loop {
-            let other = match keeper.lock(path, holder).await {
-                Err(KeeperError::Locked { holder: other }) if other.run == holder.run && waited < OWN_LOCK_WAIT => other,
-                result => return result,
-            };
-            if !other.machine.is_empty() && other.machine == holder.machine && !process_exists(other.pid) {
-                keeper.remove_lock(path, &other).await?;
-            } else if waited.is_zero() {
-                self.observer.event(&RunEvent::Notice {
-                    text: "waiting: the process that held this run before may still live elsewhere; its lock vanishes with its session",
-                });
-            }
-            self.ports.clock.sleep(OWN_LOCK_PAUSE).await;
-            waited += OWN_LOCK_PAUSE;
-        }
-    }
-}
-
-/// This boot of this machine and the process namespace: two containers differ, and so do two machines of one name.
-fn machine() -> String {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let space = std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
-    if boot.is_empty() || space.is_empty() { String::new() } else { format!("{} {space}", boot.trim()) }
-}
-
-/// Whether a process of this machine has this id; it need not be the one that had it before.
-fn process_exists(pid: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
-}
-
-async fn release(locks: &[HeldLock]) {
-    for lock in locks {
-        lock.guard.release().await;
-    }
 }
 
 /// Reads a run without changing it.
@@ -369,26 +275,6 @@ fn new_run_id(started: jiff::Timestamp) -> RunId {
     RunId(format!("{time}-{}", &random[random.len() - 4..]))
 }
 
-fn lock_failure(target: &str, path: &str, error: &KeeperError) -> Failure {
-    let refusal = |expected: &str, action: &str| Refusal {
-        what: format!("the target `{target}` cannot be locked"),
-        expected: expected.to_owned(),
-        found: error.to_string(),
-        evidence: format!("the node {path} in Keeper"),
-        action: action.to_owned(),
-    };
-    match error {
-        KeeperError::Locked { .. } => Failure::refused(refusal(
-            "no other engine works on this target",
-            "wait for that run, or stop it; its lock vanishes with its process and the session time-out",
-        )),
-        _ => Failure::error(refusal(
-            "Keeper answers",
-            "start Keeper or correct `keeper` in the environment; nothing was changed",
-        )),
-    }
-}
-
 /// A failure of the state store.
 #[must_use]
 pub fn state_failure(error: StateError) -> Failure {
@@ -412,7 +298,7 @@ pub fn state_failure(error: StateError) -> Failure {
     }
 }
 
-fn write_failure(error: super::journal::WriteError) -> Failure {
+pub(super) fn write_failure(error: super::journal::WriteError) -> Failure {
     match error {
         super::journal::WriteError::Store(error) => state_failure(error),
         super::journal::WriteError::LockLost(name) => Failure::simple(

@@ -10,3 +10,4 @@ pub mod sql;
 pub mod statement;
 pub mod template;
 pub mod text_diff;
+pub mod world_diff;

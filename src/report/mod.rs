@@ -1,8 +1,11 @@
 //! Views of plans, runs and servers: text for terminals, the same facts as JSON.
 
+pub mod diff_view;
 pub mod inspect_view;
 pub mod matrix;
 pub mod outline;
+pub mod page_view;
+mod plan_text;
 pub mod plan_view;
 pub mod reference;
 pub mod run_view;

@@ -12,6 +12,12 @@ impl Style {
         if self.colour && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
+    /// Nothing but the text.
+    #[must_use]
+    pub fn plain(self, text: &str) -> String {
+        text.to_owned()
+    }
+
     /// A heading.
     #[must_use]
     pub fn heading(self, text: &str) -> String {

@@ -14,7 +14,7 @@ use crate::layout::Layout;
 use crate::options::Options;
 use crate::s3::faults::S3Fault;
 use crate::seed::{self, Seeded, Settings};
-use crate::state::{BUCKET, LabState, USER};
+use crate::state::{BUCKET, LabState, READER, USER};
 use crate::status::StatusReport;
 use crate::{files, launch};
 
@@ -152,7 +152,12 @@ impl Lab {
         USER
     }
 
-    /// The password of that user.
+    /// A user of every node who may only read, with the same password.
+    pub fn reader(&self) -> &str {
+        READER
+    }
+
+    /// The password of these users.
     pub fn password(&self) -> &str {
         &self.secrets.password
     }

@@ -114,6 +114,7 @@ mod tests {
             }],
             user: "default".into(),
             password: String::new(),
+            readers: Vec::new(),
             s3_endpoint: String::new(),
         }
     }

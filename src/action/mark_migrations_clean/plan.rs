@@ -54,6 +54,16 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     if !problems.is_empty() {
         return Err(problems);
     }
+    for (host, history) in seen.iter().filter(|(host, _)| target.hosts.iter().all(|own| own.name.0 != **host)) {
+        if let Some(row) = history.last.as_ref().filter(|row| row.version != arguments.version) {
+            context.notes.push(format!(
+                "step `{}` marks version {}, while {sql} on {host} ends with {}",
+                context.step,
+                arguments.version,
+                Row::words(Some(row))
+            ));
+        }
+    }
     let mut planned = Vec::new();
     for history in histories.values() {
         planned.push(operation(context, role, &sql, arguments.version, history, &seen));

@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod lab;
 pub mod man;
 pub mod plan;
+pub mod resolve;
 pub mod resume;
 pub mod runs;
 pub mod schema;

@@ -1,8 +1,9 @@
 //! `plan`: what an apply would do.
 
 use crate::cli::args::{Common, Format, PlanArgs};
+use crate::cli::observed::observed;
 use crate::cli::printer::Printer;
-use crate::cli::session::{Session, compile_for, given_parameters, open_for, read_source};
+use crate::cli::session::{Session, compile_for, given_parameters, read_source};
 use crate::diag::Failure;
 use crate::engine::guard::{CONSENT_LENGTH, check_budget};
 use crate::engine::planner::{make_plan, observe_for};
@@ -17,8 +18,8 @@ use crate::report::plan_view::PlanView;
 pub async fn run(args: &PlanArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let source = read_source(&args.runbook)?;
     let given = given_parameters(common)?;
-    let session = open_for(common, printer, Some(&source)).await?;
-    let plan = plan_of(&source, &given, &session).await?;
+    let seen = observed(&source, &given, args.against.as_deref(), common, printer).await?;
+    let plan = make_plan(&seen.compiled, &seen.environment, &seen.observations)?;
     if let Some(path) = &args.output {
         // Plain data with text keys always becomes JSON.
         let text = serde_json::to_vec_pretty(&plan).unwrap_or_default();

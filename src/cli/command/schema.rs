@@ -6,6 +6,7 @@ use crate::cli::printer::Printer;
 use crate::diag::Failure;
 use crate::engine::schema::{environment_schema, runbook_schema};
 use crate::exit_code::Exit;
+use crate::report::diff_view::diff_schema;
 
 /// Runs the command.
 ///
@@ -15,6 +16,7 @@ pub fn run(args: &SchemaArgs, printer: &Printer) -> Result<Exit, Failure> {
     let schema = match args.of {
         SchemaOf::Runbook => runbook_schema(CATALOGUE),
         SchemaOf::Environment => environment_schema(),
+        SchemaOf::Diff => diff_schema(),
     };
     printer.result(&format!("{schema:#}\n"));
     Ok(Exit::Done)

@@ -233,3 +233,15 @@ impl Execution<'_> {
         self.action(&operation.action).map_err(Self::failure)
     }
 }
+
+/// A context for an operation whose outcome is not known; `None` where the plan lacks its step.
+pub(in crate::engine) fn lost_context<'c>(
+    execution: &'c Execution<'_>,
+    operation: &'c Operation,
+    attempt: u32,
+    intent: &'c Value,
+    at: Timestamp,
+) -> Option<RunContext<'c>> {
+    let step = execution.plan.step(&operation.step)?;
+    Some(execution.context(step, operation, attempt, intent, at))
+}

@@ -91,6 +91,19 @@ pub enum Entry {
         /// Evidence for `unknown`.
         evidence: Option<JournalError>,
     },
+    /// A person said how an operation with an unknown outcome ended; its outcome follows.
+    Resolved {
+        /// Operation.
+        operation: OperationId,
+        /// Number of the attempt.
+        attempt: u32,
+        /// Whether it took effect.
+        done: bool,
+        /// Why the person is sure.
+        reason: String,
+        /// User and host.
+        owner: String,
+    },
     /// At resume a finished operation was asked again.
     Reproved {
         /// Operation.

@@ -13,6 +13,6 @@ mod replicate;
 
 pub use compare::differences;
 pub use ddl::{Ddl, Engine, ObjectKind};
-pub use normalise::normalise;
+pub use normalise::{expand, normalise, normalise_part};
 pub use order::{Dependencies, Place, dependencies, levels};
 pub use replicate::{Conversion, Created, LogTables, Reason, Replication, expand_names, path_part, to_replicated};

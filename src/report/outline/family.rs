@@ -104,6 +104,22 @@ impl<'p> Family<'p> {
         if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) }
     }
 
+    /// What all names stand in, where it is one: `` `default` ``.
+    #[must_use]
+    pub fn container(&self) -> Option<&'p str> {
+        let container = self.items[0].container();
+        let is_one = self.items.iter().all(|item| item.container() == container);
+        (is_one && !container.is_empty()).then_some(container)
+    }
+
+    /// Names of items for a list; whole names where they do not stand in one place.
+    #[must_use]
+    pub fn labels(&self, places: impl IntoIterator<Item = usize>) -> Vec<&str> {
+        let has_container = self.container().is_some();
+        let label = |at: usize| if has_container { self.items[at].label() } else { self.items[at].object() };
+        places.into_iter().map(label).collect()
+    }
+
     /// `about 12 rows, 3.0 KiB`.
     #[must_use]
     pub fn size_words(&self) -> Option<String> {

@@ -45,6 +45,27 @@ impl<'p> Item<'p> {
         noun_of(&self.first().object).1
     }
 
+    /// What the name stands in: `` `default` `` of `` `default`.`runs` ``; empty where there is no name.
+    #[must_use]
+    pub fn container(&self) -> &'p str {
+        let object = self.object();
+        if self.name.is_empty() {
+            return "";
+        }
+        object
+            .trim_end_matches('`')
+            .strip_suffix(self.name.as_str())
+            .unwrap_or("")
+            .trim_end_matches('`')
+            .trim_end_matches('.')
+    }
+
+    /// What it is called in a list: its name, else the whole object.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        if self.name.is_empty() { self.object() } else { &self.name }
+    }
+
     /// What is taken away on all hosts.
     #[must_use]
     pub fn loss(&self) -> Loss {

@@ -5,6 +5,7 @@ mod family;
 mod ids;
 mod item;
 mod late;
+mod marked;
 mod told;
 mod words;
 
@@ -12,7 +13,8 @@ pub use family::{Family, Role};
 pub use ids::ranges;
 pub use item::{Holding, Item};
 pub use late::{LateToken, late_tokens};
-pub use told::Told;
+pub use marked::{Mark, marked_lines};
+pub use told::{HOST, NAME, Told, is_common};
 pub use words::{deed, limit_words, loss_words, noun_of, plural};
 
 use crate::plan::operation::{Loss, Operation};

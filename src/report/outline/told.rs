@@ -21,6 +21,12 @@ pub struct Told {
     pub hosts: Option<Vec<String>>,
 }
 
+/// Whether few texts stand for many items, so that they are told for all of them instead of for each.
+#[must_use]
+pub fn is_common(told: &[Told], items: usize) -> bool {
+    told.len() <= 6 || told.len() * 3 <= items
+}
+
 /// The different texts of a family, in the order in which they first occur. An empty text is left out.
 pub fn told<'p>(items: &[Item<'p>], text: impl Fn(&'p Operation) -> &'p str) -> Vec<Told> {
     let mut out: Vec<Told> = Vec::new();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clickferry::engine::journal::{Entry, Journal, OutcomeKind, Record, read_journal};
 
 use super::Output;
-use super::lab::{PATIENCE, Scene};
+use super::lab::{PATIENCE, Scene, wait_until};
 
 /// A running engine; killed when the test forgets it.
 pub struct Engine {
@@ -56,6 +56,11 @@ impl Engine {
     pub fn signal(&self, name: &str) {
         let sent = std::process::Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it has written something to standard error.
+    pub fn has_told(&self, text: &str) {
+        wait_until(text, || self.output(None).stderr.contains(text));
     }
 
     /// Waits for its end.

@@ -4,14 +4,14 @@
 //! An engine refuses to drop or restore on a server where somebody else restores, so a laboratory serves one test at
 //! a time. As many are shared as tests run side by side; tests that break parts start one of their own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use clickferry_lab::{Lab, Options, SeedSettings, StatementRecord};
+use clickferry_lab::{FaultKind, Lab, Options, S3Fault, SeedSettings, StatementRecord};
 
 use super::engine::Engine;
 use super::{Output, TestEnvironment, root};
@@ -61,6 +61,7 @@ pub struct Scene {
     pub database: String,
     /// Number of statements in each node's log that came before what is looked at.
     marks: RefCell<[usize; 3]>,
+    is_slow: Cell<bool>,
 }
 
 impl Scene {
@@ -76,7 +77,7 @@ impl Scene {
 
     fn on(lab: Rc<LabInUse>, name: &str) -> Self {
         let database = lab.fresh_database(name);
-        let scene = Self { test: TestEnvironment::new(), lab, database, marks: RefCell::default() };
+        let scene = Self { test: TestEnvironment::new(), lab, database, marks: RefCell::default(), is_slow: Cell::default() };
         scene.environment(|text| text);
         scene.mark();
         scene
@@ -182,6 +183,20 @@ impl Scene {
         let mut all = arguments.to_vec();
         all.extend(["-e", "environment.yaml"]);
         all
+    }
+
+    /// Every answer of the bucket comes late, so that backups and restores take long enough to be disturbed.
+    pub fn slow_bucket(self) -> Self {
+        self.lab.fault_s3(S3Fault::new(FaultKind::DelayMs(40))).unwrap();
+        self.is_slow.set(true);
+        self
+    }
+
+    /// The bucket answers at once again.
+    pub fn quick_bucket(&self) {
+        if self.is_slow.take() {
+            self.lab.fault_s3_off().unwrap();
+        }
     }
 
     /// The bundled move of the test's database, planned and started with consent.
@@ -291,6 +306,7 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
+        self.quick_bucket();
         if !std::thread::panicking() {
             self.no_secret_is_anywhere();
         }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 
 use super::super::engine::EngineError;
+use crate::config::NodeConfig;
 
 /// Name and password of a request.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,9 +37,10 @@ impl Credentials {
         Ok(Self { user, password })
     }
 
-    /// Compares with the one user of the node; a node without a password asks for none.
-    pub fn check(&self, user: &str, password: &str) -> Result<(), EngineError> {
-        if self.user == user && (password.is_empty() || self.password == password) {
+    /// Compares with the users of the node, who have one password; a node without a password asks for none.
+    pub fn check(&self, config: &NodeConfig) -> Result<(), EngineError> {
+        let is_known = self.user == config.user || self.may_only_read(config);
+        if is_known && (config.password.is_empty() || self.password == config.password) {
             return Ok(());
         }
         Err(EngineError::new(
@@ -46,6 +48,11 @@ impl Credentials {
             "AUTHENTICATION_FAILED",
             format!("{}: Authentication failed: password is incorrect, or there is no user with such name.", self.user),
         ))
+    }
+
+    /// Whether this is a user who changes nothing.
+    pub fn may_only_read(&self, config: &NodeConfig) -> bool {
+        config.readers.contains(&self.user)
     }
 }
 
@@ -62,6 +69,14 @@ fn failed(reason: &str) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn config(password: &str) -> NodeConfig {
+        let text = serde_json::json!({
+            "name": "n", "dir": "d", "library": "l", "http_port": 1, "interserver_port": 2, "shard": null,
+            "keeper": [], "clusters": [], "user": "default", "password": password, "readers": ["reader"],
+        });
+        serde_json::from_value(text).unwrap()
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
@@ -83,10 +98,20 @@ mod tests {
 
     #[test]
     fn a_wrong_password_is_516() {
-        let given = Credentials { user: "default".into(), password: "x".into() };
-        assert_eq!(given.check("default", "y").err().map(|error| error.code), Some(516));
-        assert!(given.check("default", "x").is_ok());
-        assert!(given.check("default", "").is_ok());
-        assert!(given.check("other", "").is_err());
+        let given = |user: &str| Credentials { user: user.into(), password: "x".into() };
+        let with = |password: &str| config(password);
+        assert_eq!(given("default").check(&with("y")).err().map(|error| error.code), Some(516));
+        assert!(given("default").check(&with("x")).is_ok());
+        assert!(given("default").check(&with("")).is_ok());
+        assert!(given("other").check(&with("")).is_err());
+    }
+
+    #[test]
+    fn readers_have_the_same_password() {
+        let given = |user: &str| Credentials { user: user.into(), password: "x".into() };
+        assert!(given("reader").check(&config("x")).is_ok());
+        assert!(given("reader").check(&config("y")).is_err());
+        assert!(given("reader").may_only_read(&config("x")));
+        assert!(!given("default").may_only_read(&config("x")));
     }
 }

@@ -66,6 +66,11 @@ fn run(node: &Node, request: &Request, input: &mut Input, output: &mut Output) -
                     You should use method POST for modifying queries";
         return Err(EngineError::new(164, "READONLY", text));
     }
+    let only_reads = request.credentials.may_only_read(&node.config);
+    if only_reads && !statement.only_reads() {
+        let text = "Cannot execute query in readonly mode.";
+        return Err(EngineError::new(164, "READONLY", text));
+    }
     if statement.insert().is_none() {
         output.head.format = Some(statement.format().unwrap_or_else(|| request.default_format.clone()));
     }
@@ -73,6 +78,9 @@ fn run(node: &Node, request: &Request, input: &mut Input, output: &mut Output) -
     let mut loan = Loan::take(node, request)?;
     let on_cluster = statement.on_cluster();
     let mut outcome = loan.prepare(request, &output.head.query_id);
+    if only_reads && outcome.is_ok() {
+        outcome = loan.forbid_changes();
+    }
     if outcome.is_ok() {
         outcome = match on_cluster {
             Some((cluster, local)) => {
@@ -94,6 +102,8 @@ struct Loan<'a> {
     lease: Lease,
     /// Values of a session's settings that this request replaces.
     replaced: Vec<(String, String)>,
+    /// Whether it can serve no other request.
+    is_spent: bool,
 }
 
 impl<'a> Loan<'a> {
@@ -107,7 +117,7 @@ impl<'a> Loan<'a> {
             None => node.engine.lease(request.database.is_some()),
         };
         match lease {
-            Ok(lease) => Ok(Self { node, lease, replaced: Vec::new() }),
+            Ok(lease) => Ok(Self { node, lease, replaced: Vec::new(), is_spent: false }),
             Err(error) => {
                 if let Some(session) = &request.session {
                     node.sessions.put(session, None);
@@ -138,8 +148,20 @@ impl<'a> Loan<'a> {
         connection.run(&set_statement(&request.settings))
     }
 
+    /// Lets the engine itself refuse every change; there is no way back for the connection.
+    fn forbid_changes(&mut self) -> Result<(), EngineError> {
+        self.is_spent = true;
+        self.lease.connection.run("SET readonly = 2")
+    }
+
     /// Gives the connection back to its session or the pool.
     fn end(mut self, request: &Request) {
+        if self.is_spent {
+            if let Some(session) = &request.session {
+                self.node.sessions.put(session, None);
+            }
+            return;
+        }
         match &request.session {
             Some(session) => {
                 let restored =

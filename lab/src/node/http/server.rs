@@ -54,7 +54,7 @@ async fn answer(node: Arc<Node>, request: HttpRequest<Incoming>) -> Response<Bod
         "/" | "/query" => {}
         path => return plain(StatusCode::NOT_FOUND, format!("There is no handle {path}\n")),
     }
-    if let Err(error) = parsed.credentials.check(&node.config.user, &node.config.password) {
+    if let Err(error) = parsed.credentials.check(&node.config) {
         return refuse(&node, &error);
     }
     let body = BodyReader::new(Handle::current(), body);

@@ -1,0 +1,129 @@
+//! Locks of a run: the state, and every target with a Keeper.
+
+use std::time::Duration;
+
+use super::event::RunEvent;
+use super::journal::HeldLock;
+use super::ports::{Keeper, KeeperError, LockGuard, LockHolder};
+use super::run::{Runner, state_failure};
+use crate::diag::{Failure, Refusal};
+use crate::model::ids::RunId;
+use crate::plan::plan_file::Plan;
+
+/// Longest wait for the lock of this run's former process; sessions last 10 s.
+const OWN_LOCK_WAIT: Duration = Duration::from_secs(30);
+const OWN_LOCK_PAUSE: Duration = Duration::from_millis(500);
+/// Folder in Keeper under which targets are locked.
+const LOCK_ROOT: &str = "/clickferry/locks";
+
+impl Runner<'_> {
+    /// Law 8: the state and every target with a Keeper are locked for as long as the run lasts.
+    pub(super) async fn locks(&self, plan: &Plan, run: &RunId) -> Result<Vec<HeldLock>, Failure> {
+        let holder = LockHolder {
+            run: run.0.clone(),
+            owner: self.owner.clone(),
+            pid: std::process::id(),
+            since: self.ports.clock.now().to_string(),
+            machine: machine(),
+        };
+        let guard = self.ports.state.lock(&holder).await.map_err(state_failure)?;
+        let mut locks = vec![HeldLock { name: format!("the state {}", self.ports.state.describe()), guard }];
+        let mut targets: Vec<&str> = plan.hosts.iter().map(|host| host.target.as_str()).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let mut taken: Vec<String> = Vec::new();
+        for target in targets {
+            let (Some(keeper), Some(binding)) = (self.ports.keepers.get(target), self.environment.targets.get(target))
+            else {
+                continue;
+            };
+            let name = binding
+                .cluster
+                .clone()
+                .unwrap_or_else(|| binding.hosts.iter().map(|host| host.host_name().0).collect::<Vec<_>>().join(","));
+            let path = format!("{LOCK_ROOT}/{name}");
+            let key = format!("{} {path}", keeper.describe());
+            if taken.contains(&key) {
+                continue;
+            }
+            match self.lock_target(&**keeper, &path, &holder).await {
+                Ok(guard) => locks.push(HeldLock { name: format!("the target {target} ({path} in Keeper)"), guard }),
+                Err(error) => {
+                    release(&locks).await;
+                    return Err(lock_failure(target, &path, &error));
+                }
+            }
+            taken.push(key);
+        }
+        Ok(locks)
+    }
+}
+
+impl Runner<'_> {
+    /// A killed engine's ephemeral node stays until its session times out. Where the former process of this very run
+    /// was on this machine and is gone (its lock on the state is free and its pid is not in use), its node is removed;
+    /// elsewhere the end of its session is waited for.
+    async fn lock_target(
+        &self,
+        keeper: &dyn Keeper,
+        path: &str,
+        holder: &LockHolder,
+    ) -> Result<Box<dyn LockGuard>, KeeperError> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let other = match keeper.lock(path, holder).await {
+                Err(KeeperError::Locked { holder: other }) if other.run == holder.run && waited < OWN_LOCK_WAIT => other,
+                result => return result,
+            };
+            if !other.machine.is_empty() && other.machine == holder.machine && !process_exists(other.pid) {
+                keeper.remove_lock(path, &other).await?;
+            } else if waited.is_zero() {
+                self.observer.event(&RunEvent::Notice {
+                    text: "waiting: the process that held this run before may still live elsewhere; its lock vanishes with its session",
+                });
+            }
+            self.ports.clock.sleep(OWN_LOCK_PAUSE).await;
+            waited += OWN_LOCK_PAUSE;
+        }
+    }
+}
+
+/// This boot of this machine and the process namespace: two containers differ, and so do two machines of one name.
+fn machine() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let space = std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
+    if boot.is_empty() || space.is_empty() { String::new() } else { format!("{} {space}", boot.trim()) }
+}
+
+/// Whether a process of this machine has this id; it need not be the one that had it before.
+fn process_exists(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Gives every lock back.
+pub(super) async fn release(locks: &[HeldLock]) {
+    for lock in locks {
+        lock.guard.release().await;
+    }
+}
+
+fn lock_failure(target: &str, path: &str, error: &KeeperError) -> Failure {
+    let refusal = |expected: &str, action: &str| Refusal {
+        what: format!("the target `{target}` cannot be locked"),
+        expected: expected.to_owned(),
+        found: error.to_string(),
+        evidence: format!("the node {path} in Keeper"),
+        action: action.to_owned(),
+    };
+    match error {
+        KeeperError::Locked { .. } => Failure::refused(refusal(
+            "no other engine works on this target",
+            "wait for that run, or stop it; its lock vanishes with its process and the session time-out",
+        )),
+        _ => Failure::error(refusal(
+            "Keeper answers",
+            "start Keeper or correct `keeper` in the environment; nothing was changed",
+        )),
+    }
+}
+

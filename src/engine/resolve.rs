@@ -1,0 +1,85 @@
+//! A person's answer for an operation whose outcome is unknown; accepted only where the servers do not contradict it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::action::Probe;
+use super::context::RunInfo;
+use super::executor::lost_context;
+use super::journal::{Entry, JournalWriter, OutcomeKind};
+use super::resume::OperationState;
+use super::run::{FoundRun, Runner, write_failure};
+use crate::diag::{Failure, Refusal};
+use crate::model::ids::{OperationId, RunId};
+
+/// What a person says about an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It took effect.
+    Done,
+    /// It did not take effect.
+    NotDone,
+}
+
+impl Runner<'_> {
+    /// Records a person's answer. Runs nothing; `resume` carries on from it.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] where the operation is not unknown, still runs, or the post-condition says otherwise.
+    pub async fn resolve(&self, id: &RunId, operation: &OperationId, verdict: Verdict, reason: &str) -> Result<(), Failure> {
+        let before = self.find(id).await?;
+        let locks = self.locks(&before.plan, id).await?;
+        let FoundRun { plan, journal: found, state } = self.find(id).await?;
+        let (Some(OperationState::Lost { attempt, intent, at }), Some(planned)) =
+            (state.operations.get(operation), plan.operations.iter().find(|planned| planned.id == *operation))
+        else {
+            return Err(refused(operation, "an operation with an intent and no known outcome", "its outcome is known, or there is no such operation", "`clickferry status` shows which operations are unknown"));
+        };
+        let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
+        let run = RunInfo { id: id.clone(), started: found.started().unwrap_or_else(|| self.ports.clock.now()) };
+        let journal = JournalWriter::new(Arc::clone(&self.ports.state), Arc::clone(&self.ports.clock), id.clone(), locks, seq, prev);
+        let outcomes: BTreeMap<OperationId, Value> = state
+            .operations
+            .iter()
+            .filter_map(|(operation, state)| match state {
+                OperationState::Done(data) => Some((operation.clone(), data.clone())),
+                _ => None,
+            })
+            .collect();
+        let execution = self.execution(&plan, run, &journal, outcomes);
+        let action = execution.action_of(planned)?;
+        let Some(context) = lost_context(&execution, planned, *attempt, intent, *at) else {
+            return Err(refused(operation, "a step of the plan", "none", "plan again"));
+        };
+        let proof = action.prove(&context).await;
+        let (kind, data) = match (verdict, proof) {
+            (Verdict::Done, Ok(data)) => (OutcomeKind::Done, data),
+            (Verdict::Done, Err(error)) => {
+                return Err(refused(operation, "the post-condition holds, if the operation took effect", &error.refusal.found, "bring the server to the promised state, or resolve it as not done"));
+            }
+            (Verdict::NotDone, _) => match action.probe(&context).await {
+                Probe::Running => return Err(refused(operation, "an operation that does not run any longer", "it still runs on the server", "wait for its end, or stop it with KILL QUERY")),
+                Probe::Done => return Err(refused(operation, "an operation that took no effect", "the probe says that it took effect", "`clickferry resume` carries on from there")),
+                Probe::NotDone | Probe::Unknown(_) => (OutcomeKind::NotDone, Value::Null),
+            },
+        };
+        let entry = Entry::Resolved { operation: operation.clone(), attempt: *attempt, done: verdict == Verdict::Done, reason: reason.to_owned(), owner: self.owner.clone() };
+        journal.append(entry).await.map_err(write_failure)?;
+        let entry = Entry::Outcome { operation: operation.clone(), attempt: *attempt, kind, data, error: None };
+        let written = journal.append(entry).await.map_err(write_failure);
+        journal.release().await;
+        written.map(|_| ())
+    }
+}
+
+fn refused(operation: &OperationId, expected: &str, found: &str, action: &str) -> Failure {
+    Failure::refused(Refusal {
+        what: format!("{operation} cannot be resolved so"),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+        evidence: "clickferry status RUN".to_owned(),
+        action: action.to_owned(),
+    })
+}

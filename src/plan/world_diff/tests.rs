@@ -1,0 +1,85 @@
+use super::*;
+use crate::model::observed::{Database, TargetWorld};
+use crate::model::runbook::Topology;
+
+fn table(name: &str, engine: &str, rows: Option<u64>) -> Table {
+    Table {
+        database: "d".to_owned(),
+        name: name.to_owned(),
+        engine: engine.to_owned(),
+        uuid: format!("uuid-{name}"),
+        create_query: format!("CREATE TABLE d.{name} (`a` UInt8) ENGINE = {engine} ORDER BY a"),
+        rows,
+        ..Table::default()
+    }
+}
+
+fn world(tables: Vec<Table>) -> World {
+    let database = Database { engine: "Atomic".to_owned(), uuid: "u".to_owned() };
+    let databases = BTreeMap::from([("d".to_owned(), database)]);
+    let host = HostWorld { name: "r1".into(), shard: "01".to_owned(), databases, tables, ..HostWorld::default() };
+    let target = TargetWorld { topology: Topology::Replicated, cluster: None, keeper: true, hosts: vec![host] };
+    World { targets: BTreeMap::from([("destination".to_owned(), target)]) }
+}
+
+fn diff(now: Vec<Table>, after: Vec<Table>) -> HostDiff {
+    world_diff(&world(now), &world(after), &Untold::default()).remove(0)
+}
+
+fn planned(table: Table) -> Table {
+    Table { uuid: String::new(), ..table }
+}
+
+#[test]
+fn what_is_made_anew_alike_is_no_difference() {
+    let now = vec![table("a", "MergeTree", Some(5))];
+    let found = diff(now.clone(), now.into_iter().map(planned).collect());
+    assert_eq!(found.changes, []);
+    assert_eq!((found.same, found.made_anew), (2, vec!["d.a".to_owned()]));
+}
+
+#[test]
+fn dropped_created_and_changed_objects_are_told_with_both_sides() {
+    let mut moved = planned(table("c", "ReplicatedMergeTree", Some(7)));
+    moved.zookeeper_path = Some("/t/c".to_owned());
+    let found = diff(
+        vec![table("a", "MergeTree", Some(5)), table("c", "MergeTree", Some(6))],
+        vec![planned(table("b", "Log", Some(0))), moved],
+    );
+    let words: Vec<(String, Change)> = found.changes.iter().map(|change| (change.full_name(), change.change)).collect();
+    assert_eq!(
+        words,
+        [
+            ("d.a".to_owned(), Change::Dropped),
+            ("d.b".to_owned(), Change::Created),
+            ("d.c".to_owned(), Change::Changed)
+        ]
+    );
+    let changed = &found.changes[2];
+    assert_eq!(changed.rows, Some(Sides { now: Some(6), expected: Some(7) }));
+    assert_eq!(changed.keeper_path, Some(Sides { now: None, expected: Some("/t/c".to_owned()) }));
+    assert_eq!(changed.definition.len(), 1, "{changed:?}");
+    assert_eq!(found.changes[0].rows, Some(Sides { now: Some(5), expected: None }));
+}
+
+#[test]
+fn rows_that_merges_change_are_compared_with_none_only() {
+    let of = |rows| vec![table("a", "ReplicatedReplacingMergeTree", Some(rows))];
+    let about = diff(of(6), of(7));
+    assert_eq!((about.changes.len(), about.rows_untold), (0, vec!["d.a".to_owned()]));
+    assert_eq!(diff(of(0), of(7)).changes.len(), 1);
+    assert_eq!(diff(of(7), of(0)).changes.len(), 1);
+}
+
+#[test]
+fn a_hidden_table_is_its_view() {
+    let mut view = table("v", "MaterializedView", None);
+    view.create_query =
+        "CREATE MATERIALIZED VIEW d.v (`a` UInt8) ENGINE = MergeTree ORDER BY a AS SELECT a FROM d.s".to_owned();
+    let hidden = |name: &str, rows| table(name, "MergeTree", Some(rows));
+    let is = vec![view.clone(), hidden(".inner_id.uuid-v", 3)];
+    let restored = Table { rows: Some(3), ..planned(view.clone()) };
+    assert_eq!(diff(is.clone(), vec![restored, planned(hidden(".inner.v", 0))]).changes, []);
+    let emptied = diff(is, vec![planned(view), planned(hidden(".inner.v", 0))]);
+    assert_eq!(emptied.changes[0].rows, Some(Sides { now: Some(3), expected: Some(0) }));
+}

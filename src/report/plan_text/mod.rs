@@ -1,0 +1,7 @@
+//! Parts of the text view of a plan.
+
+mod overview;
+mod page;
+mod steps;
+
+pub use page::Page;
