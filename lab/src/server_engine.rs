@@ -9,7 +9,7 @@ use crate::error::LabError;
 use crate::files;
 use crate::install::ServerBinary;
 use crate::layout::Layout;
-use crate::state::{LabState, NodeState, USER};
+use crate::state::{LabState, NodeState, READER, USER};
 use crate::supervisor::recipe::{Readiness, Recipe};
 use crate::topology;
 
@@ -49,10 +49,19 @@ pub fn recipe(
 fn users_file(password: &str) -> String {
     let digest = files::hex(&Sha256::digest(password));
     format!(
-        "<yandex>\n  <profiles><default><max_memory_usage>4000000000</max_memory_usage></default></profiles>\n  \
-         <users><{USER}><password_sha256_hex>{digest}</password_sha256_hex>\
-         <networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></{USER}></users>\n  \
-         <quotas><default/></quotas>\n</yandex>\n"
+        "<yandex>\n  <profiles><default><max_memory_usage>4000000000</max_memory_usage></default>\
+         <{READER}><readonly>2</readonly></{READER}></profiles>\n  \
+         <users>{}{}</users>\n  \
+         <quotas><default/></quotas>\n</yandex>\n",
+        user(USER, "default", &digest),
+        user(READER, READER, &digest)
+    )
+}
+
+fn user(name: &str, profile: &str, digest: &str) -> String {
+    format!(
+        "<{name}><password_sha256_hex>{digest}</password_sha256_hex><networks><ip>127.0.0.1</ip></networks>\
+         <profile>{profile}</profile><quota>default</quota></{name}>"
     )
 }
 

@@ -64,7 +64,7 @@ fn environment(world: &World) -> Environment {
     Environment {
         api_version: "clickferry/v1".into(),
         kind: "Environment".into(),
-        metadata: EnvironmentMetadata { name: "test".into(), labels: BTreeMap::new() },
+        metadata: EnvironmentMetadata { name: "test".into(), labels: BTreeMap::new(), protected: false },
         targets,
         storage: Default::default(),
         state: StateBinding::default(),

@@ -71,6 +71,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Execute a runbook, or a saved plan exactly as it was saved
     Apply(ApplyArgs),
+    /// Sign a saved plan with an SSH key, for runbooks that ask for approvals
+    Approve(ApproveArgs),
     /// Carry on with a run that stopped or was killed
     Resume(ResumeArgs),
     /// Say how an operation with an unknown outcome ended, so that `resume` can carry on
@@ -176,12 +178,34 @@ pub struct ApplyArgs {
     /// A runbook (YAML), or a plan saved with `plan -o` (JSON)
     #[arg(value_name = "RUNBOOK|PLAN")]
     pub what: PathBuf,
-    /// Consent to exactly the plan with this digest (its first 12 characters or more)
+    /// Consent to exactly the plan with this digest (its first 12 characters or more); for a protected environment
+    /// `NAME:DIGEST`, with the environment's name
     #[arg(long, value_name = "DIGEST")]
     pub consent: Option<String>,
+    /// A signature made by `clickferry approve`; may be given several times. All `PLAN.*.sig` beside a saved plan
+    /// when absent
+    #[arg(long, value_name = "FILE")]
+    pub approval: Vec<PathBuf>,
     /// Leave the statements out of the plan that is shown first
     #[arg(long)]
     pub summary: bool,
+}
+
+/// Arguments of `approve`.
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// A plan saved with `plan -o`, after reading it
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// The SSH key to sign with; the public one, where an agent holds the private one
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Your name, for the name of the signature's file; who signed is told by the key. User and host when absent
+    #[arg(long, value_name = "NAME")]
+    pub identity: Option<String>,
+    /// Where the signature is written; PLAN.<identity>.sig when absent
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Arguments of `resume`.

@@ -54,6 +54,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Plan(args) => on_runtime(command::plan::run(&args, common, printer)),
         Command::Diff(args) => on_runtime(command::diff::run(&args, common, printer)),
         Command::Apply(args) => on_runtime(command::apply::run(&args, common, printer)),
+        Command::Approve(args) => command::approve::run(&args, common, printer),
         Command::Resume(args) => on_runtime(command::resume::run(&args, common, printer)),
         Command::Resolve(args) => on_runtime(command::resolve::run(&args, common, printer)),
         Command::Status(args) => on_runtime(command::status::run(&args, common, printer)),

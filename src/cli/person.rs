@@ -29,10 +29,18 @@ impl TerminalPerson {
         Input::<String>::with_theme(&SimpleTheme).with_prompt(prompt).allow_empty(true).interact_text().ok()
     }
 
-    /// Asks for consent to a plan: the number of rows it destroys, typed, or `yes` where it destroys nothing.
+    /// Asks for consent to a plan: the number of rows it destroys, typed, or `yes` where it destroys nothing; before
+    /// that the name of the environment, where it is protected.
     /// Returns how consent was given, for the journal.
     #[must_use]
     pub fn consent(&self, plan: &Plan) -> Option<String> {
+        if plan.protected {
+            self.printer.error(&format!("The environment {} is protected.\n", plan.environment));
+            let name = Self::ask("Type the name of the environment to change it")?;
+            if name.trim() != plan.environment {
+                return None;
+            }
+        }
         if !plan.destroys_something() {
             let answer = Self::ask("Nothing is destroyed. Type yes to apply this plan")?;
             return (answer.trim() == "yes").then(|| "typed yes at the terminal".to_owned());

@@ -24,6 +24,8 @@ pub struct Session {
     pub environment: Environment,
     /// Its text.
     pub environment_text: String,
+    /// Folder of its file, where relative names in it start.
+    pub base: PathBuf,
     /// The outside.
     pub ports: Ports,
 }
@@ -124,7 +126,12 @@ pub fn narrow(environment: &mut Environment, runbook: &Arc<SourceFile>) {
 
 async fn with_ports(loaded: LoadedEnvironment, text: &str, printer: &Printer) -> Result<Session, Failure> {
     let ports = connect(&loaded.environment, &loaded.base, printer.redactor()).await.map_err(Failure::Error)?;
-    Ok(Session { environment: loaded.environment, environment_text: text.to_owned(), ports })
+    Ok(Session {
+        environment: loaded.environment,
+        environment_text: text.to_owned(),
+        base: loaded.base,
+        ports,
+    })
 }
 
 /// First line of the copy of an environment in the state: where relative paths in it start.

@@ -303,7 +303,7 @@ mod tests {
         Environment {
             api_version: String::new(),
             kind: String::new(),
-            metadata: EnvironmentMetadata { name: name.to_owned(), labels: BTreeMap::new() },
+            metadata: EnvironmentMetadata { name: name.to_owned(), labels: BTreeMap::new(), protected: false },
             targets: Default::default(),
             storage: Default::default(),
             state: StateBinding::default(),

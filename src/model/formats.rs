@@ -109,7 +109,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 /// What is wrong with the text, as a fragment of a sentence.
 pub fn parse_time_of_day(text: &str) -> Result<(i8, i8), String> {
     let parsed = text.split_once(':').filter(|(hours, minutes)| hours.len() == 2 && minutes.len() == 2);
-    let number = |part: &str, below: i8| part.parse().ok().filter(|number| (0..below).contains(number));
+    let number = |part: &str, below: i8| {
+        let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse().ok().filter(|number| is_number && (0..below).contains(number))
+    };
     parsed
         .and_then(|(hours, minutes)| Some((number(hours, 24)?, number(minutes, 60)?)))
         .ok_or_else(|| "expected a time of the day such as `01:00`, in quotes".to_owned())

@@ -103,7 +103,7 @@ impl DiffView {
                 count(anew.len() as u64, "object"),
                 self.short(&anew.into_iter().collect::<Vec<_>>(), 4)
             );
-            out.push_str(&self.style.dim(&hanging(&text, self.width, "  ", "    ")));
+            out.push_str(&hanging(&text, self.width, "  ", "    ").replacen('=', &self.style.notice("="), 1));
         }
         out.push('\n');
     }
@@ -240,7 +240,8 @@ impl DiffView {
         if !rows.is_empty() {
             let names: Vec<&str> = rows.into_iter().collect();
             let text = format!(
-                "- the exact number of rows (merges, TTL, or the runbook itself change it; none or some was compared): {}",
+                "- the exact number of rows, so that only none or some was compared (merges, TTL and the runbook itself change it, \
+                 and Log tables do not tell it): {}",
                 self.short(&names, 4)
             );
             out.push_str(&hanging(&text, self.width, "  ", "    "));
@@ -339,7 +340,7 @@ fn facts(object: &ObjectDiff) -> String {
 
 fn sides<T>(sides: &Sides<T>, show: impl Fn(&T) -> String) -> String {
     let word = |value: &Option<T>| value.as_ref().map_or_else(|| "none".to_owned(), &show);
-    format!("{} -> {}", word(&sides.now), word(&sides.expected))
+    format!("{} → {}", word(&sides.now), word(&sides.expected))
 }
 
 fn kind_word(kind: ObjectKind) -> &'static str {

@@ -1,6 +1,6 @@
 //! A plan for people at a terminal: first what is destroyed, created, moved and checked, then every step.
 
-use super::outline::Outline;
+use super::outline::{Outline, guard_words};
 pub use super::outline::{deed, loss_words};
 use super::plan_text::Page;
 use super::text::{Style, count, number, pad};
@@ -38,7 +38,8 @@ impl PlanView {
     }
 
     fn head(&self, plan: &Plan, page: &mut Page) {
-        let title = format!("Plan of {} on {}", plan.runbook, plan.environment);
+        let protected = if plan.protected { " (protected)" } else { "" };
+        let title = format!("Plan of {} on {}{protected}", plan.runbook, plan.environment);
         page.line(&self.style.heading(&title));
         if !plan.summary.is_empty() {
             page.wrapped(&plan.summary, "  ", "  ", Style::plain);
@@ -56,6 +57,9 @@ impl PlanView {
                 host.version
             ));
         }
+        for guard in super::guards::lines(plan) {
+            page.wrapped(&guard, "  ", "    ", Style::plain);
+        }
         if !plan.parameters.is_empty() {
             let values: Vec<String> = plan
                 .parameters
@@ -65,6 +69,9 @@ impl PlanView {
                 })
                 .collect();
             page.wrapped(&format!("with {}", values.join(", ")), "  ", "    ", Style::plain);
+        }
+        for guard in guard_words(&plan.guards) {
+            page.wrapped(&format!("guarded by {guard}"), "  ", "    ", Style::plain);
         }
         page.gap();
     }

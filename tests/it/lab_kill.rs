@@ -3,8 +3,9 @@
 use clickferry::engine::journal::{Entry, Record};
 
 use crate::support::engine::{has_intent, is_done, journal};
-use crate::support::lab::{Scene, wait_until};
+use crate::support::lab::wait_until;
 use crate::support::proof::{is_moved, nothing_was_repeated};
+use crate::support::scene::Scene;
 
 /// Moves the database in an engine that is killed as soon as the journal holds enough.
 fn killed_when(scene: &Scene, enough: impl Fn(&[Record]) -> bool) {
@@ -18,7 +19,7 @@ fn resumes(scene: &Scene) -> String {
     let resumed = scene.cli(&["resume"]);
     assert_eq!(resumed.code, Some(0), "{resumed}");
     is_moved(scene, "2");
-    nothing_was_repeated(scene, &scene.runs()[0]);
+    nothing_was_repeated(scene, scene.runs().last().unwrap());
     resumed.stderr
 }
 
@@ -33,9 +34,25 @@ fn an_engine_killed_after_any_record_is_resumed_and_repeats_nothing() {
     assert_eq!(scene.start_move().end(&scene).code, Some(0));
     let all = journal(&scene.runs()[0]).records.len();
     assert!(all > 30, "{all}");
-    for at in (1..all).step_by(all / 8) {
+    for at in (1..=8).map(|part| all * part / 9) {
         let scene = scene.next("killed").with_orders();
         killed_when(&scene, |records| records.len() >= at);
+        resumes(&scene);
+    }
+}
+
+#[test]
+fn an_engine_killed_while_it_empties_a_filled_destination_is_resumed() {
+    let scene = Scene::new("filled").with_orders();
+    assert_eq!(scene.start_move().end(&scene).code, Some(0));
+    let raised =
+        scene.runbook("standalone-to-replicated", |text| text.replace("tables: 0, rows: 0", "tables: 10, rows: 10000"));
+    for operation in ["recreate/1", "clear-keeper/1"] {
+        scene.mark();
+        let digest = scene.plan(&raised, &["-p", "migration=2"]);
+        let mut engine = scene.start(&["apply", "plan.json", "--consent", &digest]);
+        assert!(engine.reaches(|records| has_intent(records, operation)), "{}", engine.end(&scene));
+        engine.kill();
         resumes(&scene);
     }
 }
@@ -133,9 +150,23 @@ fn a_changed_byte_in_the_journal_is_refused_and_nothing_is_touched() {
     scene.mark();
     let _filters = scene.filters();
     let run = scene.runs()[0].file_name().unwrap().to_str().unwrap().to_owned();
-    insta::assert_snapshot!(scene.cli(&["resume", &run]), @r"");
+    insta::assert_snapshot!(scene.cli(&["resume", &run]), @"
+    exit 1
+    --- stderr
+    Run RUN is not complete. See it: clickferry status RUN -e environment.yaml. Carry on: clickferry resume RUN -e environment.yaml
+    error: the journal is damaged
+      expected  an unbroken chain of records
+      found     line 2 is not a record: missing field `at` at line 1 column 453 in ./state/runs/RUN/journal.jsonl
+      see it    head -c 2000 ./state/runs/RUN/journal.jsonl
+      do this   do not resume on it: bring back an undamaged copy of the state folder, or look at the servers and plan anew
+    ");
     // Without a name there is no run that could be carried on with.
-    insta::assert_snapshot!(scene.cli(&["resume"]), @r"");
+    insta::assert_snapshot!(scene.cli(&["resume"]), @"
+    exit 1
+    --- stderr
+    error: there is no such run in ./state
+      do this   `clickferry runs` lists the runs
+    ");
     scene.nothing_changed();
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
@@ -149,8 +180,23 @@ fn a_second_engine_on_the_same_target_is_refused_and_told_who_holds_it() {
     let filters = scene.filters();
     let digest = scene.plan("standalone-to-replicated.yaml", &["-p", "migration=2"]);
     let arguments = ["apply", "plan.json", "--consent", &digest];
-    insta::assert_snapshot!(scene.cli(&arguments), @r"");
-    insta::assert_snapshot!(scene.cli(&[&arguments[..], &["--state", "other"]].concat()), @r"");
+    insta::assert_snapshot!(scene.cli(&arguments), @"
+    exit 3
+    --- stderr
+    refused: the state ./state is locked by run RUN of USER@HOST (pid PID) since WHEN
+      expected  no other engine works with this state
+      see it    clickferry runs
+      do this   wait for that run to end, or stop its process
+    ");
+    insta::assert_snapshot!(scene.cli(&[&arguments[..], &["--state", "other"]].concat()), @"
+    exit 3
+    --- stderr
+    refused: the target `destination` cannot be locked
+      expected  no other engine works on this target
+      found     the target is locked by run RUN of USER@HOST since WHEN
+      see it    the node /clickferry/locks/DB-r1,DB-r2 in Keeper
+      do this   wait for that run, or stop it; its lock vanishes with its process and the session time-out
+    ");
     drop(filters);
     let done = first.end(&scene);
     assert_eq!(done.code, Some(0), "{done}");

@@ -3,8 +3,8 @@
 use clickferry::plan::plan_file::Plan;
 use clickferry_lab::SeedSettings;
 
-use crate::support::lab::Scene;
 use crate::support::proof::{is_moved, nothing_was_repeated, sent_is_what_was_planned};
+use crate::support::scene::Scene;
 
 const MOVE: &str = "standalone-to-replicated";
 const NO_LOSS: &str = "loss: { tables: 0, rows: 0 }";
@@ -17,7 +17,12 @@ fn saved_plan(scene: &Scene) -> Plan {
 fn a_database_arrives_whole_on_both_replicas_by_the_planned_statements_alone() {
     let scene = Scene::new("move");
     // The migration that broke in the middle is what the step `mark-clean` is for.
-    scene.seed(&SeedSettings { database: scene.database.clone(), rows: 10_000, dirty: true, ..SeedSettings::default() });
+    scene.seed(&SeedSettings {
+        database: scene.database.clone(),
+        rows: 10_000,
+        dirty: true,
+        ..SeedSettings::default()
+    });
     let runbook = scene.runbook(MOVE, |text| text);
     let done = scene.apply(&runbook, &["-p", "migration=87"]);
     assert_eq!(done.code, Some(0), "{done}");
@@ -39,7 +44,20 @@ fn a_filled_destination_is_emptied_only_within_the_budget_and_rows_are_not_doubl
     let _filters = scene.filters();
     let database = format!("database={}", scene.database);
     let refused = scene.cli(&["apply", &runbook, "-p", &database, "-p", "migration=2"]);
-    insta::assert_snapshot!(refused, @r"");
+    insta::assert_snapshot!(refused, @"
+    exit 3
+    --- stderr
+    refused: the plan destroys more tables than the runbook allows
+      expected  at most 0 tables (`guards.loss.tables`), over all replicas
+      found     8 tables: 4 database `DB` on DB-r1; 4 database `DB` on DB-r2
+      see it    clickferry plan shows each operation that destroys, with its host
+      do this   if this loss is meant, raise `guards.loss.tables` in the runbook, have it reviewed, and plan again
+    refused: the plan destroys more rows than the runbook allows
+      expected  at most 0 rows (`guards.loss.rows`), over all replicas
+      found     6388 rows: 3194 database `DB` on DB-r1; 3194 database `DB` on DB-r2
+      see it    clickferry plan shows each operation that destroys, with its host
+      do this   if this loss is meant, raise `guards.loss.rows` in the runbook, have it reviewed, and plan again
+    ");
     scene.nothing_changed();
     is_moved(&scene, "2");
     assert_eq!(scene.runs().len(), 1);

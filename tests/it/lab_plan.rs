@@ -1,6 +1,7 @@
 //! What a plan promises: the same bytes from the same world, nothing touched by making it, applied exactly or not.
 
-use crate::support::lab::{NODES, Scene};
+use crate::support::lab::NODES;
+use crate::support::scene::Scene;
 
 const REPLICATED: &str = "CREATE TABLE {db}.notes (id UInt64) ENGINE = ReplicatedMergeTree('/clickhouse/tables/01/{db}/notes', '{replica}') ORDER BY id";
 
@@ -54,7 +55,8 @@ fn looking_changes_nothing() {
 #[test]
 fn a_plan_that_only_reads_needs_no_consent_and_has_nothing_to_do() {
     let scene = Scene::new("reading").with_orders();
-    let runbook = scene.steps("  - id: look\n    assert: { on: source, query: 'SELECT count() FROM {db}.orders', equals: 3000 }\n");
+    let runbook = scene
+        .steps("  - id: look\n    assert: { on: source, query: 'SELECT count() FROM {db}.orders', equals: 3000 }\n");
     let database = format!("database={}", scene.database);
     for command in ["plan", "apply"] {
         let output = scene.cli(&[command, &runbook, "-p", &database]);
@@ -71,7 +73,20 @@ fn a_world_that_moved_since_the_plan_is_refused_with_the_fact_that_moved() {
     scene.on_node("replica2", "SYSTEM SYNC REPLICA {db}.notes");
     scene.mark();
     let _filters = scene.filters();
-    insta::assert_snapshot!(scene.cli(&["apply", "plan.json", "--consent", &digest]), @r"");
+    insta::assert_snapshot!(scene.cli(&["apply", "plan.json", "--consent", &digest]), @"
+    exit 3
+    --- stderr
+    refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r1
+      expected  10 rows, UUID UUID, definition DIGEST
+      found     11 rows, UUID UUID, definition DIGEST
+      see it    on DB-r1: SELECT uuid, total_rows, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      do this   nothing was changed; plan again, read what differs, and give consent to the new plan
+    refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r2
+      expected  10 rows, UUID UUID, definition DIGEST
+      found     11 rows, UUID UUID, definition DIGEST
+      see it    on DB-r2: SELECT uuid, total_rows, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      do this   nothing was changed; plan again, read what differs, and give consent to the new plan
+    ");
     scene.nothing_changed();
     assert!(scene.runs().is_empty());
 }
@@ -82,8 +97,24 @@ fn what_destroys_needs_consent_for_this_very_plan() {
     let digest = scene.plan(&runbook, &[]);
     let _filters = scene.filters();
     let without = scene.cli(&["apply", "plan.json", "--summary"]);
-    insta::assert_snapshot!(without, @r"");
-    insta::assert_snapshot!(scene.cli(&["apply", "plan.json", "--consent", "0123456789ab"]), @r"");
+    insta::assert_snapshot!(without.after_the_plan(), @"
+    exit 3
+    --- stderr
+    refused: no consent was given to this plan
+      expected  --consent DIGEST, or the number of destroyed rows typed at a terminal
+      found     no terminal to ask at, and no --consent
+      see it    clickferry plan RUNBOOK -e ENVIRONMENT
+      do this   read the plan, then give its digest; nothing was changed
+    ");
+    insta::assert_snapshot!(scene.cli(&["apply", "plan.json", "--consent", "0123456789ab"]), @"
+    exit 3
+    --- stderr
+    refused: the consent was not given to this plan
+      expected  --consent DIGEST
+      found     --consent DIGEST
+      see it    clickferry plan RUNBOOK -e ENVIRONMENT
+      do this   read the plan as it is now, then give the digest at its end
+    ");
     let shorter = scene.cli(&["apply", "plan.json", "--consent", &digest[..11]]);
     assert_eq!(shorter.code, Some(3), "{shorter}");
     scene.nothing_changed();
@@ -100,6 +131,13 @@ fn a_plan_edited_by_hand_is_refused() {
     assert_ne!(edited, text);
     std::fs::write(&path, edited).unwrap();
     let _filters = scene.filters();
-    insta::assert_snapshot!(scene.cli(&["apply", "plan.json", "--consent", &digest]), @r"");
+    insta::assert_snapshot!(scene.cli(&["apply", "plan.json", "--consent", &digest]), @"
+    exit 3
+    --- stderr
+    refused: plan.json was changed after it was saved
+      expected  a plan whose digest fits its content
+      found     another content
+      do this   plan again; plans are not edited by hand, runbooks are
+    ");
     scene.nothing_changed();
 }

@@ -5,8 +5,9 @@ use clickferry_lab::SeedSettings;
 
 use crate::support::engine::journal;
 use crate::support::keeper::exists;
-use crate::support::lab::{NODES, Scene};
+use crate::support::lab::NODES;
 use crate::support::proof::{content, is_moved, nothing_was_repeated};
+use crate::support::scene::Scene;
 
 const NO_LOSS: &str = "loss: { tables: 0, rows: 0 }";
 
@@ -32,7 +33,8 @@ fn a_backup_brings_back_a_database_that_was_changed_and_lost_tables() {
     scene.on_node("standalone", "INSERT INTO {db}.schema_migrations VALUES (999, 1, 9999999999999999999)");
     assert_ne!(content(&scene, "standalone"), before);
 
-    let restore = scene.runbook("restore-same-engine", |text| text.replace(NO_LOSS, "loss: { tables: 20, rows: 100000 }"));
+    let restore =
+        scene.runbook("restore-same-engine", |text| text.replace(NO_LOSS, "loss: { tables: 20, rows: 100000 }"));
     let done = scene.apply(&restore, &["-p", &format!("path={path}")]);
     assert_eq!(done.code, Some(0), "{done}");
     assert_eq!(content(&scene, "standalone"), before);
@@ -99,4 +101,18 @@ fn the_environment_file_of_the_laboratory_works_as_it_is() {
     let done = scene.test.run(&["apply", "plan.json", "--consent", digest, "-e", &environment, "--state", "state"]);
     assert_eq!(done.code, Some(0), "{done}");
     is_moved(&scene, "2");
+}
+
+#[test]
+fn secrets_may_come_from_variables_and_from_commands() {
+    let mut scene = Scene::new("secrets").with_orders();
+    let file = |name: &str| format!("file: {}", scene.lab.dir().join("secrets").join(name).display());
+    let (password, key) = (file("clickhouse-password"), file("s3-secret-key"));
+    let command = format!("command: [cat, \"{}\"]", key.trim_start_matches("file: "));
+    scene.environment(|text| text.replace(&password, "env: TEST_PASSWORD").replace(&key, &command));
+    let password = scene.lab.password().to_owned();
+    scene.test.set("TEST_PASSWORD", &password);
+    let runbook = scene.runbook("backup", |text| text);
+    let done = scene.apply(&runbook, &[]);
+    assert_eq!(done.code, Some(0), "{done}");
 }

@@ -1,7 +1,8 @@
 //! Steps that runbooks are written with: statements, commands, checks, questions.
 
 use crate::support::engine::{has_intent, journal};
-use crate::support::lab::{Scene, wait_until};
+use crate::support::lab::wait_until;
+use crate::support::scene::Scene;
 
 /// Applies a runbook that destroys nothing.
 fn apply(scene: &Scene, runbook: &str) -> crate::support::Output {
@@ -64,7 +65,19 @@ fn a_check_that_does_not_hold_stops_before_what_follows() {
 ",
     );
     let _filters = scene.filters();
-    insta::assert_snapshot!(apply(&scene, &runbook), @r"");
+    insta::assert_snapshot!(apply(&scene, &runbook).after_the_plan(), @"
+    exit 2
+    --- stderr
+    Run RUN: steps on DB
+    [1/2] check
+      ✗ check/1 assert SELECT count() FROM `DB`.t on DB-sa: 0
+    Run RUN is not complete. See it: clickferry status RUN -e environment.yaml. Carry on: clickferry resume RUN -e environment.yaml
+    differs: check/1 assert (SELECT count() FROM `DB`.t): five rows were promised
+      expected  5
+      found     0
+      see it    on DB-sa: SELECT count() FROM `DB`.t
+      do this   bring about the expected state and `clickferry resume`, or correct the runbook and plan anew
+    ");
     scene.nothing_changed();
 }
 
@@ -96,7 +109,18 @@ fn a_question_that_nobody_answers_stops_before_its_step() {
 ",
     );
     let filters = scene.filters();
-    insta::assert_snapshot!(apply(&scene, &runbook), @r"");
+    insta::assert_snapshot!(apply(&scene, &runbook).after_the_plan(), @"
+    exit 3
+    --- stderr
+    Run RUN: steps on DB
+    [1/2] first
+      ✓ first/1 insert into DB.t on DB-sa  TIME
+    [2/2] second
+    refused: step `second` was not confirmed
+      expected  `yes` to: Has the traffic been switched?
+      found     no answer, or another one
+      do this   `clickferry resume` at a terminal asks again
+    ");
     drop(filters);
     assert_eq!(count(&scene), "1");
     let resumed = scene.cli(&["resume"]);
@@ -115,7 +139,12 @@ fn killed_inside_of(scene: &Scene, probe: &str) {
     ));
     let database = format!("database={}", scene.database);
     let mut engine = scene.start(&["apply", &runbook, "-p", &database]);
-    let running = || scene.on_node("standalone", "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO%{db}%sleepEachRow%'") != "0";
+    let running = || {
+        scene.on_node(
+            "standalone",
+            "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO%{db}%sleepEachRow%'",
+        ) != "0"
+    };
     assert!(engine.reaches(|records| has_intent(records, "slow/") && running()));
     engine.kill();
     wait_until("the end of the INSERT", || !running());
@@ -137,7 +166,20 @@ fn a_statement_without_a_probe_stops_for_a_person() {
     let rows = count(&scene);
     scene.mark();
     let filters = scene.filters();
-    insta::assert_snapshot!(scene.cli(&["resume"]), @r"");
+    insta::assert_snapshot!(scene.cli(&["resume"]), @"
+    exit 4
+    --- stderr
+    Resuming RUN: steps on DB
+    [1/1] slow
+      ? slow/1 insert into DB.t on DB-sa: outcome unknown (an earlier process ended between its intent and its outcome); asking
+      ? slow/1: unknown
+    Run RUN is not complete. See it: clickferry status RUN -e environment.yaml. Carry on: clickferry resume RUN -e environment.yaml
+    outcome unknown: slow/1 insert_into (DB.t): it cannot be told whether the statement took effect
+      expected  a `probe:` in the step that tells it
+      found     none is declared; the statement is not running on DB-sa, and its query log does not show its end
+      see it    on DB-sa: SELECT type, event_time, exception FROM system.query_log WHERE query_id = 'clickferry-RUN-slow-1-1'
+      do this   look at what the statement changes; then add a `probe:` to the step, or take the statement out, and plan anew
+    ");
     drop(filters);
     scene.nothing_changed();
     assert_eq!(count(&scene), rows);

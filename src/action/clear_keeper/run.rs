@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use super::observe::is_at_or_below;
 use super::{Data, export_name, exported};
-use crate::action::gate::{PAUSE, explain_keeper, pause, since};
+use crate::action::gate::{PAUSE, explain_keeper, pause, same_server, since};
 use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::{Keeper, KeeperError, KeeperNode};
+use crate::plan::operation::Effect;
 
 /// A killed server's session ends after its timeout, 30 seconds by default (`zookeeper.session_timeout_ms`).
 const SESSION_WAIT: Duration = Duration::from_secs(45);
@@ -45,6 +46,12 @@ fn failed(context: &RunContext<'_>, kind: RunErrorKind, error: &KeeperError) -> 
 
 pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
     let keeper = keeper(context).ok_or_else(|| no_keeper(context))?;
+    if context.operation.effect == Effect::Destroy {
+        // The paths are those of these servers: where another one answers, another cluster is meant.
+        for host in context.plan.hosts.iter().filter(|host| Some(&host.target) == context.operation.target.as_ref()) {
+            same_server(context, &host.name).await?;
+        }
+    }
     let start = context.ports.clock.now();
     loop {
         let nodes = keeper.subtree(&data.path).await.map_err(|error| failed(context, RunErrorKind::NotSent, &error))?;

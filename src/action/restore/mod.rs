@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::action::backup::destination::check_path;
 use crate::action::backup::settings::{self, Forbidden, Settings};
+use crate::action::gate::same_server;
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
@@ -164,7 +165,11 @@ impl Action for Restore {
     }
 
     async fn prepare(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
-        gate::prepare(context).await.map(|gate| serde_json::to_value(gate).unwrap_or(Value::Null))
+        let gate = gate::prepare(context).await?;
+        if gate.clears {
+            same_server(context, context.host()?).await?;
+        }
+        Ok(serde_json::to_value(gate).unwrap_or(Value::Null))
     }
 
     async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError> {

@@ -146,7 +146,9 @@ fn play(target: &mut TargetWorld, host: &HostName, entry: &SourceTable) {
     match host.tables.iter_mut().find(|table| table.database == entry.database && table.name == entry.table) {
         Some(table) => {
             let added = rows.unwrap_or(0);
-            table.rows = Some(table.rows.unwrap_or(0) + added);
+            // Log tables do not tell their rows; what is restored into one is not known before.
+            let is_unknown = entry.has_rows() && rows.is_none();
+            table.rows = if is_unknown { None } else { Some(table.rows.unwrap_or(0) + added) };
             table.bytes = Some(table.bytes.unwrap_or(0) + entry.bytes.unwrap_or(0));
             table.parts = table.parts.max(u64::from(added > 0));
         }

@@ -79,7 +79,7 @@ async fn try_probe(context: &RunContext<'_>) -> Result<Probe, RunError> {
         "a `probe:` in the step that tells it",
         format!("none is declared; the statement is not running on {host}, and its query log does not show its end"),
         evidence,
-        "look at what the statement changes; then add a `probe:` to the step, or take the statement out, and plan anew",
+        "look at what the statement changes, then say how it ended: `clickferry resolve RUN OPERATION --done|--not-done --reason ...`; a `probe:` in the step answers it next time",
     ))))
 }
 

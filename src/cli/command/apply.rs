@@ -1,7 +1,7 @@
 //! `apply`: executes a runbook after consent, or a saved plan exactly as it was saved.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -13,9 +13,9 @@ use crate::cli::interrupt::listen;
 use crate::cli::person::TerminalPerson;
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
-use crate::cli::session::{Session, flags, given_parameters, open_for, read_source};
+use crate::cli::session::{Session, absolute, flags, given_parameters, open_for, read_source};
 use crate::diag::{Diagnostic, Failure, Refusal, SourceFile};
-use crate::engine::guard::{CONSENT_LENGTH, check_budget, check_consent, check_unmoved};
+use crate::engine::guard::{check_consent, check_demands, check_start, check_unmoved, consent_text};
 use crate::engine::resume::OperationState;
 use crate::engine::run::{Runner, find_run};
 use crate::exit_code::Exit;
@@ -38,9 +38,19 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     } else {
         fresh_plan(args, common, &session).await?
     };
-    check_budget(&plan)?;
+    let approved = check_demands(&plan, &session.base, &signatures(args)?, &session.ports).await?;
     let person = TerminalPerson { printer: Arc::clone(&printer) };
-    let consent = consent(args, &plan, &person, &printer)?;
+    let mut consent = consent(args, &plan, &person, &printer)?;
+    if !approved.is_empty() {
+        consent = format!("{consent}; approved by {}", approved.join(", "));
+    }
+    if let Some(guard) = plan.guards.write_freeze.as_ref().filter(|_| plan.changes_something()) {
+        let told = format!("Watching for {} that nobody writes.\n", guard.r#for.as_str());
+        printer.error(&printer.err_style().dim(&told));
+    }
+    for note in check_start(&plan, &session.ports).await? {
+        printer.error(&printer.err_style().notice(&format!("{note}\n")));
+    }
     let observer = ProgressView::new(Arc::clone(&printer));
     let interrupts = listen(Arc::clone(&printer));
     let runner = Runner {
@@ -72,13 +82,36 @@ fn is_plan(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
+/// Signatures given; else those beside a saved plan, by name.
+fn signatures(args: &ApplyArgs) -> Result<Vec<PathBuf>, Failure> {
+    if !args.approval.is_empty() || !is_plan(&args.what) {
+        return args.approval.iter().map(|path| absolute(path)).collect();
+    }
+    let plan = absolute(&args.what)?;
+    let name = format!("{}.", plan.file_name().unwrap_or_default().to_string_lossy());
+    let entries = plan.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .filter(|entry| {
+            let file = entry.file_name();
+            let file = file.to_string_lossy();
+            file.starts_with(&name) && file.ends_with(".sig")
+        })
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
 async fn fresh_plan(args: &ApplyArgs, common: &Common, session: &Session) -> Result<Plan, Failure> {
     let source = read_source(&args.what)?;
     plan_of(&source, &given_parameters(common)?, session).await
 }
 
-/// Reads a saved plan and makes it again from its own runbook: it is applied exactly, or not at all.
-async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
+/// Reads a saved plan that nobody has changed since.
+///
+/// # Errors
+/// A file that is no plan, is of a newer format, or was changed.
+pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
     let source = read_source(path)?;
     let version = serde_json::from_str::<Value>(&source.text)
         .ok()
@@ -108,6 +141,12 @@ async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
             action: "plan again; plans are not edited by hand, runbooks are".to_owned(),
         }));
     }
+    Ok(saved)
+}
+
+/// Reads a saved plan and makes it again from its own runbook: it is applied exactly, or not at all.
+async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
+    let saved = read_plan(path)?;
     let runbook = SourceFile::new(saved.runbook_file.clone(), saved.runbook_text.clone());
     let given: BTreeMap<String, String> = saved
         .parameters
@@ -133,7 +172,7 @@ fn consent(args: &ApplyArgs, plan: &Plan, person: &TerminalPerson, printer: &Pri
     if TerminalPerson::is_there() {
         return person.consent(plan).ok_or_else(|| no_consent(plan, "another answer at the terminal"));
     }
-    if plan.destroys_something() {
+    if plan.destroys_something() || plan.protected {
         return Err(no_consent(plan, "no terminal to ask at, and no --consent"));
     }
     Ok("not needed: nothing is destroyed".to_owned())
@@ -143,12 +182,17 @@ fn no_consent(plan: &Plan, found: &str) -> Failure {
     Failure::refused(Refusal {
         what: "no consent was given to this plan".to_owned(),
         expected: format!(
-            "--consent {}, or the number of destroyed rows typed at a terminal",
-            &plan.digest[..CONSENT_LENGTH]
+            "--consent {}, or {} typed at a terminal",
+            consent_text(plan),
+            match (plan.protected, plan.destroys_something()) {
+                (true, true) => "the name of the protected environment and the number of destroyed rows",
+                (true, false) => "the name of the protected environment",
+                (false, _) => "the number of destroyed rows",
+            }
         ),
         found: found.to_owned(),
         evidence: "clickferry plan RUNBOOK -e ENVIRONMENT".to_owned(),
-        action: "read the plan, then give its digest; nothing was changed".to_owned(),
+        action: "read the plan, then give the consent at its end; nothing was changed".to_owned(),
     })
 }
 

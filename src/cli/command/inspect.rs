@@ -53,7 +53,7 @@ pub async fn run(args: &InspectArgs, common: &Common, printer: &Printer) -> Resu
         .collect();
     let world = observe(&session.environment, &wanted, &session.ports).await?;
     if let Some(path) = &args.output {
-        let taken = session.ports.clock.now().to_string();
+        let taken = session.ports.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let snapshot = Snapshot::of_world(&session.environment, world, taken);
         return save(&snapshot, path, common.format, printer);
     }
@@ -87,7 +87,7 @@ async fn for_runbook(
     let given = given_parameters(common)?;
     let session = open_for(common, printer, Some(&source)).await?;
     let compiled = compile_for(&source, &given, &session.environment.metadata.name)?;
-    let taken = session.ports.clock.now().to_string();
+    let taken = session.ports.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let observations = observe_for(&compiled, &session.environment, &session.ports).await?;
     let snapshot = Snapshot::new(&session.environment, Some(&compiled), observations, taken);
     match &args.output {

@@ -1,6 +1,7 @@
 //! One file per command; each only joins parts.
 
 pub mod apply;
+pub mod approve;
 pub mod completions;
 pub mod dev;
 pub mod diff;

@@ -5,7 +5,7 @@ use crate::cli::observed::observed;
 use crate::cli::printer::Printer;
 use crate::cli::session::{Session, compile_for, given_parameters, read_source};
 use crate::diag::Failure;
-use crate::engine::guard::{CONSENT_LENGTH, check_budget};
+use crate::engine::guard::{check_budget, consent_text};
 use crate::engine::planner::{make_plan, observe_for};
 use crate::exit_code::Exit;
 use crate::plan::plan_file::Plan;
@@ -61,10 +61,9 @@ fn next(args: &PlanArgs, common: &Common, plan: &Plan) -> String {
         return String::new();
     }
     let environment = common.environment.as_ref().map(|path| format!(" -e {}", path.display())).unwrap_or_default();
-    let digest = plan.digest.get(..CONSENT_LENGTH).unwrap_or_default();
     let (what, parameters) = match &args.output {
         Some(file) => (file.display().to_string(), String::new()),
         None => (args.runbook.display().to_string(), common.param.iter().map(|text| format!(" -p {text}")).collect()),
     };
-    format!("To apply exactly this:\n  clickferry apply {what}{environment}{parameters} --consent {digest}\n")
+    format!("To apply exactly this:\n  clickferry apply {what}{environment}{parameters} --consent {}\n", consent_text(plan))
 }

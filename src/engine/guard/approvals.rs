@@ -81,7 +81,12 @@ fn too_few(plan: &Plan, guard: &ApprovalsGuard, names: &BTreeSet<String>, given:
     )
 }
 
-async fn verify(plan: &Plan, signers: &Path, signature: &Path, commands: &dyn Commands) -> Result<Signer, Box<Refusal>> {
+async fn verify(
+    plan: &Plan,
+    signers: &Path,
+    signature: &Path,
+    commands: &dyn Commands,
+) -> Result<Signer, Box<Refusal>> {
     let name = signature.display().to_string();
     let file = signers.display().to_string();
     if !signature.is_file() {
@@ -127,11 +132,7 @@ async fn verify(plan: &Plan, signers: &Path, signature: &Path, commands: &dyn Co
     )))
 }
 
-async fn keygen(
-    commands: &dyn Commands,
-    words: &[&str],
-    input: Option<String>,
-) -> Result<CommandOutput, Box<Refusal>> {
+async fn keygen(commands: &dyn Commands, words: &[&str], input: Option<String>) -> Result<CommandOutput, Box<Refusal>> {
     let command = Command {
         words: std::iter::once("ssh-keygen").chain(words.iter().copied()).map(str::to_owned).collect(),
         environment: Vec::new(),

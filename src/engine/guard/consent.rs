@@ -19,8 +19,7 @@ pub fn consent_text(plan: &Plan) -> String {
 /// [`Failure::Refused`] where it is not the one of this plan.
 pub fn check_consent(plan: &Plan, given: &str) -> Result<(), Failure> {
     let (name, digest) = given.rsplit_once(':').map_or((None, given), |(name, digest)| (Some(name), digest));
-    let is_this_plan =
-        digest.len() >= CONSENT_LENGTH && plan.digest.starts_with(digest.to_ascii_lowercase().as_str());
+    let is_this_plan = digest.len() >= CONSENT_LENGTH && plan.digest.starts_with(digest.to_ascii_lowercase().as_str());
     let is_named = name.map_or(!plan.protected, |name| name == plan.environment);
     if is_this_plan && is_named {
         return Ok(());
@@ -62,7 +61,9 @@ mod tests {
         let digest = &plan.digest[..CONSENT_LENGTH];
         assert_eq!(consent_text(&plan), format!("staging:{digest}"));
         assert!(check_consent(&plan, &consent_text(&plan)).is_ok());
-        for bad in [digest.to_owned(), format!(":{digest}"), format!("production:{digest}"), "staging:000000000000".into()] {
+        for bad in
+            [digest.to_owned(), format!(":{digest}"), format!("production:{digest}"), "staging:000000000000".into()]
+        {
             assert!(check_consent(&plan, &bad).is_err(), "{bad}");
         }
     }

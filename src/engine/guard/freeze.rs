@@ -23,8 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Most writers told per host.
 const TOLD: usize = 5;
 /// Kinds of statements that write, in `system.processes` and `system.query_log`.
-const KINDS: &str =
-    "('Insert', 'AsyncInsertFlush', 'Alter', 'Update', 'Delete', 'Create', 'Drop', 'Rename', 'Move', 'CTAS', 'Restore')";
+const KINDS: &str = "('Insert', 'AsyncInsertFlush', 'Alter', 'Update', 'Delete', 'Create', 'Drop', 'Rename', 'Move', 'CTAS', 'Restore')";
 /// The same for servers older than the column `query_kind`.
 const VERBS: &str = r"'(?i)^\\s*(insert|alter|update|delete|create|drop|truncate|rename|restore)\\b'";
 const NOT_OWN: &str = "NOT IN ('system', 'information_schema', 'INFORMATION_SCHEMA')";
@@ -269,7 +268,10 @@ mod tests {
         let before = at(&[("d.a", 10, 4), ("d.b", 5, 1), ("d.gone", 1, 1)]);
         assert!(grown(&before, &at(&[("d.a", 10, 4), ("d.b", 4, 1)])).is_empty());
         let found = grown(&before, &at(&[("d.a", 11, 5), ("d.b", 5, 2), ("d.new", 1, 1)]));
-        assert!(found[0].starts_with("d.a grew from 10 to 11 rows") && found[1].starts_with("d.b got new parts"), "{found:?}");
+        assert!(
+            found[0].starts_with("d.a grew from 10 to 11 rows") && found[1].starts_with("d.b got new parts"),
+            "{found:?}"
+        );
         assert!(found[2].starts_with("d.new grew from 0 to 1 rows"), "{found:?}");
     }
 }

@@ -21,4 +21,4 @@ pub use definition::read_guards;
 pub use moved::check_unmoved;
 pub use space::Space;
 pub use versions::check_versions;
-pub use window::{check_window, predicted, predicted_words};
+pub use window::{check_window, predicted, time_words};

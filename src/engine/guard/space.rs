@@ -52,7 +52,8 @@ impl Space {
                 }
                 continue;
             };
-            let needed = brought.saturating_add(brought / 100 * self.headroom + brought % 100 * self.headroom / 100);
+            let more = u128::from(brought) * u128::from(self.headroom) / 100;
+            let needed = brought.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
             if brought > 0 && free < needed {
                 let before = if free == space.free_now { String::new() } else { " when the step begins".to_owned() };
                 self.problems.push(Refusal {
@@ -121,7 +122,12 @@ mod tests {
         for (number, tables) in steps[1..].iter().enumerate() {
             space.after(&StepId(format!("s{number}")), &at(tables));
         }
-        space.told().0.into_iter().map(|problem| format!("{}: {}, {}", problem.what, problem.expected, problem.found)).collect()
+        space
+            .told()
+            .0
+            .into_iter()
+            .map(|problem| format!("{}: {}, {}", problem.what, problem.expected, problem.found))
+            .collect()
     }
 
     #[test]
@@ -129,7 +135,9 @@ mod tests {
         assert!(check("{}", 1100, &[&[], &[1000]]).is_empty());
         assert_eq!(
             check("{}", 1099, &[&[], &[600, 400]]),
-            ["step `s0`: r1 has not enough free space: 1100 bytes free: 1000 that the step brings, and 10 percent more (`guards.disk.headroom`), 1099 bytes free"]
+            [
+                "step `s0`: r1 has not enough free space: 1100 bytes free: 1000 that the step brings, and 10 percent more (`guards.disk.headroom`), 1099 bytes free"
+            ]
         );
         assert!(check("{ disk: { headroom: 0 } }", 1000, &[&[], &[1000]]).is_empty());
         assert_eq!(check("{ disk: { headroom: 150 } }", 2499, &[&[], &[1000]]).len(), 1);
@@ -157,7 +165,10 @@ mod tests {
     #[test]
     fn one_server_behind_two_roles_counts_once() {
         let at = |tables: &[u64]| {
-            world(&[("destination", vec![host("r1", "25.3", 1100, tables)]), ("source", vec![host("r1", "25.3", 1100, &[])])])
+            world(&[
+                ("destination", vec![host("r1", "25.3", 1100, tables)]),
+                ("source", vec![host("r1", "25.3", 1100, &[])]),
+            ])
         };
         let mut space = Space::new(&guards("{}"), &at(&[]));
         space.after(&StepId::from("s"), &at(&[1000]));

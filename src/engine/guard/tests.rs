@@ -13,7 +13,7 @@ use crate::model::observed::{HostWorld, Identity, Table, TargetWorld, World};
 use crate::model::runbook::Topology;
 use crate::model::yaml;
 use crate::plan::operation::{Effect, Loss, Operation};
-use crate::plan::plan_file::{PLAN_VERSION, Plan};
+use crate::plan::plan_file::{PLAN_VERSION, Plan, Totals};
 
 /// Guards as they stand in a runbook.
 pub(crate) fn guards(text: &str) -> Guards {
@@ -67,6 +67,7 @@ pub(crate) fn plan(operations: Vec<Operation>) -> Plan {
         hosts: Vec::new(),
         steps: Vec::new(),
         operations,
+        totals: Totals::default(),
         facts: Vec::new(),
         guards: Guards::default(),
         notes: Vec::new(),

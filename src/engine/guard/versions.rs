@@ -143,7 +143,9 @@ fn compare(
     if to < from && !allow_older {
         return refuse(
             format!("{} is older than the server of the backup", target.place),
-            format!("release {from} or later: an older server may not know the parts, types and settings of a later one"),
+            format!(
+                "release {from} or later: an older server may not know the parts, types and settings of a later one"
+            ),
             found,
             both,
             "upgrade the target first; or, if it was tried with this data, set `guards.versions.allow_older: true` in the runbook and have it reviewed",
@@ -210,7 +212,9 @@ mod tests {
         let refused = check("{ versions: { max_distance: 15 } }", "25.3.1.1", &["26.6.1.1", "26.7.1.1"]);
         assert_eq!(
             refused,
-            ["step `r`: r1 is too many releases away from the server of the backup: 16 releases: sa is 25.3.1.1 (release 25.3), r1 is 26.7.1.1 (release 26.7)"]
+            [
+                "step `r`: r1 is too many releases away from the server of the backup: 16 releases: sa is 25.3.1.1 (release 25.3), r1 is 26.7.1.1 (release 26.7)"
+            ]
         );
     }
 

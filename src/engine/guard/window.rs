@@ -60,7 +60,7 @@ pub fn check_window(plan: &Plan, now: Timestamp) -> Result<(), Box<Refusal>> {
     }
     refuse(
         "the predicted time passes the end of the maintenance window",
-        format!("an end before {}, {} from now", shown(end), duration(left)),
+        format!("an end before {}, {} from now", shown(end), time_words(left)),
         format!("it is {}; predicted: {}", shown(&now_there), predicted_words(plan, guard)),
         "begin earlier in the window or take a longer one; where the servers are known to be faster, correct `guards.window.rate` in the runbook".to_owned(),
     )
@@ -87,19 +87,25 @@ pub fn predicted(plan: &Plan, guard: &WindowGuard) -> (Vec<(StepId, HostName, u6
     (steps, Duration::from_secs(seconds))
 }
 
-/// `2h 10m: 381.5 GiB of back-up on sa, ... at 50 MiB/s per host`.
-#[must_use]
-pub fn predicted_words(plan: &Plan, guard: &WindowGuard) -> String {
+/// `1 h 8 min for 107374182400 bytes of step ...`.
+fn predicted_words(plan: &Plan, guard: &WindowGuard) -> String {
     let (steps, time) = predicted(plan, guard);
     let parts: Vec<String> =
         steps.iter().map(|(step, host, bytes)| format!("{bytes} bytes of step `{step}` on {host}")).collect();
     if parts.is_empty() {
         return "no time, for no step tells how many bytes it moves".to_owned();
     }
-    format!("{} for {}, at {} per host (`guards.window.rate`)", duration(time), parts.join(" and "), guard.rate.as_str())
+    format!(
+        "{} for {}, at {} per host (`guards.window.rate`)",
+        time_words(time),
+        parts.join(" and "),
+        guard.rate.as_str()
+    )
 }
 
-fn duration(time: Duration) -> String {
+/// A time in words.
+#[must_use]
+pub fn time_words(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
@@ -161,7 +167,8 @@ mod tests {
         ]);
         plan.steps = ["back-up", "restore", "verify"].map(step).to_vec();
         plan.guards = guards(&format!("{{ window: {window} }}"));
-        check_window(&plan, now.parse().unwrap()).map_err(|refusal| format!("{} / {} / {}", refusal.what, refusal.found, refusal.action))
+        check_window(&plan, now.parse().unwrap())
+            .map_err(|refusal| format!("{} / {} / {}", refusal.what, refusal.found, refusal.action))
     }
 
     fn step(id: &str) -> PlannedStep {

@@ -31,7 +31,7 @@ pub struct HostDiff {
     pub same: u64,
     /// Of these, the ones that the plan drops and makes anew, alike.
     pub made_anew: Vec<String>,
-    /// Of these, the ones that hold rows now and afterwards, whose number cannot be told before.
+    /// Tables whose exact number of rows afterwards cannot be told before.
     pub rows_untold: Vec<String>,
 }
 
@@ -189,7 +189,13 @@ fn tables(now: &HostWorld, after: &HostWorld, untold: &Untold, diff: &mut HostDi
                     Compared::Differs(changed) => *changed,
                 }
             }
-            (is, will) => one_sided(is, will),
+            (is, will) => {
+                let is_unknown = will.is_some_and(|table| holds_rows(table) && rows_of(table).is_none());
+                if is_unknown || (will.is_some() && untold.rows.contains(key)) {
+                    diff.rows_untold.push(format!("{}.{}", key.0, key.1));
+                }
+                one_sided(is, will)
+            }
         };
         diff.changes.push(changed);
     }

@@ -5,6 +5,7 @@ mod family;
 mod ids;
 mod item;
 mod late;
+mod lists;
 mod marked;
 mod told;
 mod words;
@@ -13,10 +14,12 @@ pub use family::{Family, Role};
 pub use ids::ranges;
 pub use item::{Holding, Item};
 pub use late::{LateToken, late_tokens};
+pub use lists::{A_DOZEN, a_dozen, told_words, which};
 pub use marked::{Mark, marked_lines};
 pub use told::{HOST, NAME, Told, is_common};
-pub use words::{deed, limit_words, loss_words, noun_of, plural};
+pub use words::{deed, guard_words, limit_words, loss_words, noun_of, plural};
 
+use crate::engine::guard::check_budget;
 use crate::plan::operation::{Loss, Operation};
 use crate::plan::plan_file::{Plan, PlannedStep};
 
@@ -83,8 +86,7 @@ impl<'p> Outline<'p> {
     /// Whether the loss is within what the runbook allows.
     #[must_use]
     pub fn is_within_limit(&self) -> bool {
-        let (loss, limit) = (self.plan.totals.loss, &self.plan.guards.loss);
-        loss.tables <= limit.tables && loss.rows <= limit.rows && limit.bytes.is_none_or(|most| loss.bytes <= most)
+        check_budget(self.plan).is_ok()
     }
 
     /// What the facts are about and how many there are, e.g. `3 version`.

@@ -1,8 +1,8 @@
 //! The answers first: what is destroyed, what is created, what data moves, how it is checked.
 
-use super::page::{A_DOZEN, Page, a_dozen, sign, told_words};
+use super::page::{Page, sign};
 use crate::plan::operation::{Loss, Operation};
-use crate::report::outline::{Family, Item, Outline, Role, loss_words, ranges};
+use crate::report::outline::{A_DOZEN, Family, Item, Outline, Role, a_dozen, loss_words, ranges, told_words};
 use crate::report::text::{Style, bytes, count, number, pad};
 
 /// Columns of a number.

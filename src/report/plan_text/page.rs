@@ -1,10 +1,7 @@
 //! A page of text of a given width.
 
-use crate::report::outline::{Family, Role, Told, is_common};
+use crate::report::outline::{A_DOZEN, Family, Role, Told, a_dozen, is_common, told_words};
 use crate::report::text::{Style, pad, wrap};
-
-/// Names in a list before `and 12 more`.
-pub const A_DOZEN: usize = 12;
 
 /// Text that grows line by line.
 pub struct Page {
@@ -91,33 +88,6 @@ impl Page {
             self.wrapped(&format!("and {} others", told.len() - A_DOZEN), &rest, &rest, Style::plain);
         }
     }
-}
-
-/// A text, for which hosts and for which of the items.
-#[must_use]
-pub fn told_words(family: &Family<'_>, told: &Told) -> String {
-    let hosts = told.hosts.as_ref().map(|hosts| format!("on {}: ", hosts.join(", "))).unwrap_or_default();
-    let which = if told.items.len() == family.items.len() {
-        String::new()
-    } else {
-        let labels = family.labels(told.items.iter().copied());
-        if labels.len() <= 4 {
-            format!("  ({})", labels.join(", "))
-        } else {
-            format!("  ({} of {})", labels.len(), family.items.len())
-        }
-    };
-    format!("{hosts}{}{which}", told.text)
-}
-
-/// Names, at most a dozen.
-#[must_use]
-pub fn a_dozen(labels: &[&str]) -> String {
-    // One more name is not longer than the words on it.
-    if labels.len() <= A_DOZEN + 1 {
-        return labels.join(", ");
-    }
-    format!("{} and {} more", labels[..A_DOZEN].join(", "), labels.len() - A_DOZEN)
 }
 
 /// A sign for what a family does, and its colour.

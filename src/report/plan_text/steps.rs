@@ -3,7 +3,7 @@
 use super::page::{Page, sign};
 use crate::plan::operation::Operation;
 use crate::report::outline::{
-    Family, HOST, Item, Mark, NAME, Outline, StepOutline, Told, is_common, loss_words, marked_lines, ranges,
+    Family, HOST, Item, Mark, NAME, Outline, StepOutline, Told, is_common, loss_words, marked_lines, ranges, which,
 };
 use crate::report::text::{Style, pad};
 
@@ -53,7 +53,8 @@ impl Page {
             self.names(family, "     ");
         }
         for (label, told) in [("before", &family.before), ("after", &family.after), ("check", &family.check)] {
-            if !told.is_empty() && (summary || is_common(told, family.items.len())) {
+            // The overview above a summary tells the checks already.
+            if !told.is_empty() && !(summary && label == "check") && (summary || is_common(told, family.items.len())) {
                 self.told(family, label, told, "     ");
             }
         }
@@ -70,14 +71,7 @@ impl Page {
     fn changes(&mut self, family: &Family<'_>) {
         let changes = family.changes();
         for (changes, items) in changes.iter().filter(|(changes, _)| !changes.is_empty()).take(6) {
-            let labels = family.labels(items.iter().copied());
-            let of = if items.len() == family.items.len() {
-                String::new()
-            } else if labels.len() <= 4 {
-                format!(" ({})", labels.join(", "))
-            } else {
-                format!(" ({} of {})", labels.len(), family.items.len())
-            };
+            let of = which(family, items);
             self.wrapped(&format!("differs from the source{of}"), "     ", "     ", Style::dim);
             for change in changes {
                 for line in change.before.lines() {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use clickferry::engine::journal::{Entry, Journal, OutcomeKind, Record, read_journal};
 
 use super::Output;
-use super::lab::{PATIENCE, Scene, wait_until};
+use super::lab::{PATIENCE, wait_until};
+use super::scene::Scene;
 
 /// A running engine; killed when the test forgets it.
 pub struct Engine {
@@ -54,7 +55,8 @@ impl Engine {
 
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
-        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let sent =
+            std::process::Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 
@@ -99,7 +101,11 @@ fn records(runs: &Path, after: usize) -> Vec<Record> {
     let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     folders.sort();
     let Some(folder) = folders.get(after) else { return Vec::new() };
-    std::fs::read(folder.join("journal.jsonl")).ok().and_then(|bytes| read_journal(&bytes, "").ok()).unwrap_or_default().records
+    std::fs::read(folder.join("journal.jsonl"))
+        .ok()
+        .and_then(|bytes| read_journal(&bytes, "").ok())
+        .unwrap_or_default()
+        .records
 }
 
 /// The journal of a run.
@@ -109,7 +115,9 @@ pub fn journal(run: &Path) -> Journal {
 
 /// Whether an operation whose id begins so has an intent.
 pub fn has_intent(records: &[Record], operation: &str) -> bool {
-    records.iter().any(|record| matches!(&record.entry, Entry::Intent { operation: id, .. } if id.as_str().starts_with(operation)))
+    records.iter().any(
+        |record| matches!(&record.entry, Entry::Intent { operation: id, .. } if id.as_str().starts_with(operation)),
+    )
 }
 
 /// Whether an operation whose id begins so is done.

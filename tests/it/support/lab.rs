@@ -1,20 +1,14 @@
-//! A test on the laboratory: a database of its own, an environment file that names its hosts by it, a state folder,
-//! and the binary run on all of that.
+//! The laboratories of the tests.
 //!
 //! An engine refuses to drop or restore on a server where somebody else restores, so a laboratory serves one test at
 //! a time. As many are shared as tests run side by side; tests that break parts start one of their own.
 
-use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use clickferry_lab::{FaultKind, Lab, Options, S3Fault, SeedSettings, StatementRecord};
-
-use super::engine::Engine;
-use super::{Output, TestEnvironment, root};
+use clickferry_lab::{Lab, Options};
 
 /// Names of the nodes of a laboratory.
 pub const NODES: [&str; 3] = ["standalone", "replica1", "replica2"];
@@ -31,7 +25,7 @@ pub enum LabInUse {
 
 impl LabInUse {
     /// One of the shared laboratories, whole, for this test alone.
-    fn shared() -> Self {
+    pub fn shared() -> Self {
         let free = POOL.iter().find_map(|lab| match lab.try_lock() {
             Ok(guard) => Some(guard),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -41,6 +35,11 @@ impl LabInUse {
         guard.get_or_insert_with(|| Lab::start(Options::default()).unwrap());
         Self::Shared(guard)
     }
+
+    /// One that nobody else uses, now or later.
+    pub fn own() -> Self {
+        Self::Own(Box::new(Lab::start(Options::default()).unwrap()))
+    }
 }
 
 impl Deref for LabInUse {
@@ -49,266 +48,6 @@ impl Deref for LabInUse {
         match self {
             Self::Shared(guard) => guard.as_ref().unwrap(),
             Self::Own(lab) => lab,
-        }
-    }
-}
-
-/// One test on a laboratory.
-pub struct Scene {
-    pub test: TestEnvironment,
-    pub lab: Rc<LabInUse>,
-    /// The database of the test; also the beginning of its hosts' names and of its paths in the bucket.
-    pub database: String,
-    /// Number of statements in each node's log that came before what is looked at.
-    marks: RefCell<[usize; 3]>,
-    is_slow: Cell<bool>,
-}
-
-impl Scene {
-    /// On a shared laboratory that stays whole.
-    pub fn new(name: &str) -> Self {
-        Self::on(Rc::new(LabInUse::shared()), name)
-    }
-
-    /// On a laboratory of its own, for tests that break parts of it.
-    pub fn alone(name: &str) -> Self {
-        Self::on(Rc::new(LabInUse::Own(Box::new(Lab::start(Options::default()).unwrap()))), name)
-    }
-
-    fn on(lab: Rc<LabInUse>, name: &str) -> Self {
-        let database = lab.fresh_database(name);
-        let scene = Self { test: TestEnvironment::new(), lab, database, marks: RefCell::default(), is_slow: Cell::default() };
-        scene.environment(|text| text);
-        scene.mark();
-        scene
-    }
-
-    /// The next part of a test: everything new but the laboratory.
-    pub fn next(&self, name: &str) -> Self {
-        Self::on(Rc::clone(&self.lab), name)
-    }
-
-    /// Like a tracing product's database: tables, views, a dictionary, migrations.
-    pub fn with_tracing(self, rows: u64) -> Self {
-        self.seed(&SeedSettings { database: self.database.clone(), rows, ..SeedSettings::default() });
-        self
-    }
-
-    /// Fills the database of the standalone node.
-    pub fn seed(&self, settings: &SeedSettings) {
-        self.lab.seed_tracing("standalone", settings).unwrap();
-        self.mark();
-    }
-
-    /// Three tables and a view with a hidden one: little, for tests that move it many times.
-    pub fn with_orders(self) -> Self {
-        for statement in [
-            "CREATE DATABASE {db}",
-            "CREATE TABLE {db}.orders (id UInt64, day Date, amount Decimal(12, 2), note String) ENGINE = MergeTree PARTITION BY toYYYYMM(day) ORDER BY id",
-            "CREATE TABLE {db}.customers (id UInt64, name String, version UInt32) ENGINE = ReplacingMergeTree(version) ORDER BY id",
-            "CREATE MATERIALIZED VIEW {db}.daily ENGINE = SummingMergeTree ORDER BY day AS SELECT day, count() AS orders FROM {db}.orders GROUP BY day",
-            "CREATE TABLE {db}.schema_migrations (version Int64, dirty UInt8, sequence UInt64) ENGINE = TinyLog",
-            "INSERT INTO {db}.orders SELECT number, toDate('2026-01-01') + number % 90, number / 7, repeat('x', number % 50) FROM numbers(3000)",
-            "INSERT INTO {db}.customers SELECT number, concat('c', toString(number)), 1 FROM numbers(100)",
-            "INSERT INTO {db}.schema_migrations VALUES (1, 1, 10), (1, 0, 11), (2, 1, 12)",
-        ] {
-            self.on_node("standalone", statement);
-        }
-        self.mark();
-        self
-    }
-
-    /// Runs a statement on a node; `{db}` stands for the test's database.
-    pub fn on_node(&self, node: &str, sql: &str) -> String {
-        self.try_on_node(node, sql).unwrap_or_else(|error| panic!("{node}: {sql}: {error}"))
-    }
-
-    /// The same, where it may fail.
-    pub fn try_on_node(&self, node: &str, sql: &str) -> Result<String, clickferry_lab::HttpError> {
-        self.lab.query(node, &sql.replace("{db}", &self.database)).map(|text| text.trim_end().to_owned())
-    }
-
-    /// Writes the environment file again, changed.
-    pub fn environment(&self, change: impl FnOnce(String) -> String) {
-        let (name, lab): (_, &Lab) = (&self.database, &self.lab);
-        let file = |secret: &str| format!("{{ file: {} }}", lab.dir().join("secrets").join(secret).display());
-        let host = |short: &str, node: &str| format!("{{ name: {name}-{short}, url: \"{}\" }}", lab.node(node).unwrap().url);
-        let credentials = format!("credentials: {{ user: {}, password: {} }}", lab.user(), file("clickhouse-password"));
-        let mut text = format!("apiVersion: clickferry/v1\nkind: Environment\nmetadata: {{ name: {name} }}\ntargets:\n");
-        for role in ["source", "server"] {
-            text += &format!("  {role}:\n    hosts: [{}]\n    {credentials}\n", host("sa", "standalone"));
-        }
-        for role in ["destination", "cluster"] {
-            let hosts = format!("{}, {}", host("r1", "replica1"), host("r2", "replica2"));
-            text += &format!("  {role}:\n    hosts: [{hosts}]\n    keeper: {{ hosts: [\"{}\"] }}\n    {credentials}\n", lab.keeper_address());
-        }
-        text += &format!(
-            "storage:\n  backups:\n    s3:\n      endpoint: \"{}\"\n      bucket: {}\n      prefix: {name}\n      credentials: {{ access_key: {}, secret_key: {} }}\nstate: {{ directory: state }}\n",
-            lab.s3_endpoint(),
-            lab.bucket(),
-            file("s3-access-key"),
-            file("s3-secret-key"),
-        );
-        self.test.write("environment.yaml", &change(text));
-    }
-
-    /// Writes a bundled runbook, changed, and returns its name.
-    pub fn runbook(&self, name: &str, change: impl FnOnce(String) -> String) -> String {
-        let file = format!("{name}.yaml");
-        self.test.write(&file, &change(std::fs::read_to_string(root().join("runbooks").join(&file)).unwrap()));
-        file
-    }
-
-    /// Writes a runbook with these steps, for the roles of the laboratory, and returns its name.
-    pub fn steps(&self, steps: &str) -> String {
-        let head = "apiVersion: clickferry/v1\nkind: Runbook\nmetadata: { name: steps }\nparameters:\n  database: { type: identifier }\n\
-             targets:\n  source: { topology: standalone }\n  destination: { topology: replicated }\nsteps:\n";
-        self.test.write("steps.yaml", &format!("{head}{}", steps.replace("{db}", &self.database)));
-        "steps.yaml".to_owned()
-    }
-
-    /// Runs the binary with the test's environment; no secret may be in its output.
-    pub fn cli(&self, arguments: &[&str]) -> Output {
-        let output = self.test.run(&self.with_environment(arguments));
-        self.holds_no_secret("the output", &output.to_string());
-        output
-    }
-
-    /// Starts the binary and goes on.
-    pub fn start(&self, arguments: &[&str]) -> Engine {
-        Engine::start(self, &self.with_environment(arguments))
-    }
-
-    fn with_environment<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
-        let mut all = arguments.to_vec();
-        all.extend(["-e", "environment.yaml"]);
-        all
-    }
-
-    /// Every answer of the bucket comes late, so that backups and restores take long enough to be disturbed.
-    pub fn slow_bucket(self) -> Self {
-        self.lab.fault_s3(S3Fault::new(FaultKind::DelayMs(40))).unwrap();
-        self.is_slow.set(true);
-        self
-    }
-
-    /// The bucket answers at once again.
-    pub fn quick_bucket(&self) {
-        if self.is_slow.take() {
-            self.lab.fault_s3_off().unwrap();
-        }
-    }
-
-    /// The bundled move of the test's database, planned and started with consent.
-    pub fn start_move(&self) -> Engine {
-        let runbook = self.runbook("standalone-to-replicated", |text| text);
-        let digest = self.plan(&runbook, &["-p", "migration=2"]);
-        self.start(&["apply", "plan.json", "--consent", &digest])
-    }
-
-    /// Saves the plan of a runbook and returns the digest to consent with.
-    pub fn plan(&self, runbook: &str, parameters: &[&str]) -> String {
-        let mut arguments = vec!["plan", runbook, "-o", "plan.json"];
-        let database = format!("database={}", self.database);
-        arguments.extend(["-p", &database]);
-        arguments.extend(parameters);
-        let output = self.cli(&arguments);
-        assert!(matches!(output.code, Some(0 | 2)), "{output}");
-        let plan: serde_json::Value = serde_json::from_slice(&std::fs::read(self.test.path().join("plan.json")).unwrap()).unwrap();
-        plan["digest"].as_str().unwrap()[..12].to_owned()
-    }
-
-    /// Plans, then applies exactly that plan with consent for it.
-    pub fn apply(&self, runbook: &str, parameters: &[&str]) -> Output {
-        let digest = self.plan(runbook, parameters);
-        self.cli(&["apply", "plan.json", "--consent", &digest])
-    }
-
-    /// The state folder.
-    pub fn state(&self) -> PathBuf {
-        self.test.path().join("state")
-    }
-
-    /// Folders of the runs, oldest first.
-    pub fn runs(&self) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(self.state().join("runs")) else { return Vec::new() };
-        let mut runs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        runs.sort();
-        runs
-    }
-
-    /// Everything the nodes do from now on is looked at; what was before is not.
-    pub fn mark(&self) {
-        *self.marks.borrow_mut() = NODES.map(|node| self.lab.statements(node).unwrap().len());
-    }
-
-    /// The first lines of the changing statements since the mark, with their nodes.
-    pub fn changes(&self) -> Vec<(&'static str, StatementRecord)> {
-        let marks = *self.marks.borrow();
-        let of = |(node, mark): (&'static str, usize)| {
-            let records = self.lab.statements(node).unwrap().into_iter().skip(mark);
-            records.filter(|record| record.is_start() && record.kind == "change").map(move |record| (node, record))
-        };
-        NODES.into_iter().zip(marks).flat_map(of).collect()
-    }
-
-    /// No node was asked to change anything since the mark.
-    pub fn nothing_changed(&self) {
-        let changes: Vec<String> = self.changes().into_iter().map(|(node, record)| format!("{node}: {}", record.statement)).collect();
-        assert!(changes.is_empty(), "{changes:#?}");
-    }
-
-    /// While it lives, snapshots hold names in the place of everything that differs from run to run.
-    pub fn filters(&self) -> insta::internals::SettingsBindDropGuard {
-        let mut settings = insta::Settings::clone_current();
-        let folders = [(self.test.path(), "FOLDER"), (self.lab.dir(), "LAB")];
-        for (path, name) in folders {
-            settings.add_filter(&path.display().to_string(), name);
-        }
-        for node in self.lab.nodes() {
-            settings.add_filter(node.url.strip_prefix("http://").unwrap(), node.name.to_uppercase());
-        }
-        settings.add_filter(self.lab.s3_endpoint().strip_prefix("http://").unwrap(), "S3");
-        settings.add_filter(&self.lab.keeper_address(), "KEEPER");
-        settings.add_filter(&self.database, "DB");
-        settings.add_filter(r"\d{8}-\d{6}-[0-9a-f]{4}", "RUN");
-        settings.add_filter(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID");
-        settings.add_filter(r"\b[0-9a-f]{64}\b", "SHA256");
-        settings.add_filter(r"\b[0-9a-f]{12}\b", "DIGEST");
-        settings.add_filter(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "WHEN");
-        settings.add_filter(r"\d{4}-\d\d-\d\d_\d{6}", "STARTED");
-        settings.add_filter(r"\b\d+(\.\d+)? (ms|s|min)\b", "TIME");
-        settings.add_filter(r"\b\d+(\.\d+)? (B|KiB|MiB)\b", "SIZE");
-        settings.bind_to_scope()
-    }
-
-    /// Fails when a text holds a secret of the laboratory.
-    pub fn holds_no_secret(&self, what: &str, text: &str) {
-        let (access_key, secret_key) = self.lab.s3_keys();
-        for secret in [self.lab.password(), access_key, secret_key] {
-            assert!(!text.contains(secret), "{what} holds a secret:\n{text}");
-        }
-    }
-
-    /// Fails when a file of the state or a log of a node holds a secret.
-    pub fn no_secret_is_anywhere(&self) {
-        let mut files = files_below(&self.state());
-        files.push(self.test.path().join("plan.json"));
-        for node in NODES {
-            let folder = self.lab.node(node).unwrap().dir;
-            files.extend([folder.join("statements.jsonl"), folder.join("output.log")]);
-        }
-        for file in files.iter().filter(|file| file.exists()) {
-            self.holds_no_secret(&file.display().to_string(), &String::from_utf8_lossy(&std::fs::read(file).unwrap()));
-        }
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        self.quick_bucket();
-        if !std::thread::panicking() {
-            self.no_secret_is_anywhere();
         }
     }
 }

@@ -4,6 +4,8 @@ pub mod engine;
 pub mod keeper;
 pub mod lab;
 pub mod proof;
+pub mod proxy;
+pub mod scene;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -67,6 +69,16 @@ impl TestEnvironment {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+}
+
+impl Output {
+    /// The whole output without the plan that `apply` shows first.
+    pub fn after_the_plan(&self) -> String {
+        let whole = self.to_string();
+        let Some((before, plan)) = whole.split_once("Plan of ") else { return whole };
+        let (_, after) = plan.split_once("\nDigest ").and_then(|(_, rest)| rest.split_once('\n')).unwrap();
+        format!("{before}{after}")
     }
 }
 

@@ -8,7 +8,8 @@ use clickferry::plan::plan_file::Plan;
 use serde_json::Value;
 
 use super::engine::journal;
-use super::lab::{NODES, Scene};
+use super::lab::NODES;
+use super::scene::Scene;
 
 /// Rows and a hash over the content of every table that holds rows, by name.
 pub type Content = BTreeMap<String, (u64, String)>;
@@ -33,7 +34,8 @@ fn content_of(scene: &Scene, node: &str, table: &str) -> (u64, String) {
              FROM (SELECT name, type FROM system.columns WHERE database = '{{db}}' AND table = '{table}' ORDER BY position) FORMAT TSVRaw"
         ),
     );
-    let answer = scene.on_node(node, &format!("SELECT count(), sum(cityHash64(toString(tuple({columns})))) FROM `{{db}}`.`{table}`"));
+    let answer = scene
+        .on_node(node, &format!("SELECT count(), sum(cityHash64(toString(tuple({columns})))) FROM `{{db}}`.`{table}`"));
     let (rows, hash) = answer.split_once('\t').unwrap();
     (rows.parse().unwrap(), hash.to_owned())
 }
@@ -44,10 +46,12 @@ pub fn is_moved(scene: &Scene, version: &str) {
     assert!(source.values().map(|(rows, _)| rows).sum::<u64>() > 0, "{source:#?}");
     for node in &NODES[1..] {
         assert_eq!(content(scene, node), source, "{node}");
-        let state = scene.on_node(node, "SELECT version, dirty FROM {db}.schema_migrations ORDER BY sequence DESC LIMIT 1");
+        let state =
+            scene.on_node(node, "SELECT version, dirty FROM {db}.schema_migrations ORDER BY sequence DESC LIMIT 1");
         assert_eq!(state, format!("{version}\t0"), "{node}");
     }
-    let rows = |node| scene.on_node(node, "SELECT count(), uniqExact(version, dirty, sequence) FROM {db}.schema_migrations");
+    let rows =
+        |node| scene.on_node(node, "SELECT count(), uniqExact(version, dirty, sequence) FROM {db}.schema_migrations");
     let (first, second) = (rows("replica1"), rows("replica2"));
     assert_eq!(first, second);
     let (all, different) = first.split_once('\t').unwrap();
@@ -67,7 +71,10 @@ pub fn nothing_was_repeated(scene: &Scene, run: &Path) {
             }
             Entry::Intent { operation, attempt, query_id, .. } => {
                 let before = (operation.to_string(), attempt - 1);
-                assert!(*attempt == 1 || not_done.contains(&before), "{operation} was attempted again without an answer of its probe");
+                assert!(
+                    *attempt == 1 || not_done.contains(&before),
+                    "{operation} was attempted again without an answer of its probe"
+                );
                 known.insert(query_id.clone());
             }
             _ => {}
@@ -76,7 +83,9 @@ pub fn nothing_was_repeated(scene: &Scene, run: &Path) {
     let mut sent: BTreeSet<String> = BTreeSet::new();
     for (node, record) in scene.changes() {
         let id = &record.query_id;
-        let of_an_intent = known.iter().any(|known| id == known || id.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('-')));
+        let of_an_intent = known
+            .iter()
+            .any(|known| id == known || id.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('-')));
         assert!(of_an_intent, "{node} got a statement without an intent: {id} {}", record.statement);
         assert!(sent.insert(id.clone()), "{node} got {id} twice: {}", record.statement);
     }
@@ -89,7 +98,8 @@ pub fn sent_is_what_was_planned(scene: &Scene, plan: &Plan, run: &Path) -> usize
     for operation in &plan.operations {
         let host = operation.host.as_ref().map(ToString::to_string).unwrap_or_default();
         let done = outcome(&records, operation.id.as_str());
-        if operation.effect == clickferry::plan::operation::Effect::Read || host.is_empty() || done["was_clean"] == true {
+        if operation.effect == clickferry::plan::operation::Effect::Read || host.is_empty() || done["was_clean"] == true
+        {
             continue;
         }
         let query_id = intent_id(&records, operation.id.as_str());
@@ -100,7 +110,8 @@ pub fn sent_is_what_was_planned(scene: &Scene, plan: &Plan, run: &Path) -> usize
         }));
     }
     let short = |node: &str| format!("{}-{}", scene.database, node.replace("standalone", "sa").replace("replica", "r"));
-    let mut sent: Vec<String> = scene.changes().into_iter().map(|(node, record)| format!("{}: {}", short(node), record.statement)).collect();
+    let mut sent: Vec<String> =
+        scene.changes().into_iter().map(|(node, record)| format!("{}: {}", short(node), record.statement)).collect();
     planned.sort();
     sent.sort();
     assert_eq!(sent, planned);

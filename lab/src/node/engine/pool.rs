@@ -37,6 +37,13 @@ pub struct Lease {
     reserved: bool,
 }
 
+impl Lease {
+    /// Whether it comes from the shelf, so that it has to go back there.
+    pub fn is_reserved(&self) -> bool {
+        self.reserved
+    }
+}
+
 impl Reserve {
     /// Puts a connection on the shelf.
     pub fn keep(&self, connection: Connection) {

@@ -148,8 +148,12 @@ impl<'a> Loan<'a> {
         connection.run(&set_statement(&request.settings))
     }
 
-    /// Lets the engine itself refuse every change; there is no way back for the connection.
+    /// Lets the engine itself refuse every change. There is no way back for the connection, so one of the few in the
+    /// reserve is spared; the statement was looked at before.
     fn forbid_changes(&mut self) -> Result<(), EngineError> {
+        if self.lease.is_reserved() {
+            return Ok(());
+        }
         self.is_spent = true;
         self.lease.connection.run("SET readonly = 2")
     }

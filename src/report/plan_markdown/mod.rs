@@ -1,0 +1,160 @@
+//! A plan for a pull request: the answers first, each step folded, small enough for a comment.
+
+mod overview;
+mod span;
+mod steps;
+
+use super::outline::Outline;
+use super::text::{count, number};
+use crate::plan::plan_file::Plan;
+use span::{code, line};
+
+/// Bytes that a page may have. A comment on GitHub may have 65 536 characters.
+pub const PAGE_LIMIT: usize = 60_000;
+
+/// How a plan is drawn as markdown.
+#[derive(Clone, Debug)]
+pub struct PlanMarkdown {
+    /// The command that shows the whole plan, told where something is left out.
+    pub command: String,
+    /// Bytes that the page may have; the largest parts are shortened first.
+    pub limit: Option<usize>,
+    /// Leave the statements out from the beginning.
+    pub summary: bool,
+}
+
+/// How much of a part is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Detail {
+    /// Everything.
+    Full,
+    /// What differs, without statements.
+    Differences,
+    /// Names by the dozen.
+    Brief,
+}
+
+impl Detail {
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::Full => Some(Self::Differences),
+            Self::Differences => Some(Self::Brief),
+            Self::Brief => None,
+        }
+    }
+}
+
+/// A part of the page that can be drawn in less detail.
+struct Part<'a> {
+    draw: Box<dyn Fn(Detail) -> String + 'a>,
+    detail: Detail,
+    text: String,
+}
+
+impl PlanMarkdown {
+    /// The whole plan in a page of limited size.
+    #[must_use]
+    pub fn new(command: impl Into<String>) -> Self {
+        Self { command: command.into(), limit: Some(PAGE_LIMIT), summary: false }
+    }
+
+    /// The plan as markdown.
+    #[must_use]
+    pub fn render(&self, plan: &Plan) -> String {
+        let outline = Outline::of(plan);
+        let head = overview::head(&outline);
+        let foot = foot(&outline);
+        let start = if self.summary { Detail::Differences } else { Detail::Full };
+        let mut parts: Vec<Part<'_>> = Vec::new();
+        for step in &outline.steps {
+            parts.push(self.part(start, |detail| steps::step(step, detail, &self.command)));
+        }
+        parts.push(self.part(start, |detail| notes(plan, detail, &self.command)));
+        parts.push(self.part(start, |detail| facts(&outline, detail, &self.command)));
+        self.shorten(head.len() + foot.len(), &mut parts);
+        let mut out = head;
+        out.extend(parts.iter().map(|part| part.text.as_str()));
+        out.push_str(&foot);
+        out
+    }
+
+    fn part<'a>(&self, detail: Detail, draw: impl Fn(Detail) -> String + 'a) -> Part<'a> {
+        Part { text: draw(detail), draw: Box::new(draw), detail }
+    }
+
+    /// Draws the largest part in less detail until the page fits, or nothing is left to shorten.
+    fn shorten(&self, fixed: usize, parts: &mut [Part<'_>]) {
+        let Some(limit) = self.limit else { return };
+        while fixed + parts.iter().map(|part| part.text.len()).sum::<usize>() > limit {
+            let largest =
+                parts.iter_mut().filter(|part| part.detail.next().is_some()).max_by_key(|part| part.text.len());
+            let Some(part) = largest else { return };
+            let Some(detail) = part.detail.next() else { return };
+            part.detail = detail;
+            part.text = (part.draw)(detail);
+        }
+    }
+}
+
+fn notes(plan: &Plan, detail: Detail, command: &str) -> String {
+    if plan.notes.is_empty() {
+        return String::new();
+    }
+    let shown = if detail == Detail::Full { plan.notes.len() } else { plan.notes.len().min(20) };
+    let mut out = String::new();
+    line(&mut out, "\n### Worth knowing\n");
+    for note in &plan.notes[..shown] {
+        line(&mut out, &format!("- {}", code(note)));
+    }
+    if shown < plan.notes.len() {
+        line(&mut out, &format!("- and {} more: {}", number((plan.notes.len() - shown) as u64), code(command)));
+    }
+    out
+}
+
+fn facts(outline: &Outline<'_>, detail: Detail, command: &str) -> String {
+    let facts = &outline.plan.facts;
+    let kinds: Vec<String> = outline.facts().iter().map(|(number, kind)| format!("{number} {kind}")).collect();
+    let mut out = String::new();
+    line(
+        &mut out,
+        &format!(
+            "\n<details><summary>Rests on {} that must still hold at apply</summary>\n",
+            count(facts.len() as u64, "fact")
+        ),
+    );
+    line(&mut out, &format!("{}.\n", code(&kinds.join(", "))));
+    if detail == Detail::Full && !facts.is_empty() {
+        line(&mut out, "| host | fact | value | shown by |\n|---|---|---|---|");
+        for fact in facts {
+            let cells = [fact.host.as_str(), &fact.subject, &fact.value, &fact.query].map(span::cell);
+            line(&mut out, &format!("| {} |", cells.join(" | ")));
+        }
+    } else if !facts.is_empty() {
+        line(&mut out, &format!("Each of them stands in the saved plan: {} `-o plan.json`", code(command)));
+    }
+    line(&mut out, "\n</details>");
+    out
+}
+
+fn foot(outline: &Outline<'_>) -> String {
+    let plan = outline.plan;
+    let mut out = String::new();
+    if !outline.late.is_empty() {
+        line(&mut out, "\n<details><summary>What stands for what in the statements</summary>\n");
+        for late in &outline.late {
+            line(&mut out, &format!("- {} is {}", code(&late.token), span::prose(&late.meaning)));
+        }
+        line(&mut out, "- `<name>` is the name of each object, `<host>` the name of each host");
+        line(&mut out, "\n</details>");
+    }
+    line(
+        &mut out,
+        &format!(
+            "\nDigest {}, made by clickferry {}. Consent is given to this digest.",
+            code(&plan.digest),
+            plan.tool_version
+        ),
+    );
+    out
+}
