@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::diag::{Diagnostic, Diagnostics};
+
 /// Declarative migration runbooks for ClickHouse: plan, apply, resume, verify.
 #[derive(Debug, Parser)]
 #[command(name = "clickferry", version, about, long_about = None, propagate_version = true, max_term_width = 100)]
@@ -26,7 +28,10 @@ pub struct Common {
     #[arg(short, long = "param", global = true, value_name = "NAME=VALUE")]
     pub param: Vec<String>,
     /// How results are written to standard output
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    #[arg(long = "format", global = true, value_enum, value_name = "FORMAT", default_value_t = View::Text)]
+    pub view: View,
+    /// The same for commands that know text and JSON only; filled in once the command is known.
+    #[arg(skip)]
     pub format: Format,
     /// Whether colours are used
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
@@ -36,13 +41,51 @@ pub struct Common {
     pub state: Option<PathBuf>,
 }
 
-/// How results are written.
+/// How results may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum View {
     /// For people
     Text,
     /// For programs; versioned, with a schema
     Json,
+    /// For a pull request; only of a plan
+    Markdown,
+    /// For a browser, one file; only of a plan
+    Html,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; versioned, with a schema.
+    Json,
+}
+
+impl Cli {
+    /// Fills in the format.
+    ///
+    /// # Errors
+    /// A view that only plans have, asked of another command.
+    pub fn settled(mut self) -> Result<Self, Diagnostics> {
+        let page = match self.common.view {
+            View::Text => return Ok(self),
+            View::Json => {
+                self.common.format = Format::Json;
+                return Ok(self);
+            }
+            View::Markdown => "markdown",
+            View::Html => "html",
+        };
+        if matches!(self.command, Command::Plan(_)) {
+            return Ok(self);
+        }
+        Err(Diagnostic::new("bad-format", format!("`--format {page}` is a view of a plan, and this is not `plan`"))
+            .help(format!("use `--format text` or `--format json`, or `clickferry plan RUNBOOK -e ENV --format {page}`"))
+            .into())
+    }
 }
 
 /// Whether colours are used.
@@ -267,6 +310,8 @@ pub enum SchemaOf {
     Environment,
     /// What `diff --format json` prints
     Diff,
+    /// A plan, as `plan -o` saves it and `plan --format json` prints it
+    Plan,
 }
 
 /// Arguments of `completions`.

@@ -41,6 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
+    let cli = cli.settled()?;
     let common = &cli.common;
     match cli.command {
         Command::Validate(args) => command::validate::run(&args, common, printer),

@@ -24,7 +24,12 @@ macro_rules! table {
 }
 
 table! {
-    "608"
+    "36" "42" "47" "48" "57" "60" "62" "82" "115" "159" "164" "198" "202" "216" "218" "224" "225" "236" "241"
+    "242" "243" "252" "253" "254" "289" "305" "359" "373" "415" "478" "499" "516" "521" "571" "587" "598" "599"
+    "600" "601" "602" "606" "608" "627" "630" "647" "655" "663" "669" "697" "733" "774" "999" "1000"
+    "unknown-key" "wrong-type" "unknown-reference" "bad-id" "no-action" "template" "bad-parameter"
+    "duplicate-name" "yaml" "unreadable" "wrong-file" "environment" "bad-format" "guards" "bad-plan"
+    "bad-snapshot" "unknown-code" "exit-0" "exit-1" "exit-2" "exit-3" "exit-4" "exit-130"
 }
 
 impl Page {
@@ -73,4 +78,39 @@ pub fn nearest(code: &str) -> Option<String> {
     let keys: Vec<String> = pages.iter().flat_map(Page::keys).map(str::to_owned).collect();
     let spelling = if code.contains('_') { code.to_ascii_uppercase() } else { code.to_ascii_lowercase() };
     did_you_mean(&spelling, &keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_found_by_number_and_by_name() {
+        for code in ["608", "607", "CANNOT_RESTORE_TABLE", " cannot_restore_table "] {
+            assert_eq!(find(code).map(|page| page.codes[1].clone()).as_deref(), Some("608 CANNOT_RESTORE_TABLE"));
+        }
+        assert!(find("unknown-key").is_some() && find("Missing-Key").is_some() && find("exit-3").is_some());
+        assert_eq!(find("60 "), find("UNKNOWN_DATABASE"));
+        assert_eq!(find("6"), None);
+        assert_eq!(find(""), None);
+        assert!(nearest("CANOT_RESTORE_TABLE").is_some_and(|hint| hint.contains("CANNOT_RESTORE_TABLE")));
+        assert!(nearest("unknwon-key").is_some_and(|hint| hint.contains("unknown-key")));
+        assert_eq!(nearest("%%"), None);
+    }
+
+    #[test]
+    fn no_code_has_two_pages_and_every_page_is_whole() {
+        let pages = pages();
+        let mut keys: Vec<&str> = pages.iter().flat_map(Page::keys).collect();
+        let all = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+        for ((file, text), page) in TEXTS.iter().zip(&pages) {
+            assert!(text.starts_with("# ") && page.summary.ends_with('.'), "{file}: {}", page.summary);
+            assert!(page.keys().any(|key| key == *file), "{file} is named after none of its codes");
+            assert!(text.contains("\n## Why\n") && text.contains("\n## Do\n"), "{file}");
+            assert!((10..=40).contains(&text.lines().count()), "{file} has {} lines", text.lines().count());
+        }
+    }
 }

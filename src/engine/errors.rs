@@ -28,9 +28,17 @@ pub fn explain_sql(what: String, error: &SqlError) -> Refusal {
                 expected: "the statement succeeds".to_owned(),
                 found: format!("{host} answered {code} {name}: {}", shorten(&without_hints(message))),
                 evidence: evidence.replace("{host}", host.as_str()),
-                action: action.to_owned(),
+                action: with_page(action, *code),
             }
         }
+    }
+}
+
+/// Ends with the page on the code, where there is one.
+fn with_page(action: &str, code: i32) -> String {
+    match super::error_pages::find(&code.to_string()) {
+        Some(_) => format!("{action}\nclickferry explain {code}"),
+        None => action.to_owned(),
     }
 }
 
@@ -46,6 +54,10 @@ fn advice(code: i32, message: &str) -> (String, &'static str) {
             "the object is not there (any longer): plan again to see the world as it is",
         ),
         62 => ("", "correct the statement in the runbook"),
+        36 => (
+            "on {host}: SELECT id, status, error FROM system.backups",
+            "if the id is in use, the first attempt is still running: `clickferry resume` asks it; else correct the value in the runbook",
+        ),
         82 => (
             "on {host}: SELECT name, engine, uuid FROM system.databases",
             "the database exists already: plan again to see the world as it is",
@@ -63,6 +75,18 @@ fn advice(code: i32, message: &str) -> (String, &'static str) {
             "on {host}: SELECT count() FROM system.processes",
             "the server is overloaded: wait, then `clickferry resume`",
         ),
+        216 => (
+            "on {host}: SELECT query_id, elapsed, query FROM system.processes",
+            "the first attempt is still running: `clickferry resume` asks until it has ended; it is not sent under another id",
+        ),
+        218 | 219 => (
+            "on {host}: SELECT database, table, uuid FROM system.dropped_tables",
+            "something is still being dropped: wait until nothing is listed there, then `clickferry resume`",
+        ),
+        224 => (
+            "on {host}: SELECT macro, substitution FROM system.macros",
+            "two servers have one `{replica}` macro, or an old session has not expired: wait 30 seconds, then `clickferry resume`; if it stays, give each server a macro of its own",
+        ),
         225 => (
             "on {host}: SELECT * FROM system.zookeeper WHERE path = '/'",
             "the server has no Keeper configured: add it to its configuration",
@@ -79,6 +103,10 @@ fn advice(code: i32, message: &str) -> (String, &'static str) {
             "on {host}: SELECT name FROM system.zookeeper WHERE path = '<table path>/replicas'",
             "metadata of an earlier table is left in Keeper: put a `clear_keeper` step for that path before the creation, and plan again",
         ),
+        289 | 319 => (
+            "on {host}: SELECT database, table, queue_size, absolute_delay, zookeeper_exception FROM system.replicas",
+            "it is not known whether the rows came in: `clickferry resume` counts before anything is repeated",
+        ),
         305 => (
             "on {host}: SELECT database, table, replica_name, replica_is_active FROM system.replicas",
             "a live replica still uses that path: drop its table first, or leave the path out",
@@ -86,6 +114,10 @@ fn advice(code: i32, message: &str) -> (String, &'static str) {
         359 => (
             "on {host}: SELECT value FROM system.server_settings WHERE name = 'max_table_size_to_drop'",
             "the table is larger than the server lets anybody drop: raise `max_table_size_to_drop` for this server, then `clickferry resume`",
+        ),
+        478 | 479 => (
+            "on {host}: SELECT policy_name, volume_name, disks FROM system.storage_policies",
+            "a definition names a storage policy or disk this server lacks: configure it on every host, or set `storage_policy` under `settings:` of the restore, then plan again",
         ),
         499 if is_denied(message) => {
             ("", "the store refused the keys: correct `credentials` of the storage in the environment")
@@ -97,6 +129,22 @@ fn advice(code: i32, message: &str) -> (String, &'static str) {
             "a backup is at that path already: choose another path; never delete a `.lock` that a running backup owns",
         ),
         599 => ("", "there is no complete backup at that path: compare the path with `clickferry inspect`"),
+        587 => (
+            "on {host}: SELECT id, status, start_time FROM system.backups",
+            "the server allows one backup or restore at a time: wait until the other has ended, then `clickferry resume`",
+        ),
+        601 | 605 => (
+            "on {host}: SELECT id, status, error FROM system.backups",
+            "objects of the backup are missing or damaged: take an older backup, or make a new one",
+        ),
+        655 => (
+            "on {host}: SELECT id, status, error FROM system.backups",
+            "hosts lost each other while they worked together: repair Keeper, then `clickferry resume`",
+        ),
+        663 => (
+            "on {host}: SELECT query_id, elapsed, query FROM system.processes",
+            "somebody changed tables while the backup ran: stop the migrator, then `clickferry resume`",
+        ),
         607 | 608 => (
             "on {host}: SELECT database, name, total_rows, create_table_query FROM system.tables",
             "the target is not what the restore expects (rows in it, or another definition): plan again; rows are never added to a table that has some",

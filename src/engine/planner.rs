@@ -127,6 +127,11 @@ pub fn simulate(
             Err(found) => problems.extend(found),
         }
         problems.extend(check_step(step, &operations));
+        if !problems.is_empty() {
+            // The steps behind would be planned against a world that this step does not bring about, and what they
+            // would say of it would bury the cause.
+            break;
+        }
         space.after(&step.id, &world);
     }
     let (refused, told) = refused_by_guards(compiled, &observations.world, space);

@@ -202,11 +202,7 @@ impl Compared<'_> {
         };
         let parameters = differing(&text(&now.parameters), &text(&taken.parameters));
         for (name, is, was) in &parameters {
-            self.refuse(
-                &format!("was taken with another value of the parameter `{name}`"),
-                is.clone(),
-                was.clone(),
-            );
+            self.refuse(&format!("was taken with another value of the parameter `{name}`"), is.clone(), was.clone());
         }
         // A step that asks something else because of its parameter is no second problem.
         if parameters.is_empty() {
@@ -236,11 +232,10 @@ fn taken_for(compiled: &CompiledRunbook) -> TakenFor {
         .targets
         .iter()
         .map(|(role, need)| (format!("target `{role}`"), digest(&serde_json::to_value(need).unwrap_or_default())));
-    let steps = compiled
-        .steps
-        .iter()
-        .filter(|step| step.skipped.is_none())
-        .map(|step| (format!("step `{}`", step.id), digest(&serde_json::json!([step.action.name(), step.arguments]))));
+    let steps =
+        compiled.steps.iter().filter(|step| step.skipped.is_none()).map(|step| {
+            (format!("step `{}`", step.id), digest(&serde_json::json!([step.action.name(), step.arguments])))
+        });
     TakenFor {
         name: compiled.runbook.metadata.name.clone(),
         parameters: compiled.parameters.0.clone(),

@@ -204,9 +204,12 @@ pub fn check_identifier(text: &str) -> Result<(), String> {
 /// What is wrong with the path, as a fragment of a sentence.
 pub fn check_keeper_path(text: &str) -> Result<(), String> {
     let Some(rest) = text.strip_prefix('/') else {
-        return Err("a Keeper path starts with `/`".to_owned());
+        return Err("a Keeper path starts with `/`, e.g. `/clickhouse/tables/{shard}/db`".to_owned());
     };
     let parts: Vec<&str> = rest.split('/').collect();
+    if rest.is_empty() {
+        return Err("the root of Keeper is never cleared; write e.g. `/clickhouse/tables/{shard}`".to_owned());
+    }
     if parts.iter().any(|part| part.is_empty() || *part == "." || *part == "..") {
         return Err("a Keeper path has no empty part, no `.` and no `..`".to_owned());
     }

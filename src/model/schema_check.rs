@@ -51,13 +51,14 @@ impl SchemaCheck<'_> {
             }
         }
         let types = types_of(&schema);
+        let is_duration = schema.get("format").and_then(Value::as_str) == Some("duration");
         if !types.is_empty() && !types.iter().any(|name| fits(name, node)) {
             self.report(
                 "wrong-type",
                 node,
                 format!("{what} must be {}", words(&types)),
                 format!("this is {}", node.describe()),
-                None,
+                is_duration.then(|| "write a duration with its unit, such as `90s`, `5m` or `1h 30m`".to_owned()),
             );
             return;
         }

@@ -152,6 +152,8 @@ fn plain_message(error: &serde_yaml::Error) -> String {
     let first = text.lines().next().unwrap_or("syntax error");
     // The place is drawn by the report; its repetition in words is cut off.
     let first = first.split(" at line ").next().unwrap_or(first);
+    // Advice to programmers who use the YAML crate means nothing here.
+    let first = first.split(", set DuplicateKeyPolicy").next().unwrap_or(first);
     first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }
 

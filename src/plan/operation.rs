@@ -35,7 +35,7 @@ impl fmt::Display for Effect {
 /// What an operation takes away. Every replica's copy counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Loss {
-    /// Tables that hold rows, dropped or emptied.
+    /// Tables that can hold rows, dropped or emptied; empty ones count too.
     pub tables: u64,
     /// Rows.
     pub rows: u64,

@@ -118,6 +118,10 @@ impl Templates {
                 return self.undefined(&name, range);
             }
             ErrorKind::OutOfFuel => ("the template does not come to an end".to_owned(), None),
+            ErrorKind::UnknownFilter => (
+                format!("template: {}", error.detail().unwrap_or("unknown filter")),
+                Some("filters are those of minijinja, e.g. `default`, `lower`, `upper`, `replace`, `join`, and `date`".to_owned()),
+            ),
             kind => {
                 let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
                 (format!("template: {kind}{detail}"), None)

@@ -12,7 +12,7 @@ pub fn render_page(page: &Page, width: usize, style: Style) -> String {
     let width = width.min(WIDEST);
     let mut out = String::new();
     let mut is_code = false;
-    for line in page.text.lines() {
+    for line in joined(page.text).iter().map(String::as_str) {
         if line.starts_with("```") {
             is_code = !is_code;
         } else if is_code {
@@ -32,6 +32,21 @@ pub fn render_page(page: &Page, width: usize, style: Style) -> String {
         }
     }
     out
+}
+
+/// The lines of a page; an item that goes on in the next line is one.
+fn joined(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match lines.last_mut() {
+            Some(last) if line.starts_with("  ") && last.starts_with("- ") => {
+                last.push(' ');
+                last.push_str(line.trim_start());
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Draws the list of all codes.

@@ -1,6 +1,6 @@
 //! A plan for people at a terminal: first what is destroyed, created, moved and checked, then every step.
 
-use super::outline::{Outline, guard_words};
+use super::outline::Outline;
 pub use super::outline::{deed, loss_words};
 use super::plan_text::Page;
 use super::text::{Style, count, number, pad};
@@ -69,9 +69,6 @@ impl PlanView {
                 })
                 .collect();
             page.wrapped(&format!("with {}", values.join(", ")), "  ", "    ", Style::plain);
-        }
-        for guard in guard_words(&plan.guards) {
-            page.wrapped(&format!("guarded by {guard}"), "  ", "    ", Style::plain);
         }
         page.gap();
     }

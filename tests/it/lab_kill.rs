@@ -156,7 +156,7 @@ fn a_changed_byte_in_the_journal_is_refused_and_nothing_is_touched() {
     Run RUN is not complete. See it: clickferry status RUN -e environment.yaml. Carry on: clickferry resume RUN -e environment.yaml
     error: the journal is damaged
       expected  an unbroken chain of records
-      found     line 2 is not a record: missing field `at` at line 1 column 453 in ./state/runs/RUN/journal.jsonl
+      found     line 2 is not a record: missing field `at` at line 1 column N in ./state/runs/RUN/journal.jsonl
       see it    head -c 2000 ./state/runs/RUN/journal.jsonl
       do this   do not resume on it: bring back an undamaged copy of the state folder, or look at the servers and plan anew
     ");

@@ -104,7 +104,7 @@ fn what_destroys_needs_consent_for_this_very_plan() {
       expected  --consent DIGEST, or the number of destroyed rows typed at a terminal
       found     no terminal to ask at, and no --consent
       see it    clickferry plan RUNBOOK -e ENVIRONMENT
-      do this   read the plan, then give its digest; nothing was changed
+      do this   read the plan, then give the consent at its end; nothing was changed
     ");
     insta::assert_snapshot!(scene.cli(&["apply", "plan.json", "--consent", "0123456789ab"]), @"
     exit 3
@@ -113,7 +113,7 @@ fn what_destroys_needs_consent_for_this_very_plan() {
       expected  --consent DIGEST
       found     --consent DIGEST
       see it    clickferry plan RUNBOOK -e ENVIRONMENT
-      do this   read the plan as it is now, then give the digest at its end
+      do this   read the plan as it is now, then give what stands at its end
     ");
     let shorter = scene.cli(&["apply", "plan.json", "--consent", &digest[..11]]);
     assert_eq!(shorter.code, Some(3), "{shorter}");

@@ -178,7 +178,7 @@ fn a_statement_without_a_probe_stops_for_a_person() {
       expected  a `probe:` in the step that tells it
       found     none is declared; the statement is not running on DB-sa, and its query log does not show its end
       see it    on DB-sa: SELECT type, event_time, exception FROM system.query_log WHERE query_id = 'clickferry-RUN-slow-1-1'
-      do this   look at what the statement changes; then add a `probe:` to the step, or take the statement out, and plan anew
+      do this   look at what the statement changes, then say how it ended: `clickferry resolve RUN OPERATION --done|--not-done --reason ...`; a `probe:` in the step answers it next time
     ");
     drop(filters);
     scene.nothing_changed();

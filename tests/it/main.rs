@@ -1,5 +1,6 @@
 //! The one integration binary.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected fails there")]
 
 mod architecture;
 mod cli;
@@ -14,6 +15,11 @@ mod lab_runbooks;
 mod lab_server;
 mod lab_steps;
 mod plans_approvals;
+mod plans_diff;
+mod plans_explain;
 mod plans_guards;
+mod plans_reader;
+mod plans_snapshot;
+mod plans_views;
 mod runbooks;
 mod support;

@@ -7,8 +7,8 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::support::Output;
 use crate::support::lab::NODES;
-use crate::support::scene::Scene;
 use crate::support::proxy::Switch;
+use crate::support::scene::Scene;
 
 const BACKUP: &str = "  - id: back-up\n    backup: { from: source, databases: ['{{ database }}'], to: backups, path: \"b/{{ run.started | date('%H%M%S') }}\" }\n";
 const CREATE: &str = "  - id: create\n    recreate_database: { on: destination, database: '{{ database }}' }\n  - id: tables\n    create_replicated: { from: source, on: destination, database: '{{ database }}' }\n";
@@ -57,7 +57,11 @@ fn loss_on_more_hosts_than_allowed_is_shown_and_refused() {
     for format in ["text", "json"] {
         let output = scene.cli(&["plan", few, "-p", &database, "--format", format]);
         assert!(output.stdout.contains("DROP DATABASE"), "{output}");
-        refused(&scene, &output, &["on more hosts than the runbook allows", "on at most 1 hosts (`guards.loss.replicas`)"]);
+        refused(
+            &scene,
+            &output,
+            &["on more hosts than the runbook allows", "on at most 1 hosts (`guards.loss.replicas`)"],
+        );
     }
     refused(&scene, &scene.cli(&["apply", few, "-p", &database, "--consent", "0"]), &["on more hosts"]);
     let enough = runbook(&scene, &format!("{{ loss: {{ {LOSS}, replicas: 2 }} }}"), DROP);
@@ -80,7 +84,11 @@ fn a_protected_environment_is_named_in_the_consent() {
     let expected = format!("expected  --consent {name}:{digest}");
     refused(&scene, &apply(&digest), &["does not name the environment", &expected]);
     refused(&scene, &apply(&format!("other:{digest}")), &["does not name the environment", &expected]);
-    refused(&scene, &scene.cli(&["apply", "plan.json"]), &[&format!("--consent {name}:{digest}, or the name of the protected environment")]);
+    refused(
+        &scene,
+        &scene.cli(&["apply", "plan.json"]),
+        &[&format!("--consent {name}:{digest}, or the name of the protected environment")],
+    );
     let done = apply(&format!("{name}:{digest}"));
     assert_eq!(done.code, Some(0), "{done}");
 }
@@ -91,7 +99,11 @@ fn nothing_is_changed_in_a_protected_environment_without_its_name() {
     let runbook = runbook(&scene, "{}", BACKUP);
     let parameter = format!("database={}", scene.database);
     scene.environment(|text| text.replace("metadata: {", "metadata: { protected: true,"));
-    refused(&scene, &scene.cli(&["apply", runbook, "-p", &parameter]), &["or the name of the protected environment typed at a terminal"]);
+    refused(
+        &scene,
+        &scene.cli(&["apply", runbook, "-p", &parameter]),
+        &["or the name of the protected environment typed at a terminal"],
+    );
     // Elsewhere a plan that destroys nothing needs no consent.
     scene.environment(|text| text);
     let done = scene.cli(&["apply", runbook, "-p", &parameter]);
@@ -104,7 +116,10 @@ fn the_release_of_a_backup_is_compared_with_the_target() {
     let near = runbook(&scene, "{ versions: { max_distance: 0 } }", &format!("{BACKUP}{CREATE}{RESTORE}"));
     let output = plan_only(&scene, near);
     assert_eq!(output.code, Some(2), "{output}");
-    assert!(output.stdout.contains("Guards: backup and target at most 0 releases apart; an older target is refused"), "{output}");
+    assert!(
+        output.stdout.contains("Guards: backup and target at most 0 releases apart; an older target is refused"),
+        "{output}"
+    );
     let fixed = BACKUP.replace("b/{{ run.started | date('%H%M%S') }}", "fixed");
     runbook(&scene, "{}", &fixed);
     let done = scene.apply(near, &[]);
@@ -131,8 +146,18 @@ fn what_is_restored_must_fit_on_every_replica() {
     let scene = Scene::new("space").with_orders();
     let steps = format!("{BACKUP}{CREATE}{RESTORE}");
     let output = plan_only(&scene, runbook(&scene, "{ disk: { headroom: 4000000000 } }", &steps));
-    let [first, second] = ["r1", "r2"].map(|host| format!("step `restore`: {}-{host} has not enough free space", scene.database));
-    refused(&scene, &output, &[&first, &second, "4000000000 percent more (`guards.disk.headroom`)", "SELECT path, free_space FROM system.disks"]);
+    let [first, second] =
+        ["r1", "r2"].map(|host| format!("step `restore`: {}-{host} has not enough free space", scene.database));
+    refused(
+        &scene,
+        &output,
+        &[
+            &first,
+            &second,
+            "4000000000 percent more (`guards.disk.headroom`)",
+            "SELECT path, free_space FROM system.disks",
+        ],
+    );
     for guards in ["{}", "{ disk: { headroom: 300 } }"] {
         let output = plan_only(&scene, runbook(&scene, guards, &steps));
         assert_eq!(output.code, Some(2), "{output}");
@@ -179,6 +204,35 @@ fn whoever_still_writes_is_named() {
     let output = while_it_writes(log, Duration::from_millis(700));
     assert!(output.code == Some(3) && output.stderr.contains(&somebody), "{output}");
     assert!(scene.runs().is_empty());
+    // A log as a server of 26.7 writes it, which the laboratory's nodes do not.
+    scene.on_node(
+        "standalone",
+        "CREATE TABLE system.query_log (event_date Date, event_time DateTime, type Enum8('QueryStart' = 1, 'QueryFinish' = 2, 'ExceptionBeforeStart' = 3, \
+         'ExceptionWhileProcessing' = 4), query_kind LowCardinality(String), databases Array(LowCardinality(String)), query_id String, query String, \
+         user LowCardinality(String), address IPv6, client_hostname LowCardinality(String), client_name LowCardinality(String), http_user_agent LowCardinality(String)) ENGINE = Memory",
+    );
+    let logged = |kind: &str, id: &str| {
+        let row = format!(
+            "INSERT INTO system.query_log SELECT today(), now(), 'QueryFinish', '{kind}', ['{{db}}'], '{id}', '', 'ingest', toIPv6('10.0.0.7'), 'app-1', 'ClickHouse client', ''"
+        );
+        scene.on_node("standalone", &row);
+    };
+    logged("Select", "a");
+    logged("Insert", "clickferry-a");
+    logged("Insert", "b");
+    let output = apply();
+    assert!(
+        output.code == Some(3)
+            && output.stderr.contains("user ingest from app-1 (10.0.0.7) with ClickHouse client wrote 1 times"),
+        "{output}"
+    );
+    scene.on_node("standalone", "TRUNCATE TABLE system.query_log");
+    logged("Select", "a");
+    logged("Insert", "clickferry-a");
+    let output = apply();
+    scene.on_node("standalone", "DROP TABLE system.query_log SYNC");
+    assert!(output.code == Some(0) && !output.stderr.contains("keeps no system.query_log"), "{output}");
+    assert_eq!(scene.runs().len(), 1);
     // Somebody who writes elsewhere does no harm.
     scene.on_node("standalone", "CREATE TABLE default.elsewhere (id UInt64) ENGINE = MergeTree ORDER BY id");
     let output = while_it_writes("INSERT INTO default.elsewhere VALUES (1)", Duration::from_millis(300));
@@ -196,7 +250,10 @@ fn window(from: i64, to: i64, more: &str) -> String {
 #[test]
 fn an_apply_fits_into_the_maintenance_window() {
     let scene = Scene::new("window").with_orders();
-    scene.on_node("standalone", "INSERT INTO {db}.orders SELECT number, '2026-01-01', 1, randomString(1000) FROM numbers(12000)");
+    scene.on_node(
+        "standalone",
+        "INSERT INTO {db}.orders SELECT number, '2026-01-01', 1, randomString(1000) FROM numbers(12000)",
+    );
     scene.mark();
     let apply = |guards: &str| {
         let digest = scene.plan(runbook(&scene, guards, BACKUP), &[]);
@@ -204,7 +261,11 @@ fn an_apply_fits_into_the_maintenance_window() {
     };
     refused(&scene, &apply(&window(2, 3, "")), &["the maintenance window is closed", "it opens "]);
     let slow = window(-1, 2, ", rate: 1 KiB/s");
-    refused(&scene, &apply(&slow), &["the predicted time passes the end", "of step `back-up` on", "at 1 KiB/s per host"]);
+    refused(
+        &scene,
+        &apply(&slow),
+        &["the predicted time passes the end", "of step `back-up` on", "at 1 KiB/s per host"],
+    );
     let open = window(-1, 2, "");
     let shown = plan_only(&scene, runbook(&scene, &open, BACKUP));
     assert!(shown.stdout.contains("at 50 MiB/s per host"), "{shown}");
@@ -238,9 +299,16 @@ fn another_server_behind_an_address_is_refused_right_before_it_would_lose_someth
     let turn = |turned: &str| format!("  - id: turn\n    run: {{ command: [sh, -c, '{turned}'] }}\n");
     let steps = |turned: &str| format!("{}{DROP}", turn(turned));
     let guards = format!("{{ loss: {{ {LOSS} }} }}");
-    let refused = scene.apply(runbook(&scene, &guards, &steps("touch turn; while [ ! -e turned ]; do sleep 0.05; done")), &[]);
+    let refused =
+        scene.apply(runbook(&scene, &guards, &steps("touch turn; while [ ! -e turned ]; do sleep 0.05; done")), &[]);
     assert_eq!(refused.code, Some(1), "{refused}");
-    assert!(refused.stderr.contains(&format!("another server answers for {}-r1 than at planning; nothing was changed", scene.database)), "{refused}");
+    assert!(
+        refused.stderr.contains(&format!(
+            "another server answers for {}-r1 than at planning; nothing was changed",
+            scene.database
+        )),
+        "{refused}"
+    );
     for node in &NODES[1..] {
         let dropped = scene.on_node(node, "SELECT count() FROM system.tables WHERE database = '{db}'");
         assert_eq!(dropped, if *node == "replica1" { "1" } else { "0" }, "{node}");

@@ -121,7 +121,7 @@ pub(crate) async fn wait(context: &RunContext<'_>, host: &HostName, total: Optio
                     "bring the server back, then `clickferry resume`",
                 ));
             }
-            Err(_) => {}
+            Err(error) => context.progress.progress(&context.operation.id, 0, None, &format!("waiting: {error}")),
         }
         if context.cancel.is_cancelled() {
             return Err(ask(

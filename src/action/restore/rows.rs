@@ -146,10 +146,13 @@ pub(crate) async fn see_all(
     futures_util::future::join_all(asked).await.into_iter().collect()
 }
 
+/// How long a host may be silent before the wait for its rows is given up; `resume` asks it again later.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// Looks until `enough` is content or the time is over; tells the last look either way.
 ///
 /// # Errors
-/// A host that does not answer until the end of the time.
+/// A host that does not answer for [`SILENCE`], or until the end of the time.
 pub(crate) async fn see_until(
     context: &RunContext<'_>,
     hosts: &[HostName],
@@ -158,15 +161,22 @@ pub(crate) async fn see_until(
     enough: impl Fn(&[Seen]) -> bool,
 ) -> Result<Vec<Seen>, SqlError> {
     let began = context.ports.clock.now();
+    let mut heard = began;
     let mut pause = Duration::from_millis(100);
     loop {
         let looked = see_all(context, hosts, database, table).await;
-        let is_over = Duration::try_from(context.ports.clock.now().duration_since(began)).unwrap_or_default() >= limit
-            || context.cancel.is_cancelled();
+        let now = context.ports.clock.now();
+        let since = |then: jiff::Timestamp| Duration::try_from(now.duration_since(then)).unwrap_or_default();
+        let is_over = since(began) >= limit || context.cancel.is_cancelled();
         match &looked {
             Ok(seen) if enough(seen) => return looked,
+            Err(_) if since(heard) >= SILENCE => return looked,
             _ if is_over => return looked,
-            _ => {}
+            Ok(seen) => {
+                heard = now;
+                context.progress.progress(&context.operation.id, 0, None, &format!("waiting: {}", words(hosts, seen)));
+            }
+            Err(error) => context.progress.progress(&context.operation.id, 0, None, &format!("waiting: {error}")),
         }
         tokio::select! {
             () = context.ports.clock.sleep(pause) => {}

@@ -11,6 +11,7 @@ use crate::diag::{Failure, Refusal};
 use crate::engine::schema::{environment_schema, runbook_schema};
 use crate::exit_code::Exit;
 use crate::report::diff_view::diff_schema;
+use crate::report::plan_json::plan_schema;
 use crate::report::reference::{actions_page, commands_page};
 
 /// Runs the command.
@@ -21,6 +22,7 @@ pub fn run(args: &DevArgs, printer: &Printer) -> Result<Exit, Failure> {
     let files = [
         ("schemas/runbook.v1.json", format!("{:#}\n", runbook_schema(CATALOGUE))),
         ("schemas/environment.v1.json", format!("{:#}\n", environment_schema())),
+        ("schemas/plan.v1.json", format!("{:#}\n", plan_schema())),
         ("schemas/diff.v1.json", format!("{:#}\n", diff_schema())),
         ("docs/reference/actions.md", actions_page(CATALOGUE)),
         ("docs/reference/commands.md", commands_page(Cli::command())),

@@ -77,12 +77,7 @@ pub async fn run(args: &InspectArgs, common: &Common, printer: &Printer) -> Resu
 }
 
 /// Takes a snapshot of everything that planning a runbook looks at.
-async fn for_runbook(
-    runbook: &Path,
-    args: &InspectArgs,
-    common: &Common,
-    printer: &Printer,
-) -> Result<Exit, Failure> {
+async fn for_runbook(runbook: &Path, args: &InspectArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let source = read_source(runbook)?;
     let given = given_parameters(common)?;
     let session = open_for(common, printer, Some(&source)).await?;
@@ -103,7 +98,8 @@ fn save(snapshot: &Snapshot, path: &Path, format: Format, printer: &Printer) -> 
         return Err(Failure::refused(Refusal {
             what: "the snapshot would hold a secret of the environment".to_owned(),
             expected: "definitions without passwords and keys".to_owned(),
-            found: "a secret in what the servers answer, most likely in the definition of a table or dictionary".to_owned(),
+            found: "a secret in what the servers answer, most likely in the definition of a table or dictionary"
+                .to_owned(),
             evidence: "SELECT database, name, create_table_query FROM system.tables".to_owned(),
             action: "move the secret into a named collection on the server; or plan with a connection".to_owned(),
         }));

@@ -1,6 +1,6 @@
 //! `plan`: what an apply would do.
 
-use crate::cli::args::{Common, Format, PlanArgs};
+use crate::cli::args::{Common, PlanArgs, View};
 use crate::cli::observed::observed;
 use crate::cli::printer::Printer;
 use crate::cli::session::{Session, compile_for, given_parameters, read_source};
@@ -9,6 +9,9 @@ use crate::engine::guard::{check_budget, consent_text};
 use crate::engine::planner::{make_plan, observe_for};
 use crate::exit_code::Exit;
 use crate::plan::plan_file::Plan;
+use crate::report::plan_html::render_html;
+use crate::report::plan_json::render_json;
+use crate::report::plan_markdown::PlanMarkdown;
 use crate::report::plan_view::PlanView;
 
 /// Runs the command.
@@ -21,18 +24,21 @@ pub async fn run(args: &PlanArgs, common: &Common, printer: &Printer) -> Result<
     let seen = observed(&source, &given, args.against.as_deref(), common, printer).await?;
     let plan = make_plan(&seen.compiled, &seen.environment, &seen.observations)?;
     if let Some(path) = &args.output {
-        // Plain data with text keys always becomes JSON.
-        let text = serde_json::to_vec_pretty(&plan).unwrap_or_default();
-        std::fs::write(path, text).map_err(|error| {
+        std::fs::write(path, render_json(&plan)).map_err(|error| {
             Failure::simple(
                 format!("the plan cannot be written to {}: {error}", path.display()),
                 "give another file with `-o`",
             )
         })?;
     }
-    match common.format {
-        Format::Json => printer.result(&format!("{}\n", serde_json::to_string_pretty(&plan).unwrap_or_default())),
-        Format::Text => {
+    match common.view {
+        View::Json => printer.result(&render_json(&plan)),
+        View::Html => printer.result(&render_html(&plan)),
+        View::Markdown => {
+            let view = PlanMarkdown { summary: args.summary, ..PlanMarkdown::new(again(args, common)) };
+            printer.result(&view.render(&plan));
+        }
+        View::Text => {
             let view = PlanView { width: printer.width(), style: printer.style(), summary: args.summary };
             printer.result(&view.render(&plan));
             printer.result(&next(args, common, &plan));
@@ -54,6 +60,13 @@ pub async fn plan_of(
     let compiled = compile_for(source, given, &session.environment.metadata.name)?;
     let observations = observe_for(&compiled, &session.environment, &session.ports).await?;
     make_plan(&compiled, &session.environment, &observations)
+}
+
+/// The command that shows the whole plan at a terminal.
+fn again(args: &PlanArgs, common: &Common) -> String {
+    let environment = common.environment.as_ref().map(|path| format!(" -e {}", path.display())).unwrap_or_default();
+    let parameters: String = common.param.iter().map(|text| format!(" -p {text}")).collect();
+    format!("clickferry plan {}{environment}{parameters}", args.runbook.display())
 }
 
 fn next(args: &PlanArgs, common: &Common, plan: &Plan) -> String {

@@ -11,7 +11,7 @@ use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::session::{open_for_run, which_run};
 use crate::diag::Failure;
-use crate::engine::run::{Runner, find_run};
+use crate::engine::run::{JOURNAL_DOCUMENT, Runner, find_run};
 use crate::exit_code::Exit;
 
 /// Runs the command.
@@ -23,9 +23,14 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     let session = open_for_run(common, &printer, args.run.as_deref()).await?;
     let state = &session.ports.state;
     let id = which_run(&**state, args.run.as_deref(), async |run| {
-        find_run(&**state, run).await.is_ok_and(|found| found.state.finished.is_none())
+        match find_run(&**state, run).await {
+            Ok(found) => found.state.finished.is_none(),
+            // A damaged run must not be passed over in silence for an older one; one that never began may be.
+            Err(_) => state.get(run, JOURNAL_DOCUMENT).await.is_ok_and(|bytes| !bytes.is_empty()),
+        }
     })
     .await?;
+    find_run(&**state, &id).await?;
     let person = TerminalPerson { printer: Arc::clone(&printer) };
     let observer = ProgressView::new(Arc::clone(&printer));
     let interrupts = listen(Arc::clone(&printer));

@@ -7,6 +7,7 @@ use crate::diag::Failure;
 use crate::engine::schema::{environment_schema, runbook_schema};
 use crate::exit_code::Exit;
 use crate::report::diff_view::diff_schema;
+use crate::report::plan_json::plan_schema;
 
 /// Runs the command.
 ///
@@ -17,6 +18,7 @@ pub fn run(args: &SchemaArgs, printer: &Printer) -> Result<Exit, Failure> {
         SchemaOf::Runbook => runbook_schema(CATALOGUE),
         SchemaOf::Environment => environment_schema(),
         SchemaOf::Diff => diff_schema(),
+        SchemaOf::Plan => plan_schema(),
     };
     printer.result(&format!("{schema:#}\n"));
     Ok(Exit::Done)

@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use crate::diag::Refusal;
 use crate::engine::errors::explain_sql;
 use crate::engine::ports::{Answer, Call, Ports, SqlError};
+use crate::model::formats::DatabaseName;
 use crate::model::guards::WriteFreezeGuard;
 use crate::model::ids::HostName;
 use crate::plan::plan_file::Plan;
@@ -90,19 +91,17 @@ impl Watch<'_> {
     async fn running(&self) -> Result<(), Box<Refusal>> {
         let query = |filter: &str| {
             format!(
-                "SELECT {WHO}, query_id, elapsed AS seconds FROM system.processes WHERE {filter} AND {} ORDER BY elapsed DESC, query_id",
-                self.by_text("current_database", "query")
+                "SELECT {WHO}, query_id, elapsed AS seconds FROM system.processes WHERE {filter} ORDER BY elapsed DESC, query_id"
             )
         };
-        let by_kind = query(&format!("query_kind IN {KINDS}"));
-        let (sql, answer) = match self.ask(&by_kind).await {
-            Err(error) if error.code() == Some(47) => {
-                let by_verb = query(&format!("match(query, {VERBS})"));
-                let answer = self.ask(&by_verb).await;
-                (by_verb, answer)
-            }
-            answer => (by_kind, answer),
+        let of_session = if self.guard.databases.is_empty() {
+            "1".to_owned()
+        } else {
+            format!("(current_database IN ({}) OR {})", self.names(), self.by_text("query"))
         };
+        let by_kind = query(&format!("query_kind IN {KINDS} AND {of_session}"));
+        let by_text = query(&format!("match(query, {VERBS}) AND {}", self.by_text("query")));
+        let (sql, answer) = self.either(by_kind, by_text).await;
         let answer = answer.map_err(|error| self.unread(&error))?;
         let writers = (0..answer.rows.len()).map(|row| {
             let text = |column: &str| answer.text(row, column).unwrap_or_default();
@@ -114,21 +113,24 @@ impl Watch<'_> {
 
     /// Statements of the last while. `false` where the server keeps no log of them (60 UNKNOWN_TABLE).
     async fn logged(&self, time: Duration) -> Result<bool, Box<Refusal>> {
+        let query = |filter: &str| {
+            format!(
+                "SELECT {WHO}, count() AS statements, toString(max(event_time)) AS last FROM system.query_log \
+                 WHERE event_date >= toDate(now() - {seconds}) AND event_time >= now() - {seconds} AND type NOT IN ('QueryStart', 'ExceptionBeforeStart') \
+                 AND {filter} AND NOT startsWith(query_id, 'clickferry-') GROUP BY {WHO_COLUMNS} ORDER BY last DESC, user",
+                seconds = time.as_secs().max(1)
+            )
+        };
         let of_databases = if self.guard.databases.is_empty() {
             format!("arrayExists(name -> name {NOT_OWN}, databases)")
         } else {
             format!("hasAny(databases, [{}])", self.names())
         };
-        let query = |kind: &str| {
-            format!(
-                "SELECT {WHO}, count() AS statements, toString(max(event_time)) AS last FROM system.query_log \
-                 WHERE event_date >= toDate(now() - {seconds}) AND event_time >= now() - {seconds} AND type IN ('QueryFinish', 'ExceptionWhileProcessing') \
-                 AND {kind} AND {of_databases} AND NOT startsWith(query_id, 'clickferry-') GROUP BY {WHO_COLUMNS} ORDER BY last DESC, user",
-                seconds = time.as_secs().max(1)
-            )
-        };
-        let sql = query(&format!("query_kind IN {KINDS}"));
-        let answer = match self.ask(&sql).await {
+        let by_kind = query(&format!("query_kind IN {KINDS} AND {of_databases}"));
+        // Before 20.11 a log tells neither the kind of a statement nor its databases.
+        let by_text = query(&format!("match(query, {VERBS}) AND {}", self.by_text("query")));
+        let (sql, answer) = self.either(by_kind, by_text).await;
+        let answer = match answer {
             Err(error) if error.code() == Some(60) => return Ok(false),
             answer => answer.map_err(|error| self.unread(&error))?,
         };
@@ -140,7 +142,18 @@ impl Watch<'_> {
         if writers.is_empty() { Ok(true) } else { Err(self.refuse(writers, &sql)) }
     }
 
-    /// Rows and block numbers of every table.
+    /// Asks the first; where this version lacks one of its columns (47 UNKNOWN_IDENTIFIER), the second.
+    async fn either(&self, first: String, second: String) -> (String, Result<Answer, SqlError>) {
+        match self.ask(&first).await {
+            Err(error) if error.code() == Some(47) => {
+                let answer = self.ask(&second).await;
+                (second, answer)
+            }
+            answer => (first, answer),
+        }
+    }
+
+    /// Rows and block numbers of every table; of those without parts their bytes, for a TinyLog does not count rows.
     async fn content(&self) -> Result<BTreeMap<String, (u64, u64)>, Box<Refusal>> {
         let filter = self.by_name("database");
         let parts = format!(
@@ -149,12 +162,16 @@ impl Watch<'_> {
              WHERE active AND {filter} GROUP BY database, table, partition_id) GROUP BY name"
         );
         let others = format!(
-            "SELECT concat(database, '.', name) AS name, total_rows AS rows, 0 AS blocks FROM system.tables \
+            "SELECT concat(database, '.', name) AS name, coalesce(total_rows, 0) AS rows, coalesce(total_bytes, 0) AS blocks FROM system.tables \
              WHERE engine IN ('Log', 'TinyLog', 'StripeLog', 'Memory') AND NOT is_temporary AND {filter}"
         );
         let mut content = BTreeMap::new();
         for sql in [parts, others] {
-            let answer = self.ask(&sql).await.map_err(|error| self.unread(&error))?;
+            let answer = match self.ask(&sql).await {
+                // Before 19.14 a server does not tell the sizes of tables without parts.
+                Err(error) if error.code() == Some(47) => continue,
+                answer => answer.map_err(|error| self.unread(&error))?,
+            };
             for row in 0..answer.rows.len() {
                 let number = |column: &str| answer.number(row, column).unwrap_or(0);
                 content.insert(answer.text(row, "name").unwrap_or_default(), (number("rows"), number("blocks")));
@@ -175,19 +192,11 @@ impl Watch<'_> {
         }
     }
 
-    /// A running statement does not tell its tables: the session's database and the text have to do.
-    fn by_text(&self, column: &str, text: &str) -> String {
-        let mut condition = "(".to_owned();
-        if self.guard.databases.is_empty() {
-            condition.push('1');
-        } else {
-            let _ = write!(condition, "{column} IN ({})", self.names());
-            for name in &self.guard.databases {
-                let _ = write!(condition, " OR position({text}, {}) > 0", literal(name.as_str()));
-            }
-        }
-        condition.push(')');
-        condition
+    /// A running statement does not tell its tables: whether its text names a database has to do.
+    fn by_text(&self, text: &str) -> String {
+        let named = |name: &DatabaseName| format!("position({text}, {}) > 0", literal(name.as_str()));
+        let conditions: Vec<String> = self.guard.databases.iter().map(named).collect();
+        if conditions.is_empty() { "1".to_owned() } else { format!("({})", conditions.join(" OR ")) }
     }
 
     async fn ask(&self, sql: &str) -> Result<Answer, SqlError> {
@@ -251,7 +260,7 @@ fn grown(before: &BTreeMap<String, (u64, u64)>, after: &BTreeMap<String, (u64, u
                     was.0, now.0
                 ));
             }
-            (now.1 > was.1).then(|| format!("{name} got new parts while it was watched"))
+            (now.1 > was.1).then(|| format!("{name} got new data while it was watched"))
         })
         .collect()
 }
@@ -269,7 +278,7 @@ mod tests {
         assert!(grown(&before, &at(&[("d.a", 10, 4), ("d.b", 4, 1)])).is_empty());
         let found = grown(&before, &at(&[("d.a", 11, 5), ("d.b", 5, 2), ("d.new", 1, 1)]));
         assert!(
-            found[0].starts_with("d.a grew from 10 to 11 rows") && found[1].starts_with("d.b got new parts"),
+            found[0].starts_with("d.a grew from 10 to 11 rows") && found[1].starts_with("d.b got new data"),
             "{found:?}"
         );
         assert!(found[2].starts_with("d.new grew from 0 to 1 rows"), "{found:?}");

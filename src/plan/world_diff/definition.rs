@@ -109,7 +109,9 @@ mod tests {
     #[test]
     fn a_view_with_a_target_keeps_no_rows() {
         assert!(writes_elsewhere("CREATE MATERIALIZED VIEW d.v TO d.t (`a` UInt8) AS SELECT a FROM d.s"));
-        assert!(!writes_elsewhere("CREATE MATERIALIZED VIEW d.v (`a` UInt8) ENGINE = MergeTree ORDER BY a AS SELECT 1 AS a"));
+        assert!(!writes_elsewhere(
+            "CREATE MATERIALIZED VIEW d.v (`a` UInt8) ENGINE = MergeTree ORDER BY a AS SELECT 1 AS a"
+        ));
         assert!(has_ttl("CREATE TABLE t (a Date) ENGINE = MergeTree ORDER BY a TTL a + toIntervalDay(1)"));
         assert!(!has_ttl("CREATE TABLE t (`TTL` Date) ENGINE = MergeTree ORDER BY 'TTL'"));
     }

@@ -84,6 +84,7 @@ pub struct ObjectDiff {
     pub keeper_path: Option<Sides<String>>,
     /// Clauses of the definition that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub definition: Vec<TextChange>,
 }
 

@@ -49,11 +49,7 @@ fn dropped_created_and_changed_objects_are_told_with_both_sides() {
     let words: Vec<(String, Change)> = found.changes.iter().map(|change| (change.full_name(), change.change)).collect();
     assert_eq!(
         words,
-        [
-            ("d.a".to_owned(), Change::Dropped),
-            ("d.b".to_owned(), Change::Created),
-            ("d.c".to_owned(), Change::Changed)
-        ]
+        [("d.a".to_owned(), Change::Dropped), ("d.b".to_owned(), Change::Created), ("d.c".to_owned(), Change::Changed)]
     );
     let changed = &found.changes[2];
     assert_eq!(changed.rows, Some(Sides { now: Some(6), expected: Some(7) }));

@@ -55,17 +55,26 @@ impl Untold {
                 Change::Insert { name } => {
                     let database =
                         name.database.or_else(|| statement.database.clone()).unwrap_or_else(|| "system".to_owned());
-                    self.note(format!("{}: how many rows come into {database}.{} is not known", operation.id, name.name));
+                    self.note(format!(
+                        "{}: how many rows come into {database}.{} is not known",
+                        operation.id, name.name
+                    ));
                     self.rows.insert((database, name.name));
                 }
                 Change::CreateTable { name, filled: true, .. } => {
                     let database =
                         name.database.or_else(|| statement.database.clone()).unwrap_or_else(|| "system".to_owned());
-                    self.note(format!("{}: how many rows come into {database}.{} is not known", operation.id, name.name));
+                    self.note(format!(
+                        "{}: how many rows come into {database}.{} is not known",
+                        operation.id, name.name
+                    ));
                     self.rows.insert((database, name.name));
                 }
                 Change::Other if class.effect != Effect::Read => {
-                    self.note(format!("{}: what {} changes is not worked out: {}", operation.id, class.verb, operation.object));
+                    self.note(format!(
+                        "{}: what {} changes is not worked out: {}",
+                        operation.id, class.verb, operation.object
+                    ));
                 }
                 _ => {}
             }

@@ -1,7 +1,8 @@
 //! Lists of names, short enough to be read.
 
-use super::family::Family;
+use super::family::{Family, Role};
 use super::told::Told;
+use crate::report::text::count;
 
 /// Names in a list before `and 12 more`.
 pub const A_DOZEN: usize = 12;
@@ -24,6 +25,12 @@ pub fn a_dozen(labels: &[&str]) -> String {
     format!("{} and {} more", labels[..A_DOZEN].join(", "), labels.len() - A_DOZEN)
 }
 
+/// `and 1 other`, `and 3 others`.
+#[must_use]
+pub fn others(value: usize) -> String {
+    format!("and {}", count(value as u64, "other"))
+}
+
 /// For which of a family's items something holds: nothing where it holds for all.
 #[must_use]
 pub fn which(family: &Family<'_>, items: &[usize]) -> String {
@@ -35,5 +42,23 @@ pub fn which(family: &Family<'_>, items: &[usize]) -> String {
         format!(" ({})", labels.join(", "))
     } else {
         format!(" ({} of {})", labels.len(), family.items.len())
+    }
+}
+
+/// What becomes of the objects of a family that moves or changes something: their names alone do not tell.
+#[must_use]
+pub fn becomes(family: &Family<'_>) -> Option<String> {
+    let first = |told: &[Told]| {
+        let words = told_words(family, told.first()?);
+        Some(if told.len() > 1 { format!("{words} {}", others(told.len() - 1)) } else { words })
+    };
+    let after = first(&family.after)?;
+    match family.role {
+        Role::Moves => Some(format!("then: {after}")),
+        Role::Changes => Some(match first(&family.before) {
+            Some(before) => format!("now: {before}; then: {after}"),
+            None => format!("then: {after}"),
+        }),
+        _ => None,
     }
 }

@@ -14,7 +14,7 @@ pub use family::{Family, Role};
 pub use ids::ranges;
 pub use item::{Holding, Item};
 pub use late::{LateToken, late_tokens};
-pub use lists::{A_DOZEN, a_dozen, told_words, which};
+pub use lists::{A_DOZEN, a_dozen, becomes, others, told_words, which};
 pub use marked::{Mark, marked_lines};
 pub use told::{HOST, NAME, Told, is_common};
 pub use words::{deed, guard_words, limit_words, loss_words, noun_of, plural};

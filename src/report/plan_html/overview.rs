@@ -3,7 +3,7 @@
 use super::element::{badge, code, escape};
 use crate::plan::operation::{Loss, Operation};
 use crate::report::outline::{
-    A_DOZEN, Family, Outline, Role, a_dozen, guard_words, limit_words, loss_words, ranges, told_words,
+    A_DOZEN, Family, Outline, Role, a_dozen, becomes, guard_words, limit_words, loss_words, others, ranges, told_words,
 };
 use crate::report::text::{bytes, count, number};
 
@@ -25,11 +25,7 @@ pub fn head(outline: &Outline<'_>, out: &mut String) {
     destroyed(outline, out);
     for (role, heading, words) in [
         (Role::Creates, "Created", "Objects that were not there, or are there again and empty."),
-        (
-            Role::Moves,
-            "Data that moves",
-            "Rows that are read in one place and written to another; the source keeps them.",
-        ),
+        (Role::Moves, "Data that moves", "Rows that are read in one place and written to another."),
         (Role::Changes, "Changed otherwise", ""),
     ] {
         made(outline, role, heading, words, out);
@@ -143,13 +139,16 @@ fn made(outline: &Outline<'_>, role: Role, heading: &str, words: &str, out: &mut
                 escape(&a_dozen(&family.labels(0..family.items.len())))
             ));
         }
+        if let Some(words) = becomes(family) {
+            out.push_str(&format!("<br><span class=\"names dim\">{}</span>", escape(&words)));
+        }
         out.push_str("</li>\n");
     }
     out.push_str("</ul>\n</section>\n");
 }
 
 fn checked(outline: &Outline<'_>, out: &mut String) {
-    out.push_str("<section class=\"card\">\n<h2>How it is checked</h2>\n<p class=\"dim\">A server's word is not proof: after each operation its result is read again. A check that does not hold stops the run.</p>\n<div class=\"wide\"><table>\n<tr><th>step</th><th>operation</th><th>what must be true afterwards</th><th>how it is proved</th></tr>\n");
+    out.push_str("<section class=\"card\">\n<h2>How it is checked</h2>\n<p class=\"dim\">A server's word is not proof: after each operation its result is read again. A check that does not hold fails the run.</p>\n<div class=\"wide\"><table>\n<tr><th>step</th><th>operation</th><th>what must be true afterwards</th><th>how it is proved</th></tr>\n");
     for step in &outline.steps {
         for (at, family) in step.families.iter().enumerate() {
             let name = if at == 0 {
@@ -161,7 +160,7 @@ fn checked(outline: &Outline<'_>, out: &mut String) {
                 let mut words: Vec<String> =
                     told.iter().take(3).map(|told| escape(&told_words(family, told))).collect();
                 if told.len() > 3 {
-                    words.push(format!("<span class=\"dim\">and {} others, see the step</span>", told.len() - 3));
+                    words.push(format!("<span class=\"dim\">{}, see the step</span>", others(told.len() - 3)));
                 }
                 words.join("<br>")
             };

@@ -3,9 +3,9 @@
 use super::element::{badge, code, escape};
 use crate::plan::operation::Operation;
 use crate::report::outline::{
-    Family, Item, Mark, StepOutline, Told, is_common, loss_words, marked_lines, ranges, told_words, which,
+    Family, Item, Mark, StepOutline, Told, is_common, loss_words, marked_lines, others, ranges, told_words, which,
 };
-use crate::report::text::{count, number};
+use crate::report::text::count;
 
 /// One step.
 pub fn step(step: &StepOutline<'_>, out: &mut String) {
@@ -116,7 +116,7 @@ fn differences(family: &Family<'_>, out: &mut String) {
         }
     }
     if changes.len() > 12 {
-        out.push_str(&format!("and {} others, see the objects\n", number((changes.len() - 12) as u64)));
+        out.push_str(&format!("{}, see the objects\n", others(changes.len() - 12)));
     }
     out.push_str("</pre>\n");
 }

@@ -3,7 +3,7 @@
 use super::span::{cell, code, line, prose};
 use crate::plan::operation::{Loss, Operation};
 use crate::report::outline::{
-    A_DOZEN, Family, Outline, Role, a_dozen, guard_words, limit_words, loss_words, ranges, told_words,
+    A_DOZEN, Family, Outline, Role, a_dozen, becomes, guard_words, limit_words, loss_words, others, ranges, told_words,
 };
 use crate::report::text::{bytes, count, number};
 
@@ -78,7 +78,7 @@ fn destroyed(outline: &Outline<'_>, out: &mut String) {
     }
     let loss = plan.totals.loss;
     line(out, &format!("\n### 🔴 Destroyed: {}\n", loss_words(loss)));
-    line(out, "| object | where | tables | rows | bytes | operation |\n|---|---|--:|--:|--:|---|");
+    line(out, "| object | where | tables | rows | bytes | Keeper nodes | operation |\n|---|---|--:|--:|--:|--:|---|");
     for family in &families {
         for item in family.items.iter().take(A_DOZEN) {
             for operation in &item.operations {
@@ -97,7 +97,7 @@ fn destroyed(outline: &Outline<'_>, out: &mut String) {
     } else {
         "**Beyond what the runbook allows, so apply refuses this plan**"
     };
-    line(out, &format!("\n{verdict}: at most {}.", limit_words(&plan.guards.loss)));
+    line(out, &format!("\n{verdict}: at most {}.\n", limit_words(&plan.guards.loss)));
     for operation in
         families.iter().flat_map(|family| family.items.iter().take(A_DOZEN)).flat_map(|item| &item.operations)
     {
@@ -112,9 +112,7 @@ fn row(operation: &Operation, out: &mut String) {
 }
 
 fn amounts(loss: Loss) -> String {
-    let keeper =
-        if loss.keeper_nodes > 0 { format!(" and {}", count(loss.keeper_nodes, "Keeper node")) } else { String::new() };
-    format!("{}{keeper} | {} | {}", number(loss.tables), number(loss.rows), bytes(loss.bytes))
+    [number(loss.tables), number(loss.rows), bytes(loss.bytes), number(loss.keeper_nodes)].join(" | ")
 }
 
 fn held(operation: &Operation, out: &mut String) {
@@ -130,7 +128,7 @@ fn held(operation: &Operation, out: &mut String) {
         .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let place = operation.host.as_ref().map_or(operation.lane.as_str(), |host| host.as_str());
-    line(out, &format!("\n- {} on {} holds {}", code(&operation.object), code(place), code(&a_dozen(&words))));
+    line(out, &format!("- {} on {} holds {}", code(&operation.object), code(place), code(&a_dozen(&words))));
 }
 
 fn made(outline: &Outline<'_>, role: Role, heading: &str, out: &mut String) {
@@ -147,10 +145,11 @@ fn made(outline: &Outline<'_>, role: Role, heading: &str, out: &mut String) {
         } else {
             String::new()
         };
+        let words = becomes(family).map(|words| format!("; {}", code(&words))).unwrap_or_default();
         line(
             out,
             &format!(
-                "- {}{size} ({}){names}",
+                "- {}{size} ({}){names}{words}",
                 code(&format!("{}{}", family.deed(), family.place())),
                 code(&ranges(family.all()))
             ),
@@ -165,7 +164,7 @@ fn checked(outline: &Outline<'_>, out: &mut String) {
             let join = |told: &[crate::report::outline::Told]| {
                 let mut words: Vec<String> = told.iter().take(3).map(|told| cell(&told_words(family, told))).collect();
                 if told.len() > 3 {
-                    words.push(format!("and {} others, see the step", told.len() - 3));
+                    words.push(format!("{}, see the step", others(told.len() - 3)));
                 }
                 words.join("<br>")
             };

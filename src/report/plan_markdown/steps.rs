@@ -4,8 +4,8 @@ use super::Detail;
 use super::span::{code, escape, fence, line, prose};
 use crate::plan::text_diff::TextChange;
 use crate::report::outline::{
-    Family, Item, Mark, Role, StepOutline, Told, a_dozen, is_common, loss_words, marked_lines, ranges, told_words,
-    which,
+    Family, Item, Mark, Role, StepOutline, Told, a_dozen, is_common, loss_words, marked_lines, others, ranges,
+    told_words, which,
 };
 use crate::report::text::{count, number};
 
@@ -100,7 +100,7 @@ fn texts(family: &Family<'_>, label: &str, told: &[Told], detail: Detail, out: &
         line(out, &format!("- {label}: {}", code(&told_words(family, one))));
     }
     if told.len() > most {
-        line(out, &format!("- {label}: and {} others", number((told.len() - most) as u64)));
+        line(out, &format!("- {label}: {}", others(told.len() - most)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::page::{Page, sign};
 use crate::plan::operation::{Loss, Operation};
-use crate::report::outline::{A_DOZEN, Family, Item, Outline, Role, a_dozen, loss_words, ranges, told_words};
+use crate::report::outline::{A_DOZEN, Family, Item, Outline, Role, a_dozen, becomes, loss_words, ranges, told_words};
 use crate::report::text::{Style, bytes, count, number, pad};
 
 /// Columns of a number.
@@ -125,6 +125,9 @@ impl Page {
                     self.wrapped(&size, "    ", "    ", Style::plain);
                 }
                 self.names(family, "    ");
+                if let Some(words) = becomes(family) {
+                    self.wrapped(&words, "    ", "      ", Style::dim);
+                }
             }
             self.gap();
         }

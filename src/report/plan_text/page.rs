@@ -1,6 +1,6 @@
 //! A page of text of a given width.
 
-use crate::report::outline::{A_DOZEN, Family, Role, Told, a_dozen, is_common, told_words};
+use crate::report::outline::{A_DOZEN, Family, Role, Told, a_dozen, is_common, others, told_words};
 use crate::report::text::{Style, pad, wrap};
 
 /// Text that grows line by line.
@@ -85,7 +85,7 @@ impl Page {
             first.clone_from(&rest);
         }
         if told.len() > A_DOZEN {
-            self.wrapped(&format!("and {} others", told.len() - A_DOZEN), &rest, &rest, Style::plain);
+            self.wrapped(&others(told.len() - A_DOZEN), &rest, &rest, Style::plain);
         }
     }
 }

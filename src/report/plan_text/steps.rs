@@ -3,7 +3,8 @@
 use super::page::{Page, sign};
 use crate::plan::operation::Operation;
 use crate::report::outline::{
-    Family, HOST, Item, Mark, NAME, Outline, StepOutline, Told, is_common, loss_words, marked_lines, ranges, which,
+    Family, HOST, Item, Mark, NAME, Outline, StepOutline, Told, is_common, loss_words, marked_lines, others, ranges,
+    which,
 };
 use crate::report::text::{Style, pad};
 
@@ -84,7 +85,7 @@ impl Page {
         }
         let more = changes.iter().filter(|(changes, _)| !changes.is_empty()).count().saturating_sub(6);
         if more > 0 {
-            self.line(&self.style.dim(&format!("     and {more} other differences, see the statements")));
+            self.line(&self.style.dim(&format!("     {} that differ in another way", others(more))));
         }
     }
 

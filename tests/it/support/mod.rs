@@ -3,6 +3,7 @@
 pub mod engine;
 pub mod keeper;
 pub mod lab;
+pub mod large_plan;
 pub mod proof;
 pub mod proxy;
 pub mod scene;
@@ -85,7 +86,7 @@ impl Output {
 /// The whole output, for snapshots.
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exit {}\n", self.code.map_or("by signal".to_owned(), |code| code.to_string()))?;
+        writeln!(f, "exit {}", self.code.map_or("by signal".to_owned(), |code| code.to_string()))?;
         if !self.stdout.is_empty() {
             write!(f, "--- stdout\n{}", self.stdout)?;
         }

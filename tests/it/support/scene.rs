@@ -240,6 +240,7 @@ impl Scene {
         settings.add_filter(r"\d{8}-\d{6}-[0-9a-f]{4}", "RUN");
         settings.add_filter(r"of \S+@\S+", "of USER@HOST");
         settings.add_filter(r"\(pid \d+\)", "(pid PID)");
+        settings.add_filter(r"column \d+", "column N");
         settings.add_filter(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID");
         settings.add_filter(r"\b[0-9a-f]{64}\b", "SHA256");
         settings.add_filter(r"\b[0-9a-f]{12}\b", "DIGEST");

@@ -1,10 +1,15 @@
 //! How the servers differ from what a plan leaves, for people: objects that change alike are told once.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod groups;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::groups::{Group, groups, rows_words};
 use super::text::{Style, count, number, wrap};
 use crate::plan::world_diff::{Change, HostDiff, ObjectDiff, ObjectKind, Sides};
 
@@ -12,6 +17,9 @@ use crate::plan::world_diff::{Change, HostDiff, ObjectDiff, ObjectKind, Sides};
 const NAME_LINES: usize = 3;
 /// Most lines of a definition of an example.
 const DEFINITION_LINES: usize = 24;
+
+/// A blank at which no line is broken.
+const NO_BREAK: &str = "\u{a0}";
 
 /// What `diff` prints as JSON.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -48,24 +56,6 @@ pub struct DiffView {
     pub style: Style,
     /// Every object on its own.
     pub full: bool,
-}
-
-/// Objects that change alike on the same hosts.
-struct Group<'a> {
-    hosts: Vec<&'a str>,
-    /// By object, its difference on each of the hosts.
-    objects: Vec<Vec<&'a ObjectDiff>>,
-}
-
-/// What objects of a group have in common.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Alike<'a> {
-    kind: ObjectKind,
-    change: Change,
-    database: &'a str,
-    hosts: Vec<&'a str>,
-    engines: Option<(Option<&'a str>, Option<&'a str>)>,
-    fields: [bool; 3],
 }
 
 impl DiffView {
@@ -125,7 +115,8 @@ impl DiffView {
         let what = count(group.objects.len() as u64, kind_word(first.object)).replace("dictionarys", "dictionaries");
         let mut text = format!("{what} would be {deed}{within} on {place}{}", rows_words(group, first.change));
         let is_changed = first.change == Change::Changed;
-        let names: Vec<String> = group.objects.iter().filter_map(|object| object.first()).map(|o| self.item(o)).collect();
+        let names: Vec<String> =
+            group.objects.iter().filter_map(|object| object.first()).map(|o| self.item(o)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         if !self.full {
             text.push_str(&format!(": {}", self.short(&names, 4)));
@@ -146,7 +137,7 @@ impl DiffView {
         let name = object.name.as_deref().unwrap_or(&object.database);
         match (&object.rows, object.change) {
             (Some(rows), Change::Changed) if object.engine.is_none() && object.definition.is_empty() => {
-                format!("{name} ({} rows)", sides(rows, |value| number(*value)))
+                format!("{name} ({} rows)", sides(rows, |value| number(*value)).replace(' ', NO_BREAK))
             }
             _ => name.to_owned(),
         }
@@ -228,8 +219,7 @@ impl DiffView {
     }
 
     fn untold(&self, report: &DiffReport, out: &mut String) {
-        let rows: BTreeSet<&str> =
-            report.hosts.iter().flat_map(|host| &host.rows_untold).map(String::as_str).collect();
+        let rows: BTreeSet<&str> = report.hosts.iter().flat_map(|host| &host.rows_untold).map(String::as_str).collect();
         if report.untold.is_empty() && rows.is_empty() {
             return;
         }
@@ -271,59 +261,6 @@ impl DiffView {
     }
 }
 
-fn groups<'a>(hosts: &[&'a HostDiff]) -> Vec<Group<'a>> {
-    let mut objects: BTreeMap<(ObjectKind, Change, String), Vec<(&str, &ObjectDiff)>> = BTreeMap::new();
-    for host in hosts {
-        for change in &host.changes {
-            let key = (change.object, change.change, change.full_name());
-            objects.entry(key).or_default().push((&host.host, change));
-        }
-    }
-    let mut groups: BTreeMap<Alike<'_>, Group<'_>> = BTreeMap::new();
-    for on_hosts in objects.into_values() {
-        let Some((_, first)) = on_hosts.first() else { continue };
-        let names: Vec<&str> = on_hosts.iter().map(|(host, _)| *host).collect();
-        let is_changed = first.change == Change::Changed;
-        let engines = first.engine.as_ref().filter(|_| is_changed);
-        let alike = Alike {
-            kind: first.object,
-            change: first.change,
-            database: if first.name.is_some() { &first.database } else { "" },
-            hosts: names.clone(),
-            engines: engines.map(|engine| (engine.now.as_deref(), engine.expected.as_deref())),
-            fields: [
-                is_changed && first.rows.is_some(),
-                is_changed && first.keeper_path.is_some(),
-                is_changed && !first.definition.is_empty(),
-            ],
-        };
-        let group = groups.entry(alike).or_insert_with(|| Group { hosts: names, objects: Vec::new() });
-        group.objects.push(on_hosts.into_iter().map(|(_, change)| change).collect());
-    }
-    groups.into_values().collect()
-}
-
-/// Rows that come or go with a group, on each host where it is the same number.
-fn rows_words(group: &Group<'_>, change: Change) -> String {
-    if change == Change::Changed || group.objects.iter().flatten().all(|object| object.rows.is_none()) {
-        return String::new();
-    }
-    let of = |object: &ObjectDiff| {
-        object.rows.as_ref().map_or(0, |rows| rows.now.unwrap_or(0) + rows.expected.unwrap_or(0))
-    };
-    let sums: Vec<u64> = (0..group.hosts.len())
-        .map(|at| group.objects.iter().filter_map(|object| object.get(at)).map(|object| of(object)).sum())
-        .collect();
-    match sums.as_slice() {
-        [one] => format!(", with {}", count(*one, "row")),
-        [first, rest @ ..] if rest.iter().all(|sum| sum == first) => format!(", with {} on each", count(*first, "row")),
-        sums => {
-            let words: Vec<String> = sums.iter().map(|sum| number(*sum)).collect();
-            format!(", with {} rows", words.join(" and "))
-        }
-    }
-}
-
 /// Engine, rows and Keeper path of an object that comes or goes.
 fn facts(object: &ObjectDiff) -> String {
     if object.change == Change::Changed {
@@ -331,9 +268,7 @@ fn facts(object: &ObjectDiff) -> String {
     }
     let one = |sides: &Sides<String>| sides.expected.clone().or_else(|| sides.now.clone());
     let mut words: Vec<String> = object.engine.iter().filter_map(one).collect();
-    words.extend(
-        object.rows.iter().filter_map(|rows| rows.expected.or(rows.now)).map(|rows| count(rows, "row")),
-    );
+    words.extend(object.rows.iter().filter_map(|rows| rows.expected.or(rows.now)).map(|rows| count(rows, "row")));
     words.extend(object.keeper_path.iter().filter_map(one));
     if words.is_empty() { String::new() } else { format!("  {}", words.join("  ")) }
 }

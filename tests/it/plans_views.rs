@@ -1,0 +1,254 @@
+//! Views of plans: one hand-made plan in all of them, the same facts in all, and large plans that stay readable.
+
+use clickferry::plan::operation::Operation;
+use clickferry::plan::plan_file::Plan;
+use clickferry::report::plan_html::render_html;
+use clickferry::report::plan_json::{plan_schema, render_json};
+use clickferry::report::plan_markdown::{PAGE_LIMIT, PlanMarkdown};
+use clickferry::report::plan_view::PlanView;
+use clickferry::report::text::Style;
+
+use crate::support::large_plan::large_plan;
+use crate::support::root;
+
+fn plan() -> Plan {
+    let text = std::fs::read(root().join("tests/cases/plans/move.json")).unwrap();
+    serde_json::from_slice::<Plan>(&text).unwrap().sealed()
+}
+
+fn text(plan: &Plan, width: usize, summary: bool, colour: bool) -> String {
+    PlanView { width, style: Style { colour }, summary }.render(plan)
+}
+
+fn markdown(plan: &Plan) -> String {
+    PlanMarkdown::new("clickferry plan move.yaml -e staging.yaml").render(plan)
+}
+
+/// Compares with a file under `tests/cases/plans/`; `UPDATE_VIEWS=1` writes it.
+fn matches_file(name: &str, found: &str) {
+    // The digest changes with the version of the tool and says nothing on the view.
+    let digest = plan().digest;
+    let found = found.replace(&digest, "DIGEST").replace(&digest[..12], "DIGEST");
+    let path = root().join("tests/cases/plans").join(name);
+    if std::env::var_os("UPDATE_VIEWS").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        expected == found,
+        "{name} differs; look at it with `UPDATE_VIEWS=1 cargo test --test it plans_views` and `git diff`:\n{}",
+        similar::TextDiff::from_lines(&expected, &found).unified_diff()
+    );
+}
+
+#[test]
+fn a_plan_as_text() {
+    for width in [80, 120] {
+        matches_file(&format!("move.{width}.summary.txt"), &text(&plan(), width, true, false));
+        matches_file(&format!("move.{width}.txt"), &text(&plan(), width, false, false));
+    }
+}
+
+#[test]
+fn a_plan_as_markdown_and_html() {
+    matches_file("move.md", &markdown(&plan()));
+    matches_file("move.html", &render_html(&plan()));
+}
+
+#[test]
+fn colours_add_nothing_but_colours() {
+    let coloured = text(&plan(), 80, false, true);
+    assert!(coloured.contains("\u{1b}[31m"));
+    let mut bare = String::new();
+    let mut rest = coloured.as_str();
+    while let Some(at) = rest.find('\u{1b}') {
+        bare.push_str(&rest[..at]);
+        rest = &rest[at..];
+        rest = &rest[rest.find('m').unwrap() + 1..];
+    }
+    bare.push_str(rest);
+    assert_eq!(bare, text(&plan(), 80, false, false));
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal_but_for_long_words() {
+    for width in [80, 120] {
+        for summary in [true, false] {
+            for line in text(&plan(), width, summary, false).lines().filter(|line| line.chars().count() > width) {
+                let longest = line.split_whitespace().map(|word| word.chars().count()).max().unwrap();
+                assert!(longest + 20 > width, "{width}: {line}");
+            }
+        }
+    }
+}
+
+/// A view without what a browser or a page adds: tags, entities, marks of differences and all blanks.
+fn bare(view: &str) -> String {
+    let mut out = String::new();
+    for line in view.lines() {
+        let mut line = line.to_owned();
+        while let (Some(from), Some(to)) = (line.find("<del>"), line.find("</del>")) {
+            line.replace_range(from..to + "</del>".len(), "");
+        }
+        let trimmed = line.trim();
+        let removed = trimmed.starts_with("- ENGINE");
+        let kept = trimmed.strip_prefix("+ ").unwrap_or(trimmed);
+        if !removed {
+            out.push_str(&kept.replace("<ins>", "").replace("</ins>", "").replace("<pre>", "").replace("</pre>", ""));
+        }
+    }
+    let out = out
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&amp;", "&");
+    out.chars().filter(|character| !character.is_whitespace()).collect()
+}
+
+fn blankless(text: &str) -> String {
+    text.chars().filter(|character| !character.is_whitespace()).collect()
+}
+
+fn lacks<'p>(view: &str, operations: &'p [Operation]) -> Vec<(&'p str, &'p str)> {
+    let view = bare(view);
+    let mut missing = Vec::new();
+    for operation in operations {
+        let host = operation.host.as_ref().map_or("", |host| host.as_str());
+        let texts = operation.statements.iter().map(|statement| statement.text.as_str());
+        for text in texts.chain([operation.id.as_str(), host]) {
+            if !view.contains(&blankless(text)) {
+                missing.push((operation.id.as_str(), text));
+            }
+        }
+    }
+    missing
+}
+
+#[test]
+fn every_view_tells_the_same_facts() {
+    let plan = plan();
+    let json = serde_json::from_str::<serde_json::Value>(&render_json(&plan)).unwrap();
+    for operation in &plan.operations {
+        let found = json["operations"].as_array().unwrap().iter().find(|other| other["id"] == operation.id.0).unwrap();
+        assert_eq!(*found, serde_json::to_value(operation).unwrap());
+    }
+    assert_eq!(json["digest"], plan.digest);
+    assert_eq!(
+        json["totals"]["loss"],
+        serde_json::json!({ "tables": 4, "rows": 2380, "bytes": 10256, "keeper_nodes": 7 })
+    );
+    for (name, view) in [("markdown", markdown(&plan)), ("html", render_html(&plan))] {
+        assert_eq!(lacks(&view, &plan.operations), [], "{name}");
+        assert!(view.contains(&plan.digest), "{name}");
+    }
+    // Text tells neighbouring operations as a range, and the part of the digest that consent needs.
+    let full = text(&plan, 80, false, false);
+    let without_ids: Vec<Operation> = plan
+        .operations
+        .iter()
+        .cloned()
+        .map(|mut operation| {
+            operation.id.0 = operation.step.0.clone();
+            operation
+        })
+        .collect();
+    assert_eq!(lacks(&full, &without_ids), []);
+    assert!(full.contains("create-tables/1 to 6") && full.contains(&plan.digest[..12]));
+    for (name, view) in [
+        ("text", full),
+        ("summary", text(&plan, 80, true, false)),
+        ("markdown", markdown(&plan)),
+        ("html", render_html(&plan)),
+    ] {
+        assert!(view.contains("4 tables, 2 380 rows, 10.0 KiB, 7 Keeper nodes"), "{name}");
+        assert!(view.contains("10 tables, 5 000 rows") || view.contains("the runbook allows at most"), "{name}");
+        for late in [
+            "run.started %Y-%m-%d",
+            "attempt",
+            "operation.id",
+            "secret storage.backups.access_key",
+            "step back-up path -",
+        ] {
+            let explained = view.matches(&format!("${{{late}}}")).count();
+            assert!(explained >= 1, "{name}: {late}");
+        }
+        assert_eq!(view.matches("nothing at the first attempt of an operation").count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn names_do_not_become_markup() {
+    let html = render_html(&plan());
+    assert!(!html.contains("<b>notes") && html.contains("old|&lt;b&gt;notes&lt;/b&gt;"));
+    assert!(
+        !html.contains("http-equiv=\"refresh\"")
+            && !html.contains(" src=")
+            && !html.contains("@import")
+            && !html.contains("url(")
+    );
+    let markdown = markdown(&plan());
+    for line in markdown.lines().filter(|line| line.contains("<b>notes")) {
+        assert!(
+            line.contains("`old_runs (1 000 rows), old|<b>notes</b> (200 rows)`")
+                || line.contains("`old_runs (980 rows), old|<b>notes</b> (200 rows)`"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_plan_beyond_its_limit_says_so_first() {
+    let mut plan = plan();
+    plan.guards.loss.rows = 2379;
+    let plan = plan.sealed();
+    for view in [text(&plan, 80, true, false), markdown(&plan), render_html(&plan)] {
+        assert!(view.to_lowercase().contains("beyond what the runbook allows"));
+    }
+}
+
+#[test]
+fn a_plan_that_only_reads_says_so() {
+    let mut plan = plan();
+    plan.operations.retain(|operation| operation.step.as_str() == "verify");
+    let plan = plan.sealed();
+    for view in [text(&plan, 80, true, false), markdown(&plan), render_html(&plan)] {
+        assert!(view.contains("only reads") || view.contains("it only reads"), "{view}");
+    }
+}
+
+#[test]
+fn large_plans_stay_readable() {
+    let plan = large_plan(500, 2);
+    let page = markdown(&plan);
+    assert!(page.len() < PAGE_LIMIT, "{} bytes", page.len());
+    assert!(page.contains("are left out here") && page.contains("clickferry plan move.yaml -e staging.yaml"));
+    // What differs is told even where statements are not.
+    assert!(page.contains("+ ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/default/<name>', '{replica}')"));
+    let summary = text(&plan, 80, true, false);
+    assert!(summary.lines().count() < 150, "{} lines", summary.lines().count());
+    assert!(summary.contains("create 500 tables on replica1, replica2"));
+    // The page for a browser leaves nothing out.
+    assert_eq!(lacks(&render_html(&plan), &plan.operations[..300]), []);
+}
+
+#[test]
+fn a_page_for_thousands_of_tables_on_many_hosts_fits_too() {
+    let plan = large_plan(3000, 6);
+    assert!(markdown(&plan).len() < PAGE_LIMIT);
+    assert!(text(&plan, 120, true, false).lines().count() < 150);
+}
+
+#[test]
+fn the_published_schema_describes_saved_plans() {
+    let validator = jsonschema::validator_for(&plan_schema()).unwrap();
+    for plan in [plan(), large_plan(2, 2)] {
+        let json = serde_json::from_str(&render_json(&plan)).unwrap();
+        let errors: Vec<String> =
+            validator.iter_errors(&json).map(|error| format!("{error} at {}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+    let mut newer = serde_json::to_value(plan()).unwrap();
+    newer["format_version"] = 2.into();
+    assert!(!validator.is_valid(&newer));
+}
