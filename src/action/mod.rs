@@ -2,10 +2,6 @@
 
 pub mod assert;
 pub mod backup;
-pub mod restore;
-pub mod run;
-pub mod verify;
-pub mod wait_for;
 pub mod clear_keeper;
 pub mod create_replicated;
 pub mod gate;
@@ -13,8 +9,12 @@ pub mod mark_migrations_clean;
 #[cfg(test)]
 mod planning;
 pub mod recreate_database;
+pub mod restore;
+pub mod run;
 pub mod select;
 pub mod sql;
+pub mod verify;
+pub mod wait_for;
 
 use crate::engine::action::Action;
 

@@ -25,10 +25,7 @@ pub struct LocalCommands;
 #[async_trait]
 impl Commands for LocalCommands {
     async fn run(&self, command: Command) -> Result<CommandOutput, String> {
-        let (program, arguments) = command
-            .words
-            .split_first()
-            .ok_or_else(|| "the command has no words".to_owned())?;
+        let (program, arguments) = command.words.split_first().ok_or_else(|| "the command has no words".to_owned())?;
         let mut process = tokio::process::Command::new(program);
         process
             .args(arguments)
@@ -45,9 +42,7 @@ impl Commands for LocalCommands {
         if let Some(directory) = &command.directory {
             process.current_dir(directory);
         }
-        let mut child = process
-            .spawn()
-            .map_err(|error| format!("{program}: {error}"))?;
+        let mut child = process.spawn().map_err(|error| format!("{program}: {error}"))?;
         let group = Group::of(child.id());
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), command.input.clone()) {
             // A command that does not read all of it ends as it likes; its exit code tells.
@@ -64,22 +59,14 @@ impl Commands for LocalCommands {
             Err(_) => {
                 group.kill();
                 // Reaps it; the signal cannot be refused.
-                child
-                    .wait()
-                    .await
-                    .map_err(|error| format!("{program}: {error}"))?;
+                child.wait().await.map_err(|error| format!("{program}: {error}"))?;
                 (None, true)
             }
         };
         if !timed_out {
             group.forget();
         }
-        Ok(CommandOutput {
-            code,
-            stdout: stdout.end().await,
-            stderr: stderr.end().await,
-            timed_out,
-        })
+        Ok(CommandOutput { code, stdout: stdout.end().await, stderr: stderr.end().await, timed_out })
     }
 }
 
@@ -90,19 +77,12 @@ struct Group {
 
 impl Group {
     fn of(id: Option<u32>) -> Self {
-        let leader = id
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        Self {
-            leader: Mutex::new(leader),
-        }
+        let leader = id.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Self { leader: Mutex::new(leader) }
     }
 
     fn take(&self) -> Option<Pid> {
-        self.leader
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn kill(&self) {
@@ -177,10 +157,7 @@ mod tests {
     fn shell(script: &str, timeout: Duration) -> Command {
         Command {
             words: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
-            environment: vec![(
-                "CLICKFERRY_TEST".to_owned(),
-                SecretString::from("from outside"),
-            )],
+            environment: vec![("CLICKFERRY_TEST".to_owned(), SecretString::from("from outside"))],
             directory: Some(std::env::temp_dir()),
             input: None,
             timeout,
@@ -197,10 +174,7 @@ mod tests {
     #[tokio::test]
     async fn tells_code_and_outputs() {
         let script = "echo \"$CLICKFERRY_TEST\"; echo bad >&2; exit 3";
-        let output = LocalCommands
-            .run(shell(script, Duration::from_secs(10)))
-            .await
-            .unwrap();
+        let output = LocalCommands.run(shell(script, Duration::from_secs(10))).await.unwrap();
         assert_eq!(output.code, Some(3));
         assert_eq!(output.stdout, "from outside\n");
         assert_eq!(output.stderr, "bad\n");
@@ -210,10 +184,7 @@ mod tests {
     #[tokio::test]
     async fn keeps_the_end_of_a_long_output() {
         let script = "i=0; while [ $i -lt 3000 ]; do printf '%060d\\n' $i; i=$((i+1)); done";
-        let output = LocalCommands
-            .run(shell(script, Duration::from_secs(30)))
-            .await
-            .unwrap();
+        let output = LocalCommands.run(shell(script, Duration::from_secs(30))).await.unwrap();
         assert_eq!(output.stdout.len(), TAIL);
         assert!(output.stdout.ends_with("2999\n"));
     }
@@ -224,10 +195,7 @@ mod tests {
         let mark = folder.path().join("alive");
         let script = format!("(sleep 2; touch {}) & echo started; wait", mark.display());
         let start = Instant::now();
-        let output = LocalCommands
-            .run(shell(&script, Duration::from_millis(500)))
-            .await
-            .unwrap();
+        let output = LocalCommands.run(shell(&script, Duration::from_millis(500))).await.unwrap();
         assert!(output.timed_out);
         assert_eq!(output.code, None);
         assert_eq!(output.stdout, "started\n");
@@ -242,11 +210,7 @@ mod tests {
         let mark = folder.path().join("alive");
         let script = format!("(sleep 1; touch {}) & wait", mark.display());
         let run = LocalCommands.run(shell(&script, Duration::from_secs(60)));
-        assert!(
-            tokio::time::timeout(Duration::from_millis(300), run)
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(Duration::from_millis(300), run).await.is_err());
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert!(!mark.exists());
     }

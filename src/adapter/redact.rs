@@ -69,11 +69,7 @@ fn hide_literals(text: &str, secret: &str) -> String {
             after != Some('\'')
         };
         out.push_str(&rest[..start]);
-        out.push_str(if hide {
-            HIDDEN
-        } else {
-            &rest[start..start + same]
-        });
+        out.push_str(if hide { HIDDEN } else { &rest[start..start + same] });
         rest = &rest[start + same..];
     }
     out.push_str(rest);
@@ -83,10 +79,7 @@ fn hide_literals(text: &str, secret: &str) -> String {
 /// Length of the common beginning of two texts.
 fn common(left: &str, right: &str) -> usize {
     let pairs = left.chars().zip(right.chars());
-    pairs
-        .take_while(|(left, right)| left == right)
-        .map(|(left, _)| left.len_utf8())
-        .sum()
+    pairs.take_while(|(left, right)| left == right).map(|(left, _)| left.len_utf8()).sum()
 }
 
 #[cfg(test)]
@@ -106,30 +99,15 @@ mod tests {
         let redactor = redactor(&["pa'ss\\word-of-mine", "short"]);
         let text = r"near: S3('http://s3/b','k','pa\'ss\\word-of-mine') IDENTIFIED BY 'short' and 'pa\'ss\\wo";
         let scrubbed = redactor.scrub(text);
-        assert_eq!(
-            scrubbed,
-            "near: S3('http://s3/b','k','[HIDDEN]') IDENTIFIED BY '[HIDDEN]' and '[HIDDEN]"
-        );
+        assert_eq!(scrubbed, "near: S3('http://s3/b','k','[HIDDEN]') IDENTIFIED BY '[HIDDEN]' and '[HIDDEN]");
     }
 
     #[test]
     fn short_secrets_do_not_garble_words() {
-        assert_eq!(
-            redactor(&["table"]).scrub("table default.t does not exist"),
-            "table default.t does not exist"
-        );
-        assert_eq!(
-            redactor(&["key"]).scrub("'keyboard' 'key'"),
-            "'keyboard' '[HIDDEN]'"
-        );
+        assert_eq!(redactor(&["table"]).scrub("table default.t does not exist"), "table default.t does not exist");
+        assert_eq!(redactor(&["key"]).scrub("'keyboard' 'key'"), "'keyboard' '[HIDDEN]'");
         let text = "user 'default' and 'default-pass.";
-        assert_eq!(
-            redactor(&["default-password"]).scrub(text),
-            "user 'default' and '[HIDDEN]."
-        );
-        assert_eq!(
-            redactor(&["0123456789abcdef"]).scrub("x 0123456789abcdef y"),
-            "x [HIDDEN] y"
-        );
+        assert_eq!(redactor(&["default-password"]).scrub(text), "user 'default' and '[HIDDEN].");
+        assert_eq!(redactor(&["0123456789abcdef"]).scrub("x 0123456789abcdef y"), "x [HIDDEN] y");
     }
 }

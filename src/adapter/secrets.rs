@@ -26,18 +26,12 @@ impl LocalSecrets {
     /// Files and commands are relative to `base`; what is read is told to the redactor.
     #[must_use]
     pub fn new(base: &Path, redactor: Redactor) -> Self {
-        Self {
-            base: base.to_owned(),
-            redactor,
-            read: Mutex::new(Vec::new()),
-        }
+        Self { base: base.to_owned(), redactor, read: Mutex::new(Vec::new()) }
     }
 
     fn known(&self, reference: &SecretRef) -> Option<SecretString> {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.iter()
-            .find(|(old, _)| old == reference)
-            .map(|(_, value)| value.clone())
+        read.iter().find(|(old, _)| old == reference).map(|(_, value)| value.clone())
     }
 
     async fn text(&self, reference: &SecretRef) -> Result<String, String> {
@@ -49,9 +43,7 @@ impl LocalSecrets {
             },
             SecretRef::File(path) => {
                 let path = self.base.join(path);
-                let content = tokio::fs::read(&path)
-                    .await
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                let content = tokio::fs::read(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
                 String::from_utf8(content).map_err(|_| "it is not UTF-8".to_owned())
             }
             SecretRef::Command(words) => {
@@ -66,12 +58,8 @@ impl LocalSecrets {
                 // Its outputs are not shown: they may hold the secret.
                 match output.code {
                     Some(0) => Ok(output.stdout),
-                    Some(code) => Err(format!(
-                        "it ended with exit code {code}; run it by hand to see why"
-                    )),
-                    None if output.timed_out => {
-                        Err(format!("it did not end within {COMMAND_TIMEOUT:?}"))
-                    }
+                    Some(code) => Err(format!("it ended with exit code {code}; run it by hand to see why")),
+                    None if output.timed_out => Err(format!("it did not end within {COMMAND_TIMEOUT:?}")),
                     None => Err("a signal ended it".to_owned()),
                 }
             }
@@ -85,10 +73,7 @@ impl Secrets for LocalSecrets {
         if let Some(value) = self.known(reference) {
             return Ok(value);
         }
-        let failed = |reason| SecretError {
-            source_name: reference.describe(),
-            reason,
-        };
+        let failed = |reason| SecretError { source_name: reference.describe(), reason };
         let mut text = self.text(reference).await.map_err(failed)?;
         if !matches!(reference, SecretRef::Env(_)) && text.ends_with('\n') {
             text.pop();
@@ -115,10 +100,7 @@ mod tests {
 
     async fn read(base: &Path, reference: SecretRef) -> Result<String, String> {
         let secrets = LocalSecrets::new(base, Redactor::default());
-        let value = secrets
-            .resolve(&reference)
-            .await
-            .map_err(|error| error.to_string())?;
+        let value = secrets.resolve(&reference).await.map_err(|error| error.to_string())?;
         Ok(value.expose_secret().to_owned())
     }
 
@@ -130,19 +112,9 @@ mod tests {
     async fn cuts_one_final_line_break() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path();
-        for (content, expected) in [
-            ("a\n", "a"),
-            ("a\r\n", "a"),
-            ("a\n\n", "a\n"),
-            (" a ", " a "),
-        ] {
+        for (content, expected) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a ")] {
             std::fs::write(base.join("secret"), content).unwrap();
-            assert_eq!(
-                read(base, SecretRef::File("secret".to_owned()))
-                    .await
-                    .unwrap(),
-                expected
-            );
+            assert_eq!(read(base, SecretRef::File("secret".to_owned())).await.unwrap(), expected);
             assert_eq!(read(base, sh("cat secret")).await.unwrap(), expected);
         }
     }
@@ -153,10 +125,7 @@ mod tests {
         let base = folder.path();
         std::fs::write(base.join("empty"), "\n").unwrap();
         for (reference, expected) in [
-            (
-                SecretRef::Env("CLICKFERRY_NOT_SET".to_owned()),
-                "it is not set",
-            ),
+            (SecretRef::Env("CLICKFERRY_NOT_SET".to_owned()), "it is not set"),
             (SecretRef::File("empty".to_owned()), "it is empty"),
             (SecretRef::File("missing".to_owned()), "No such file"),
             (sh("echo hunter2; exit 4"), "exit code 4"),
@@ -164,10 +133,7 @@ mod tests {
         ] {
             let source = reference.describe();
             let error = read(base, reference).await.unwrap_err();
-            assert!(
-                error.contains(expected) && error.contains(&source),
-                "{error}"
-            );
+            assert!(error.contains(expected) && error.contains(&source), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

@@ -38,15 +38,10 @@ fn load() -> Result<Trust, String> {
             .map_err(|error| format!("TLS cannot be set up: {error}"))
     };
     Ok(match builder()?.with_native_roots() {
-        Ok(config) => Trust {
-            config: config.with_no_client_auth(),
-            has_roots: true,
-        },
+        Ok(config) => Trust { config: config.with_no_client_auth(), has_roots: true },
         // A container without CA files: plain http must work, https is refused at its handshake.
         Err(_) => Trust {
-            config: builder()?
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth(),
+            config: builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
             has_roots: false,
         },
     })
@@ -59,7 +54,8 @@ pub fn has_roots() -> bool {
 }
 
 /// What to tell people when https is asked for and [`has_roots`] is false.
-pub const NO_ROOTS: &str = "this machine has no CA certificates (install ca-certificates, or name a file in SSL_CERT_FILE)";
+pub const NO_ROOTS: &str =
+    "this machine has no CA certificates (install ca-certificates, or name a file in SSL_CERT_FILE)";
 
 /// A stream to a server, with or without TLS.
 pub type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -89,20 +85,13 @@ impl Connector {
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        Ok(Self {
-            inner,
-            limit,
-            connected: Arc::new(AtomicBool::new(false)),
-        })
+        Ok(Self { inner, limit, connected: Arc::new(AtomicBool::new(false)) })
     }
 
     /// The same connector with a flag of its own.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self {
-            connected: Arc::new(AtomicBool::new(false)),
-            ..self.clone()
-        }
+        Self { connected: Arc::new(AtomicBool::new(false)), ..self.clone() }
     }
 
     /// Turns true as soon as one connection stood, including its TLS handshake.
@@ -135,11 +124,9 @@ impl Service<Uri> for Connector {
                     Err(io::Error::other(format!("{error}; {NO_ROOTS}")).into())
                 }
                 Ok(Err(error)) => Err(error),
-                Err(_) => Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("no connection within {limit:?}"),
-                )
-                .into()),
+                Err(_) => {
+                    Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}")).into())
+                }
             }
         })
     }

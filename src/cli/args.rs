@@ -83,7 +83,9 @@ impl Cli {
             return Ok(self);
         }
         Err(Diagnostic::new("bad-format", format!("`--format {page}` is a view of a plan, and this is not `plan`"))
-            .help(format!("use `--format text` or `--format json`, or `clickferry plan RUNBOOK -e ENV --format {page}`"))
+            .help(format!(
+                "use `--format text` or `--format json`, or `clickferry plan RUNBOOK -e ENV --format {page}`"
+            ))
             .into())
     }
 }

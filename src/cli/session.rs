@@ -126,12 +126,7 @@ pub fn narrow(environment: &mut Environment, runbook: &Arc<SourceFile>) {
 
 async fn with_ports(loaded: LoadedEnvironment, text: &str, printer: &Printer) -> Result<Session, Failure> {
     let ports = connect(&loaded.environment, &loaded.base, printer.redactor()).await.map_err(Failure::Error)?;
-    Ok(Session {
-        environment: loaded.environment,
-        environment_text: text.to_owned(),
-        base: loaded.base,
-        ports,
-    })
+    Ok(Session { environment: loaded.environment, environment_text: text.to_owned(), base: loaded.base, ports })
 }
 
 /// First line of the copy of an environment in the state: where relative paths in it start.
@@ -190,7 +185,9 @@ pub fn compile_for(
 /// The flags with which another command finds the same environment and state.
 #[must_use]
 pub fn flags(common: &Common) -> String {
-    let flag = |name: &str, path: &Option<PathBuf>| path.as_ref().map(|path| format!(" {name} {}", path.display())).unwrap_or_default();
+    let flag = |name: &str, path: &Option<PathBuf>| {
+        path.as_ref().map(|path| format!(" {name} {}", path.display())).unwrap_or_default()
+    };
     format!("{}{}", flag("-e", &common.environment), flag("--state", &common.state))
 }
 

@@ -108,15 +108,15 @@ fn retype(text: String, schema: &Value, root: &Value) -> NodeKind {
         })
     };
     if !wants("string") {
-        if wants("integer") || wants("number") {
-            if let Ok(number) = text.trim().parse::<i64>() {
-                return NodeKind::Number(number.into());
-            }
+        if (wants("integer") || wants("number"))
+            && let Ok(number) = text.trim().parse::<i64>()
+        {
+            return NodeKind::Number(number.into());
         }
-        if wants("boolean") {
-            if let Ok(flag) = text.trim().parse::<bool>() {
-                return NodeKind::Bool(flag);
-            }
+        if wants("boolean")
+            && let Ok(flag) = text.trim().parse::<bool>()
+        {
+            return NodeKind::Bool(flag);
         }
     }
     NodeKind::Text(text)

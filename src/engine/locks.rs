@@ -72,7 +72,9 @@ impl Runner<'_> {
         let mut waited = Duration::ZERO;
         loop {
             let other = match keeper.lock(path, holder).await {
-                Err(KeeperError::Locked { holder: other }) if other.run == holder.run && waited < OWN_LOCK_WAIT => other,
+                Err(KeeperError::Locked { holder: other }) if other.run == holder.run && waited < OWN_LOCK_WAIT => {
+                    other
+                }
                 result => return result,
             };
             if !other.machine.is_empty() && other.machine == holder.machine && !process_exists(other.pid) {
@@ -126,4 +128,3 @@ fn lock_failure(target: &str, path: &str, error: &KeeperError) -> Failure {
         )),
     }
 }
-

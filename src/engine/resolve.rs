@@ -28,18 +28,36 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// [`Failure::Refused`] where the operation is not unknown, still runs, or the post-condition says otherwise.
-    pub async fn resolve(&self, id: &RunId, operation: &OperationId, verdict: Verdict, reason: &str) -> Result<(), Failure> {
+    pub async fn resolve(
+        &self,
+        id: &RunId,
+        operation: &OperationId,
+        verdict: Verdict,
+        reason: &str,
+    ) -> Result<(), Failure> {
         let before = self.find(id).await?;
         let locks = self.locks(&before.plan, id).await?;
         let FoundRun { plan, journal: found, state } = self.find(id).await?;
         let (Some(OperationState::Lost { attempt, intent, at }), Some(planned)) =
             (state.operations.get(operation), plan.operations.iter().find(|planned| planned.id == *operation))
         else {
-            return Err(refused(operation, "an operation with an intent and no known outcome", "its outcome is known, or there is no such operation", "`clickferry status` shows which operations are unknown"));
+            return Err(refused(
+                operation,
+                "an operation with an intent and no known outcome",
+                "its outcome is known, or there is no such operation",
+                "`clickferry status` shows which operations are unknown",
+            ));
         };
         let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
         let run = RunInfo { id: id.clone(), started: found.started().unwrap_or_else(|| self.ports.clock.now()) };
-        let journal = JournalWriter::new(Arc::clone(&self.ports.state), Arc::clone(&self.ports.clock), id.clone(), locks, seq, prev);
+        let journal = JournalWriter::new(
+            Arc::clone(&self.ports.state),
+            Arc::clone(&self.ports.clock),
+            id.clone(),
+            locks,
+            seq,
+            prev,
+        );
         let outcomes: BTreeMap<OperationId, Value> = state
             .operations
             .iter()
@@ -57,15 +75,40 @@ impl Runner<'_> {
         let (kind, data) = match (verdict, proof) {
             (Verdict::Done, Ok(data)) => (OutcomeKind::Done, data),
             (Verdict::Done, Err(error)) => {
-                return Err(refused(operation, "the post-condition holds, if the operation took effect", &error.refusal.found, "bring the server to the promised state, or resolve it as not done"));
+                return Err(refused(
+                    operation,
+                    "the post-condition holds, if the operation took effect",
+                    &error.refusal.found,
+                    "bring the server to the promised state, or resolve it as not done",
+                ));
             }
             (Verdict::NotDone, _) => match action.probe(&context).await {
-                Probe::Running => return Err(refused(operation, "an operation that does not run any longer", "it still runs on the server", "wait for its end, or stop it with KILL QUERY")),
-                Probe::Done => return Err(refused(operation, "an operation that took no effect", "the probe says that it took effect", "`clickferry resume` carries on from there")),
+                Probe::Running => {
+                    return Err(refused(
+                        operation,
+                        "an operation that does not run any longer",
+                        "it still runs on the server",
+                        "wait for its end, or stop it with KILL QUERY",
+                    ));
+                }
+                Probe::Done => {
+                    return Err(refused(
+                        operation,
+                        "an operation that took no effect",
+                        "the probe says that it took effect",
+                        "`clickferry resume` carries on from there",
+                    ));
+                }
                 Probe::NotDone | Probe::Unknown(_) => (OutcomeKind::NotDone, Value::Null),
             },
         };
-        let entry = Entry::Resolved { operation: operation.clone(), attempt: *attempt, done: verdict == Verdict::Done, reason: reason.to_owned(), owner: self.owner.clone() };
+        let entry = Entry::Resolved {
+            operation: operation.clone(),
+            attempt: *attempt,
+            done: verdict == Verdict::Done,
+            reason: reason.to_owned(),
+            owner: self.owner.clone(),
+        };
         journal.append(entry).await.map_err(write_failure)?;
         let entry = Entry::Outcome { operation: operation.clone(), attempt: *attempt, kind, data, error: None };
         let written = journal.append(entry).await.map_err(write_failure);

@@ -56,7 +56,9 @@ pub fn statements_digest(operation: &Operation) -> String {
 /// A refusal where the journal belongs to another plan, or tells of operations that the plan does not have.
 pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
     if journal.records.is_empty() {
-        return Err(inconsistent("the run never began: its first record was not written, so nothing was done; apply anew"));
+        return Err(inconsistent(
+            "the run never began: its first record was not written, so nothing was done; apply anew",
+        ));
     }
     if journal.plan_digest() != Some(plan.digest.as_str()) || !plan.is_intact() {
         return Err(inconsistent("the journal was written for another plan than the one beside it"));

@@ -92,12 +92,6 @@ pub struct HostWorld {
     pub free_bytes: u64,
 }
 
-impl Default for HostName {
-    fn default() -> Self {
-        Self(String::new())
-    }
-}
-
 impl HostWorld {
     /// The tables of a database.
     pub fn tables_of<'a>(&'a self, database: &'a str) -> impl Iterator<Item = &'a Table> {

@@ -70,7 +70,10 @@ impl Templates {
         // Values bring their own quotes; within quotes they would be quoted twice. A text that cannot be cut into
         // tokens before its templates are filled in is checked afterwards.
         let tokens = tokenize(template).unwrap_or_default();
-        if let Some(token) = tokens.iter().find(|token| token.kind != TokenKind::Word && token.text.len() > 1 && token.text.contains("{{")) {
+        if let Some(token) = tokens
+            .iter()
+            .find(|token| token.kind != TokenKind::Word && token.text.len() > 1 && token.text.contains("{{"))
+        {
             return Err(TemplateError {
                 message: "this template stands within quotes, and its value is quoted by itself".to_owned(),
                 range: Some(token.start..token.end()),
@@ -120,7 +123,10 @@ impl Templates {
             ErrorKind::OutOfFuel => ("the template does not come to an end".to_owned(), None),
             ErrorKind::UnknownFilter => (
                 format!("template: {}", error.detail().unwrap_or("unknown filter")),
-                Some("filters are those of minijinja, e.g. `default`, `lower`, `upper`, `replace`, `join`, and `date`".to_owned()),
+                Some(
+                    "filters are those of minijinja, e.g. `default`, `lower`, `upper`, `replace`, `join`, and `date`"
+                        .to_owned(),
+                ),
             ),
             kind => {
                 let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();

@@ -42,7 +42,12 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
     let _ =
         writeln!(out, "{} of {} on {}: {word}", style.heading(&format!("Run {id}")), plan.runbook, plan.environment);
     if let Some(first) = journal.records.first() {
-        let _ = writeln!(out, "  began {}, {} in its journal", first.at.strftime("%Y-%m-%d %H:%M:%S UTC"), count(journal.records.len() as u64, "record"));
+        let _ = writeln!(
+            out,
+            "  began {}, {} in its journal",
+            first.at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            count(journal.records.len() as u64, "record")
+        );
     }
     if journal.torn_bytes > 0 {
         let _ = writeln!(

@@ -16,10 +16,23 @@ const BORDERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that only the adapters and the command line may name.
-const OUTSIDE: &[&str] = &["clickhouse", "aws_sdk_s3", "aws_config", "zookeeper_client", "hyper", "hyper_util", "hyper_rustls", "rustls", "indicatif", "clap", "dialoguer"];
+const OUTSIDE: &[&str] = &[
+    "clickhouse",
+    "aws_sdk_s3",
+    "aws_config",
+    "zookeeper_client",
+    "hyper",
+    "hyper_util",
+    "hyper_rustls",
+    "rustls",
+    "indicatif",
+    "clap",
+    "dialoguer",
+];
 
 /// What a pure module must not touch.
-const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::process", "std::env", "SystemTime", "Instant::now", "Timestamp::now"];
+const IMPURE: &[&str] =
+    &["tokio::", "std::fs", "std::net", "std::process", "std::env", "SystemTime", "Instant::now", "Timestamp::now"];
 
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
@@ -63,9 +76,12 @@ fn servers_and_terminals_are_known_to_adapters_and_the_command_line_only() {
     for (module, _) in BORDERS.iter().filter(|(module, _)| *module != "adapter") {
         for (path, text) in sources(&root().join("src").join(module)) {
             for line in product_lines(&text) {
-                let names = |name: &&&str| line.starts_with(&format!("use {name}")) || line.contains(&format!(" {name}::"));
+                let names =
+                    |name: &&&str| line.starts_with(&format!("use {name}")) || line.contains(&format!(" {name}::"));
                 // The page on commands is made from the command line's definition.
-                if let Some(name) = OUTSIDE.iter().find(names).filter(|name| !(**name == "clap" && path.ends_with("reference.rs"))) {
+                if let Some(name) =
+                    OUTSIDE.iter().find(names).filter(|name| !(**name == "clap" && path.ends_with("reference.rs")))
+                {
                     broken.push(format!("{}: {name}: {line}", path.display()));
                 }
             }
@@ -93,7 +109,9 @@ fn model_and_plan_are_pure() {
 fn only_the_yaml_module_names_the_yaml_crate() {
     let named: Vec<PathBuf> = sources(&root().join("src"))
         .into_iter()
-        .filter(|(path, text)| !path.ends_with("model/yaml.rs") && product_lines(text).any(|line| line.contains("serde_yaml")))
+        .filter(|(path, text)| {
+            !path.ends_with("model/yaml.rs") && product_lines(text).any(|line| line.contains("serde_yaml"))
+        })
         .map(|(path, _)| path)
         .collect();
     assert!(named.is_empty(), "{named:?}");

@@ -5,7 +5,10 @@ use crate::support::TestEnvironment;
 #[test]
 fn the_version_and_the_manual_are_there() {
     let test = TestEnvironment::new();
-    assert_eq!(test.run(&["--version"]).to_string(), format!("exit 0\n--- stdout\nclickferry {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        test.run(&["--version"]).to_string(),
+        format!("exit 0\n--- stdout\nclickferry {}\n", env!("CARGO_PKG_VERSION"))
+    );
     assert!(test.run(&["man"]).stdout.contains(".TH clickferry"));
     for shell in ["bash", "zsh", "fish"] {
         assert!(test.run(&["completions", shell]).stdout.contains("clickferry"));

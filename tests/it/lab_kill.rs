@@ -153,7 +153,6 @@ fn a_changed_byte_in_the_journal_is_refused_and_nothing_is_touched() {
     insta::assert_snapshot!(scene.cli(&["resume", &run]), @"
     exit 1
     --- stderr
-    Run RUN is not complete. See it: clickferry status RUN -e environment.yaml. Carry on: clickferry resume RUN -e environment.yaml
     error: the journal is damaged
       expected  an unbroken chain of records
       found     line 2 is not a record: missing field `at` at line 1 column N in ./state/runs/RUN/journal.jsonl

@@ -34,7 +34,8 @@ fn every_bundled_file_tells_editors_its_schema() {
 #[test]
 fn init_writes_a_valid_runbook_and_never_overwrites() {
     let test = TestEnvironment::new();
-    for name in ["standalone-to-replicated", "backup", "restore-same-engine", "clean-replicas", "mark-migration-clean"] {
+    for name in ["standalone-to-replicated", "backup", "restore-same-engine", "clean-replicas", "mark-migration-clean"]
+    {
         let first = test.run(&["init", name, "--into", name]);
         assert_eq!(first.code, Some(0), "{first}");
         let valid = test.run(&["validate", &format!("{name}/{name}.yaml"), &format!("{name}/environment.yaml")]);

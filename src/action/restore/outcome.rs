@@ -76,7 +76,8 @@ async fn by_rows(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> R
     let is_settled = is_settled(&seen);
     let is_staging = context.operation.kind == kind::STAGE;
     let creates = data.creates || is_staging;
-    let verdict = if is_settled { judge(gate, &hosts, &seen, creates, is_staging, data.appends) } else { Verdict::Unclear };
+    let verdict =
+        if is_settled { judge(gate, &hosts, &seen, creates, is_staging, data.appends) } else { Verdict::Unclear };
     Ok(match verdict {
         Verdict::Done => Probe::Done,
         Verdict::NotDone => Probe::NotDone,
@@ -121,7 +122,8 @@ fn judge(gate: &Gate, hosts: &[HostName], seen: &[Seen], creates: bool, is_stagi
     }
     // Rows in between: nothing proves that all of them are the restore's, so no table that anybody else can know of
     // is ever emptied. The staging table is this run's own, and the next attempt makes it anew.
-    let is_own = is_staging && gate.was_empty() && both().all(|(_, seen)| gate.rows.is_none_or(|rows| seen.rows <= rows));
+    let is_own =
+        is_staging && gate.was_empty() && both().all(|(_, seen)| gate.rows.is_none_or(|rows| seen.rows <= rows));
     if is_own && !appends { Verdict::NotDone } else { Verdict::Unclear }
 }
 

@@ -164,7 +164,8 @@ async fn start(context: &RunContext<'_>, data: &RunData, words: &[String]) -> Re
     let directory =
         data.directory.as_deref().map(|directory| context.fill_path(directory)).transpose()?.map(Into::into);
     let program = words.first().cloned().unwrap_or_default();
-    let running = context.ports.commands.run(Command { words, environment, directory, input: None, timeout: context.timeout });
+    let running =
+        context.ports.commands.run(Command { words, environment, directory, input: None, timeout: context.timeout });
     let output = tokio::select! {
         output = running => output,
         () = context.cancel.cancelled() => {

@@ -56,16 +56,10 @@ pub fn parse(body: &[u8]) -> Result<Answer, Unreadable> {
     }
     let width = compact.meta.len();
     if compact.data.iter().any(|row| row.len() != width) {
-        return Err(Unreadable::Other(format!(
-            "a row of the result does not have {width} columns"
-        )));
+        return Err(Unreadable::Other(format!("a row of the result does not have {width} columns")));
     }
     let columns = compact.meta.into_iter().map(|column| column.name).collect();
-    Ok(Answer {
-        columns,
-        rows: compact.data,
-        display_name: None,
-    })
+    Ok(Answer { columns, rows: compact.data, display_name: None })
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> Unreadable {
@@ -101,10 +95,7 @@ mod tests {
     #[test]
     fn refuses_whatever_is_not_whole() {
         for cut in [10, GOOD.len() / 2, GOOD.len() - 1] {
-            assert!(
-                matches!(parse(&GOOD.as_bytes()[..cut]), Err(Unreadable::Other(_))),
-                "{cut}"
-            );
+            assert!(matches!(parse(&GOOD.as_bytes()[..cut]), Err(Unreadable::Other(_))), "{cut}");
         }
         assert!(parse(format!("{GOOD}{GOOD}").as_bytes()).is_err());
         assert!(parse(b"1\t2\n").is_err());
@@ -114,15 +105,11 @@ mod tests {
 
     #[test]
     fn finds_an_error_behind_the_rows() {
-        let body = format!(
-            "{}Code: 395. DB::Exception: Oh. (THROWN) (version 23.1)\n",
-            &GOOD[..80]
-        );
-        let Err(Unreadable::Exception(exception)) = parse(body.as_bytes()) else {
-            panic!("{body}")
-        };
+        let body = format!("{}Code: 395. DB::Exception: Oh. (THROWN) (version 23.1)\n", &GOOD[..80]);
+        let Err(Unreadable::Exception(exception)) = parse(body.as_bytes()) else { panic!("{body}") };
         assert_eq!((exception.code, exception.name.as_str()), (395, "THROWN"));
-        let body = br#"{"meta":[],"data":[],"rows":0,"exception":"Code: 395. DB::Exception: Oh. (THROWN) (version 24.1)"}"#;
+        let body =
+            br#"{"meta":[],"data":[],"rows":0,"exception":"Code: 395. DB::Exception: Oh. (THROWN) (version 24.1)"}"#;
         assert!(matches!(parse(body), Err(Unreadable::Exception(_))));
     }
 }

@@ -29,10 +29,7 @@ pub fn parse(text: &str) -> Option<Exception> {
     if text.starts_with('{')
         && let Ok(Value::Object(object)) = serde_json::from_str::<Value>(text)
     {
-        return object
-            .get("exception")
-            .and_then(Value::as_str)
-            .and_then(parse);
+        return object.get("exception").and_then(Value::as_str).and_then(parse);
     }
     let text = match text.find("__exception__") {
         Some(at) => text[at..].trim_start_matches("__exception__"),
@@ -45,11 +42,7 @@ pub fn parse(text: &str) -> Option<Exception> {
         Some((message, name)) => (message, name.to_owned()),
         None => (message, name_of(code).to_owned()),
     };
-    Some(Exception {
-        code,
-        name,
-        message: message.trim().to_owned(),
-    })
+    Some(Exception { code, name, message: message.trim().to_owned() })
 }
 
 /// The number after the first `Code: ` that an exception follows, and the rest of the text.
@@ -65,10 +58,7 @@ fn find_code(text: &str) -> Option<(i32, &str)> {
         // The header `X-ClickHouse-Exception-Code` alone becomes "Code: N" without more.
         let whole = rest.is_empty() && digits == MARK.len();
         if let Ok(code) = text[digits..end].parse()
-            && (whole
-                || ["xception", "displayText", "e.what()"]
-                    .iter()
-                    .any(|mark| rest.contains(mark)))
+            && (whole || ["xception", "displayText", "e.what()"].iter().any(|mark| rest.contains(mark)))
         {
             return Some((code, rest));
         }
@@ -85,9 +75,7 @@ fn strip_class(rest: &str) -> &str {
     };
     for class in ["Exception: ", "exception: "] {
         if let Some(at) = rest.find(class)
-            && rest[..at]
-                .chars()
-                .all(|character| character.is_alphanumeric() || character == ':')
+            && rest[..at].chars().all(|character| character.is_alphanumeric() || character == ':')
         {
             return &rest[at + class.len()..];
         }
@@ -115,9 +103,7 @@ fn split_name(message: &str) -> Option<(&str, &str)> {
     let name = message[open + 1..].strip_suffix(')')?;
     let like_a_name = name.len() > 3
         && name.starts_with(|first: char| first.is_ascii_uppercase())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     like_a_name.then(|| (&message[..open], name))
 }
 
@@ -170,11 +156,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, code: i32, name: &str, message: &str) {
-        let expected = Exception {
-            code,
-            name: name.to_owned(),
-            message: message.to_owned(),
-        };
+        let expected = Exception { code, name: name.to_owned(), message: message.to_owned() };
         assert_eq!(parse(text), Some(expected), "{text}");
     }
 
@@ -265,9 +247,6 @@ mod tests {
         check("Code: 241", 241, "MEMORY_LIMIT_EXCEEDED", "");
         assert_eq!(parse("502 Bad Gateway"), None);
         assert_eq!(parse("<html>Error Code: 1234</html>"), None);
-        assert_eq!(
-            parse(r#"{"meta":[],"data":[["Code: 1. DB::Exception: x"]],"rows":1}"#),
-            None
-        );
+        assert_eq!(parse(r#"{"meta":[],"data":[["Code: 1. DB::Exception: x"]],"rows":1}"#), None);
     }
 }

@@ -21,9 +21,7 @@ pub enum Failed {
 impl Failed {
     /// The time ran out while a connection stood.
     pub fn timeout(limit: Duration) -> Self {
-        Self::Lost(format!(
-            "no complete answer within {limit:?}; the server may still be working on the statement"
-        ))
+        Self::Lost(format!("no complete answer within {limit:?}; the server may still be working on the statement"))
     }
 }
 
@@ -33,20 +31,13 @@ impl From<ClientError> for Failed {
             // Both are found before a request is made of it.
             ClientError::InvalidParams(reason) => Self::NotSent(chain(reason.as_ref())),
             ClientError::Unsupported(reason) => Self::NotSent(reason.clone()),
-            ClientError::Network(reason) if is_connect(reason.as_ref()) => {
-                Self::NotSent(chain(reason.as_ref()))
-            }
+            ClientError::Network(reason) if is_connect(reason.as_ref()) => Self::NotSent(chain(reason.as_ref())),
             ClientError::Network(reason) => Self::Lost(format!(
                 "the connection broke ({}); the server may have carried the statement out",
                 chain(reason.as_ref())
             )),
             ClientError::BadResponse(text) => exception::parse(text).map_or_else(
-                || {
-                    Self::Lost(format!(
-                        "something that is not ClickHouse answered: {}",
-                        excerpt(text)
-                    ))
-                },
+                || Self::Lost(format!("something that is not ClickHouse answered: {}", excerpt(text))),
                 Self::Server,
             ),
             _ => Self::Lost(error.to_string()),
@@ -58,10 +49,7 @@ impl From<ClientError> for Failed {
 fn is_connect(error: &(dyn Error + 'static)) -> bool {
     let mut current = Some(error);
     while let Some(error) = current {
-        if error
-            .downcast_ref::<legacy::Error>()
-            .is_some_and(legacy::Error::is_connect)
-        {
+        if error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect) {
             return true;
         }
         current = error.source();

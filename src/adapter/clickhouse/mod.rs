@@ -70,11 +70,7 @@ impl ClickHouse {
     ///
     /// # Errors
     /// The reason when TLS cannot be set up.
-    pub fn with_connect_timeout(
-        hosts: Vec<Host>,
-        redactor: Redactor,
-        limit: Duration,
-    ) -> Result<Self, String> {
+    pub fn with_connect_timeout(hosts: Vec<Host>, redactor: Redactor, limit: Duration) -> Result<Self, String> {
         for password in hosts.iter().filter_map(|host| host.password.as_ref()) {
             redactor.learn(password);
         }
@@ -86,16 +82,8 @@ impl ClickHouse {
                 .pool_idle_timeout(POOL_IDLE)
                 .build(connector.fresh()),
         );
-        let hosts = hosts
-            .into_iter()
-            .map(|host| (host.name.clone(), host))
-            .collect();
-        Ok(Self {
-            hosts,
-            connector,
-            reading,
-            redactor,
-        })
+        let hosts = hosts.into_iter().map(|host| (host.name.clone(), host)).collect();
+        Ok(Self { hosts, connector, reading, redactor })
     }
 
     /// A client that keeps no connection, and a flag that tells whether it ever had one.
@@ -113,9 +101,7 @@ impl ClickHouse {
         match send(&self.reading, host, call, Compression::Lz4).await {
             Err(error) if no_answer_began(&error) => {
                 let (client, _) = self.once();
-                send(&client, host, call, Compression::Lz4)
-                    .await
-                    .map_err(Failed::from)
+                send(&client, host, call, Compression::Lz4).await.map_err(Failed::from)
             }
             other => other.map_err(Failed::from),
         }
@@ -127,10 +113,9 @@ impl ClickHouse {
         match tokio::time::timeout(call.timeout, sending).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(error)) => Err(Failed::from(error)),
-            Err(_) if !connected.load(Ordering::SeqCst) => Err(Failed::NotSent(format!(
-                "no connection within {:?}",
-                call.timeout
-            ))),
+            Err(_) if !connected.load(Ordering::SeqCst) => {
+                Err(Failed::NotSent(format!("no connection within {:?}", call.timeout)))
+            }
             Err(_) => Err(Failed::timeout(call.timeout)),
         }
     }
@@ -140,16 +125,9 @@ impl ClickHouse {
         match failed {
             Failed::NotSent(reason) => {
                 let reason = self.redactor.scrub(&reason);
-                SqlError::NotSent {
-                    host: name,
-                    url: shown(&host.url),
-                    reason,
-                }
+                SqlError::NotSent { host: name, url: shown(&host.url), reason }
             }
-            Failed::Lost(reason) => SqlError::Lost {
-                host: name,
-                reason: self.redactor.scrub(&reason),
-            },
+            Failed::Lost(reason) => SqlError::Lost { host: name, reason: self.redactor.scrub(&reason) },
             Failed::Server(thrown) => SqlError::Server {
                 host: name,
                 code: thrown.code,
@@ -181,9 +159,7 @@ impl Sql for ClickHouse {
         let answer = body.and_then(|body| {
             answer::parse(&body).map_err(|unreadable| match unreadable {
                 Unreadable::Exception(thrown) => Failed::Server(thrown),
-                Unreadable::Other(reason) => {
-                    Failed::Lost(format!("the answer cannot be read: {reason}"))
-                }
+                Unreadable::Other(reason) => Failed::Lost(format!("the answer cannot be read: {reason}")),
             })
         });
         answer.map_err(|failed| self.error(host, failed))
@@ -191,12 +167,7 @@ impl Sql for ClickHouse {
 }
 
 /// Sends a statement once and collects the whole body.
-async fn send(
-    client: &Client,
-    host: &Host,
-    call: &Call,
-    compression: Compression,
-) -> Result<Bytes, ClientError> {
+async fn send(client: &Client, host: &Host, call: &Call, compression: Compression) -> Result<Bytes, ClientError> {
     let mut client = client
         .clone()
         .with_url(&host.url)
@@ -215,11 +186,7 @@ async fn send(
     if let Some(id) = &call.query_id {
         client = client.with_setting("query_id", id);
     }
-    client
-        .query_raw(call.text.expose_secret())
-        .fetch_bytes("JSONCompact")?
-        .collect()
-        .await
+    client.query_raw(call.text.expose_secret()).fetch_bytes("JSONCompact")?.collect().await
 }
 
 /// Whether the request failed before the head of an answer came, on a connection that stood.

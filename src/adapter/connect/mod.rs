@@ -26,31 +26,19 @@ use crate::model::secret::SecretRef;
 /// Every secret that cannot be read and every address that cannot be used, in one go.
 pub async fn connect(environment: &Environment, base_dir: &Path, redactor: &Redactor) -> Result<Ports, Vec<Refusal>> {
     let secrets = LocalSecrets::new(base_dir, redactor.clone());
-    let mut builder = Builder {
-        secrets,
-        refusals: Vec::new(),
-    };
+    let mut builder = Builder { secrets, refusals: Vec::new() };
 
     let hosts = builder.hosts(environment).await;
     let objects = builder.objects(environment).await;
     let keepers = builder.keepers(environment);
     let sql = ClickHouse::new(hosts, redactor.clone());
 
-    let Builder {
-        secrets,
-        mut refusals,
-    } = builder;
+    let Builder { secrets, mut refusals } = builder;
     let sql = match sql {
         Ok(sql) if refusals.is_empty() => sql,
         Ok(_) => return Err(refusals),
         Err(reason) => {
-            refusals.push(refusal(
-                "TLS cannot be set up",
-                "a working TLS library",
-                &reason,
-                "",
-                "",
-            ));
+            refusals.push(refusal("TLS cannot be set up", "a working TLS library", &reason, "", ""));
             return Err(refusals);
         }
     };
@@ -60,9 +48,7 @@ pub async fn connect(environment: &Environment, base_dir: &Path, redactor: &Reda
         keepers,
         secrets: Arc::new(secrets),
         commands: Arc::new(LocalCommands),
-        state: Arc::new(StateFolder::new(
-            base_dir.join(&environment.state.directory),
-        )),
+        state: Arc::new(StateFolder::new(base_dir.join(&environment.state.directory))),
         clock: Arc::new(SystemClock),
     })
 }
@@ -96,10 +82,7 @@ impl Builder {
         for (role, target) in &environment.targets {
             let (user, reference) = user_of(target);
             let password = match &reference {
-                Some(reference) => {
-                    self.secret(&format!("password of target {role}"), reference)
-                        .await
-                }
+                Some(reference) => self.secret(&format!("password of target {role}"), reference).await,
                 None => None,
             };
             for binding in &target.hosts {
@@ -119,12 +102,7 @@ impl Builder {
                     None => {
                         let url = binding.url.clone();
                         let password = password.clone();
-                        hosts.push(Host {
-                            name: name.clone(),
-                            url,
-                            user: user.clone(),
-                            password,
-                        });
+                        hosts.push(Host { name: name.clone(), url, user: user.clone(), password });
                         seen.insert(name, identity);
                     }
                     Some(other) if *other == identity => {}
@@ -155,12 +133,8 @@ impl Builder {
                 ));
             }
             let (access, secret) = keys_of(binding);
-            let access_key = self
-                .secret(&format!("access key of storage {role}"), &access)
-                .await;
-            let secret_key = self
-                .secret(&format!("secret key of storage {role}"), &secret)
-                .await;
+            let access_key = self.secret(&format!("access key of storage {role}"), &access).await;
+            let secret_key = self.secret(&format!("secret key of storage {role}"), &secret).await;
             if let (Some(access_key), Some(secret_key)) = (access_key, secret_key) {
                 let config = BucketConfig {
                     endpoint: binding.endpoint.clone(),
@@ -212,10 +186,7 @@ fn user_of(target: &TargetBinding) -> (String, Option<SecretRef>) {
 fn keys_of(binding: &S3Binding) -> (SecretRef, SecretRef) {
     match &binding.credentials {
         Some(keys) => (keys.access_key.clone(), keys.secret_key.clone()),
-        None => (
-            SecretRef::Env("AWS_ACCESS_KEY_ID".to_owned()),
-            SecretRef::Env("AWS_SECRET_ACCESS_KEY".to_owned()),
-        ),
+        None => (SecretRef::Env("AWS_ACCESS_KEY_ID".to_owned()), SecretRef::Env("AWS_SECRET_ACCESS_KEY".to_owned())),
     }
 }
 
@@ -229,9 +200,7 @@ fn unusable(url: &str) -> Option<String> {
     }
     match uri.authority() {
         None => Some("it names no host".to_owned()),
-        Some(authority) if authority.as_str().contains('@') => {
-            Some("it holds a user or a password".to_owned())
-        }
+        Some(authority) if authority.as_str().contains('@') => Some("it holds a user or a password".to_owned()),
         Some(_) if uri.query().is_some() => Some("it has parameters".to_owned()),
         Some(_) => None,
     }

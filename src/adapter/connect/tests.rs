@@ -1,5 +1,5 @@
-use crate::adapter::redact::Redactor;
 use super::*;
+use crate::adapter::redact::Redactor;
 
 fn environment(targets: serde_json::Value, storage: serde_json::Value) -> Environment {
     serde_json::from_value(serde_json::json!({
@@ -23,18 +23,10 @@ async fn builds_every_port_without_a_network() {
             "credentials": { "access_key": { "file": "key" }, "secret_key": { "file": "key" } },
         } } }),
     );
-    let ports = connect(&environment, folder.path(), &Redactor::default())
-        .await
-        .unwrap_or_else(|_| panic!("refused"));
-    assert_eq!(
-        ports.objects["backups"].describe(),
-        "s3://b/p at http://127.0.0.1:4"
-    );
+    let ports = connect(&environment, folder.path(), &Redactor::default()).await.unwrap_or_else(|_| panic!("refused"));
+    assert_eq!(ports.objects["backups"].describe(), "s3://b/p at http://127.0.0.1:4");
     assert_eq!(ports.keepers["destination"].describe(), "127.0.0.1:3/ch");
-    assert_eq!(
-        ports.state.describe(),
-        folder.path().join(".clickferry").display().to_string()
-    );
+    assert_eq!(ports.state.describe(), folder.path().join(".clickferry").display().to_string());
 }
 
 #[tokio::test]
@@ -53,18 +45,10 @@ async fn tells_all_mistakes_at_once_and_no_password() {
             "credentials": { "access_key": { "file": "none" }, "secret_key": { "command": ["false"] } },
         } } }),
     );
-    let Err(refusals) = connect(&environment, folder.path(), &Redactor::default()).await else {
-        panic!("accepted")
-    };
+    let Err(refusals) = connect(&environment, folder.path(), &Redactor::default()).await else { panic!("accepted") };
     let text: String = refusals.iter().map(ToString::to_string).collect();
     assert_eq!(refusals.len(), 7, "{text}");
-    for part in [
-        "CLICKFERRY_NOT_SET",
-        "file none",
-        "command false",
-        "called x",
-        "user or a password",
-    ] {
+    for part in ["CLICKFERRY_NOT_SET", "file none", "command false", "called x", "user or a password"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("hunter2"), "{text}");

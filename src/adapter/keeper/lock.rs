@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
-use zookeeper_client::{
-    Acls, Client, CreateMode, Error as ClientError, SessionState, StateWatcher,
-};
+use zookeeper_client::{Acls, Client, CreateMode, Error as ClientError, SessionState, StateWatcher};
 
 use super::{ATTEMPTS, ZooKeeper, is_interruption, limited};
 use crate::engine::ports::{KeeperError, LockGuard, LockHolder};
@@ -43,8 +41,7 @@ pub(super) async fn take(
             error => keeper.failed(&error),
         })?;
     }
-    let content =
-        serde_json::to_vec(holder).map_err(|error| keeper.failed_because(error.to_string()))?;
+    let content = serde_json::to_vec(holder).map_err(|error| keeper.failed_because(error.to_string()))?;
     let options = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
     for _ in 0..ATTEMPTS {
         let asked = Instant::now();
@@ -60,9 +57,7 @@ pub(super) async fn take(
                 return Ok(SessionLock::new(client, path, asked));
             }
             Ok((content, _)) => {
-                return Err(KeeperError::Locked {
-                    holder: read_holder(&content),
-                });
+                return Err(KeeperError::Locked { holder: read_holder(&content) });
             }
             // Given back meanwhile, or not arrived: once more.
             Err(ClientError::NoNode) => {}
@@ -70,9 +65,7 @@ pub(super) async fn take(
             Err(error) => return Err(keeper.failed(&error)),
         }
     }
-    Err(keeper.failed_because(format!(
-        "the lock {path} could not be taken in {ATTEMPTS} attempts"
-    )))
+    Err(keeper.failed_because(format!("the lock {path} could not be taken in {ATTEMPTS} attempts")))
 }
 
 /// The holder written in a lock; a node that somebody else made says so.
@@ -106,10 +99,7 @@ pub(super) struct SessionLock {
 
 impl SessionLock {
     fn new(client: Client, path: &str, proven: Instant) -> Self {
-        let lease = Arc::new(Lease {
-            proven: Mutex::new(proven),
-            lost: AtomicBool::new(false),
-        });
+        let lease = Arc::new(Lease { proven: Mutex::new(proven), lost: AtomicBool::new(false) });
         let heartbeat = tokio::spawn(beat(client.clone(), path.to_owned(), Arc::clone(&lease)));
         Self {
             state: client.state_watcher(),
@@ -147,11 +137,7 @@ async fn beat(client: Client, path: String, lease: Arc<Lease>) {
 #[async_trait]
 impl LockGuard for SessionLock {
     fn is_held(&self) -> bool {
-        let proven = *self
-            .lease
-            .proven
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let proven = *self.lease.proven.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.peek_state() == SessionState::SyncConnected
             && !self.lease.lost.load(Ordering::SeqCst)
             && proven.elapsed() < self.valid
@@ -161,11 +147,7 @@ impl LockGuard for SessionLock {
         let held = self.is_held();
         self.lease.lost.store(true, Ordering::SeqCst);
         self.heartbeat.abort();
-        let client = self
-            .client
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Where the session is gone, so is the node; one of that name is somebody else's.
         if let Some(client) = client
             && held

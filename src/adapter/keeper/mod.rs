@@ -36,11 +36,7 @@ impl ZooKeeper {
     #[must_use]
     pub fn new(hosts: Vec<String>, root: Option<&str>) -> Self {
         let root = root.unwrap_or_default().trim_end_matches('/').to_owned();
-        Self {
-            hosts,
-            root,
-            session: Mutex::new(None),
-        }
+        Self { hosts, root, session: Mutex::new(None) }
     }
 
     /// A new session. The ports are tried first: the client reports a refused connection as a time-out
@@ -61,31 +57,19 @@ impl ZooKeeper {
             }
         }
         if open.is_empty() {
-            let reason = if closed.is_empty() {
-                "no servers are named".to_owned()
-            } else {
-                closed.join("; ")
-            };
+            let reason = if closed.is_empty() { "no servers are named".to_owned() } else { closed.join("; ") };
             return Err(self.unreachable(reason));
         }
         // Servers that are down now may be the ones that are up later.
-        open.extend(
-            self.hosts
-                .iter()
-                .filter(|host| !open.contains(host))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        open.extend(self.hosts.iter().filter(|host| !open.contains(host)).cloned().collect::<Vec<_>>());
         let cluster = format!("{}{}", open.join(","), self.root);
         // Goes round the servers until the session time-out: one that starts or elects refuses for a moment.
-        let connecting = Client::connector()
-            .with_session_timeout(SESSION_TIMEOUT)
-            .connect(&cluster);
+        let connecting = Client::connector().with_session_timeout(SESSION_TIMEOUT).connect(&cluster);
         match tokio::time::timeout(REQUEST_TIMEOUT, connecting).await {
             Ok(Ok(client)) => Ok(client),
-            Ok(Err(error)) => Err(self.unreachable(format!(
-                "{error} (the port is open; a server without a quorum does not answer)"
-            ))),
+            Ok(Err(error)) => {
+                Err(self.unreachable(format!("{error} (the port is open; a server without a quorum does not answer)")))
+            }
             Err(_) => Err(self.unreachable(format!("no session within {REQUEST_TIMEOUT:?}"))),
         }
     }
@@ -132,10 +116,7 @@ impl ZooKeeper {
     }
 
     fn unreachable(&self, reason: String) -> KeeperError {
-        KeeperError::Unreachable {
-            hosts: self.hosts.join(", "),
-            reason,
-        }
+        KeeperError::Unreachable { hosts: self.hosts.join(", "), reason }
     }
 
     fn failed(&self, error: &ClientError) -> KeeperError {
@@ -143,10 +124,7 @@ impl ZooKeeper {
     }
 
     fn failed_because(&self, reason: String) -> KeeperError {
-        KeeperError::Failed {
-            hosts: self.hosts.join(", "),
-            reason,
-        }
+        KeeperError::Failed { hosts: self.hosts.join(", "), reason }
     }
 }
 
@@ -154,21 +132,13 @@ impl ZooKeeper {
 impl Keeper for ZooKeeper {
     async fn get(&self, path: &str) -> Result<Option<KeeperNode>, KeeperError> {
         let path = clean(path);
-        let found = self
-            .read(|client| async move { client.get_data(path).await })
-            .await?;
-        Ok(found.map(|(value, stat)| KeeperNode {
-            path: path.to_owned(),
-            value,
-            stat: facts(&stat),
-        }))
+        let found = self.read(|client| async move { client.get_data(path).await }).await?;
+        Ok(found.map(|(value, stat)| KeeperNode { path: path.to_owned(), value, stat: facts(&stat) }))
     }
 
     async fn children(&self, path: &str) -> Result<Option<Vec<String>>, KeeperError> {
         let path = clean(path);
-        let found = self
-            .read(|client| async move { client.list_children(path).await })
-            .await?;
+        let found = self.read(|client| async move { client.list_children(path).await }).await?;
         Ok(found.map(|mut names| {
             names.sort();
             names
@@ -181,10 +151,7 @@ impl Keeper for ZooKeeper {
         while !level.is_empty() {
             // Whatever vanished between its parent's listing and its own reading is left out.
             let visits: Vec<_> = level.iter().map(|path| self.visit(path)).collect();
-            let visited: Vec<_> = stream::iter(visits)
-                .buffered(PARALLEL)
-                .try_collect()
-                .await?;
+            let visited: Vec<_> = stream::iter(visits).buffered(PARALLEL).try_collect().await?;
             let visited: Vec<_> = visited.into_iter().flatten().collect();
             level = visited
                 .iter()
@@ -199,20 +166,14 @@ impl Keeper for ZooKeeper {
         let path = clean(path);
         if version < 0 {
             // To the servers, -1 means "whatever version".
-            return Err(
-                self.failed_because(format!("{path}: deleting needs the version that was read"))
-            );
+            return Err(self.failed_because(format!("{path}: deleting needs the version that was read")));
         }
         let client = self.session().await?;
         // Sent once: after a lost answer the node may be gone and may have been made again by somebody.
         match limited(client.delete(path, Some(version))).await {
             Ok(()) => Ok(()),
-            Err(ClientError::NoNode) => Err(KeeperError::NoNode {
-                path: path.to_owned(),
-            }),
-            Err(ClientError::BadVersion | ClientError::NotEmpty) => Err(KeeperError::Changed {
-                path: path.to_owned(),
-            }),
+            Err(ClientError::NoNode) => Err(KeeperError::NoNode { path: path.to_owned() }),
+            Err(ClientError::BadVersion | ClientError::NotEmpty) => Err(KeeperError::Changed { path: path.to_owned() }),
             Err(error) if is_interruption(&error) => {
                 Err(self.failed_because(format!("{error}; {path} may have been deleted or not")))
             }
@@ -220,11 +181,7 @@ impl Keeper for ZooKeeper {
         }
     }
 
-    async fn lock(
-        &self,
-        path: &str,
-        holder: &LockHolder,
-    ) -> Result<Box<dyn LockGuard>, KeeperError> {
+    async fn lock(&self, path: &str, holder: &LockHolder) -> Result<Box<dyn LockGuard>, KeeperError> {
         // A session of its own: the lock must not share the fate of reads, nor they of it.
         let client = self.connect().await?;
         let guard = lock::take(self, client, clean(path), holder).await?;
@@ -246,12 +203,8 @@ impl Keeper for ZooKeeper {
 }
 
 /// A request with the limit of requests.
-async fn limited<T>(
-    request: impl Future<Output = Result<T, ClientError>>,
-) -> Result<T, ClientError> {
-    tokio::time::timeout(REQUEST_TIMEOUT, request)
-        .await
-        .unwrap_or(Err(ClientError::Timeout))
+async fn limited<T>(request: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+    tokio::time::timeout(REQUEST_TIMEOUT, request).await.unwrap_or(Err(ClientError::Timeout))
 }
 
 /// Whether the answer was lost, as opposed to refused.
@@ -285,11 +238,7 @@ fn clean(path: &str) -> &str {
 }
 
 fn join(parent: &str, name: &str) -> String {
-    if parent == "/" {
-        format!("/{name}")
-    } else {
-        format!("{parent}/{name}")
-    }
+    if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") }
 }
 
 #[cfg(test)]

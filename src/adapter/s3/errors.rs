@@ -27,29 +27,18 @@ impl Bucket {
     {
         let bucket = || self.config.bucket.clone();
         let endpoint = || self.config.endpoint.clone();
-        let status = error
-            .raw_response()
-            .map_or(0, |response| response.status().as_u16());
+        let status = error.raw_response().map_or(0, |response| response.status().as_u16());
         let (code, message) = match error {
-            SdkError::ServiceError(service) => (
-                service.err().code().unwrap_or_default(),
-                service.err().message().unwrap_or_default(),
-            ),
+            SdkError::ServiceError(service) => {
+                (service.err().code().unwrap_or_default(), service.err().message().unwrap_or_default())
+            }
             _ => ("", ""),
         };
-        let said = if code.is_empty() {
-            format!("status {status}")
-        } else {
-            format!("{code} {message}").trim().to_owned()
-        };
+        let said =
+            if code.is_empty() { format!("status {status}") } else { format!("{code} {message}").trim().to_owned() };
         match (code, status) {
-            ("NoSuchBucket", _) => ObjectError::NoBucket {
-                bucket: bucket(),
-                endpoint: endpoint(),
-            },
-            ("NoSuchKey" | "NotFound", _) | ("", 404) => ObjectError::NotFound {
-                location: self.location(key),
-            },
+            ("NoSuchBucket", _) => ObjectError::NoBucket { bucket: bucket(), endpoint: endpoint() },
+            ("NoSuchKey" | "NotFound", _) | ("", 404) => ObjectError::NotFound { location: self.location(key) },
             (
                 "AccessDenied"
                 | "InvalidAccessKeyId"
@@ -60,11 +49,7 @@ impl Bucket {
                 | "NotSignedUp",
                 _,
             )
-            | (_, 401 | 403) => ObjectError::Denied {
-                bucket: bucket(),
-                endpoint: endpoint(),
-                reason: said,
-            },
+            | (_, 401 | 403) => ObjectError::Denied { bucket: bucket(), endpoint: endpoint(), reason: said },
             (_, status) if status != 0 => self.unavailable(key, &format!("it answered {said}")),
             _ => self.unavailable(key, &causes(error)),
         }

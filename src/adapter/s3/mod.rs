@@ -59,10 +59,7 @@ impl Bucket {
     pub fn new(mut config: BucketConfig) -> Self {
         config.endpoint = config.endpoint.trim_end_matches('/').to_owned();
         config.prefix = config.prefix.trim_matches('/').to_owned();
-        Self {
-            config,
-            client: OnceCell::new(),
-        }
+        Self { config, client: OnceCell::new() }
     }
 
     async fn client(&self) -> Result<&Client, ObjectError> {
@@ -79,13 +76,10 @@ impl Bucket {
             None,
             "clickferry",
         );
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_timeout(OPERATION_TIMEOUT)
-            .build();
-        let retries = RetryConfig::standard()
-            .with_max_attempts(ATTEMPTS)
-            .with_initial_backoff(Duration::from_millis(200));
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build();
+        let retries =
+            RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(200));
         let config = aws_sdk_s3::Config::builder()
             .region(Region::new(config.region.clone()))
             .endpoint_url(&config.endpoint)
@@ -109,17 +103,11 @@ impl Bucket {
         if !tls::has_roots() {
             return Err(self.unavailable(&self.config.prefix, tls::NO_ROOTS));
         }
-        Ok(HttpBuilder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build_https())
+        Ok(HttpBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
     }
 
     fn full(&self, key: &str) -> String {
-        if self.config.prefix.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}/{key}", self.config.prefix)
-        }
+        if self.config.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.config.prefix) }
     }
 
     /// The key below the storage's prefix.
@@ -127,9 +115,7 @@ impl Bucket {
         if self.config.prefix.is_empty() {
             return key;
         }
-        key.strip_prefix(&self.config.prefix)
-            .and_then(|rest| rest.strip_prefix('/'))
-            .unwrap_or(key)
+        key.strip_prefix(&self.config.prefix).and_then(|rest| rest.strip_prefix('/')).unwrap_or(key)
     }
 
     /// All pages of a listing, one by one.
@@ -173,14 +159,8 @@ impl Objects for Bucket {
         self.pages(prefix, None, |page| {
             for object in page.contents() {
                 let Some(key) = object.key() else { continue };
-                let size = object
-                    .size()
-                    .and_then(|size| u64::try_from(size).ok())
-                    .unwrap_or_default();
-                found.push(ObjectInfo {
-                    key: self.strip(key).to_owned(),
-                    size,
-                });
+                let size = object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+                found.push(ObjectInfo { key: self.strip(key).to_owned(), size });
             }
         })
         .await?;
@@ -193,10 +173,7 @@ impl Objects for Bucket {
         let start = self.full(prefix);
         let mut names: Vec<String> = Vec::new();
         self.pages(prefix, Some("/"), |page| {
-            let folders = page
-                .common_prefixes()
-                .iter()
-                .filter_map(|folder| folder.prefix());
+            let folders = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
             let objects = page.contents().iter().filter_map(|object| object.key());
             names.extend(
                 folders
@@ -257,12 +234,7 @@ impl Objects for Bucket {
     }
 
     fn describe(&self) -> String {
-        let BucketConfig {
-            endpoint,
-            bucket,
-            prefix,
-            ..
-        } = &self.config;
+        let BucketConfig { endpoint, bucket, prefix, .. } = &self.config;
         if prefix.is_empty() {
             format!("s3://{bucket} at {endpoint}")
         } else {

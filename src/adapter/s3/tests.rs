@@ -25,8 +25,7 @@ impl Store {
             while let Ok((stream, _)) = listener.accept().await {
                 let service = service.clone();
                 tokio::spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service),
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
                 );
             }
         });
@@ -58,13 +57,7 @@ fn bucket(endpoint: &str, name: &str, prefix: &str, secret: &str) -> Bucket {
 #[tokio::test]
 async fn lists_and_reads_below_the_prefix() {
     let store = Store::start().await;
-    for key in [
-        "p/a/1/.backup",
-        "p/a/1/data/x.bin",
-        "p/a/2/.lock",
-        "p/top",
-        "other/a",
-    ] {
+    for key in ["p/a/1/.backup", "p/a/1/data/x.bin", "p/a/2/.lock", "p/top", "other/a"] {
         store.write(key, key.as_bytes());
     }
     let bucket = store.bucket("backups", "/p/", "secret");
@@ -74,10 +67,7 @@ async fn lists_and_reads_below_the_prefix() {
     assert_eq!(keys, ["a/1/.backup", "a/1/data/x.bin", "a/2/.lock"]);
     assert_eq!(all[0].size, "p/a/1/.backup".len() as u64);
     assert_eq!(bucket.list_level("a/").await.unwrap(), ["1", "2"]);
-    assert_eq!(
-        bucket.list_level("a/1/").await.unwrap(),
-        [".backup", "data"]
-    );
+    assert_eq!(bucket.list_level("a/1/").await.unwrap(), [".backup", "data"]);
     assert_eq!(bucket.list_level("").await.unwrap(), ["a", "top"]);
     assert_eq!(bucket.get("a/1/.backup").await.unwrap(), "p/a/1/.backup");
     assert!(bucket.list("nothing/").await.unwrap().is_empty());
@@ -92,72 +82,34 @@ async fn reads_all_pages() {
         store.write(&format!("many/{number:05}"), b"x");
     }
     let bucket = store.bucket("backups", "", "secret");
-    let keys: Vec<_> = bucket
-        .list("many/")
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|object| object.key)
-        .collect();
-    let expected: Vec<_> = (0..2500)
-        .map(|number| format!("many/{number:05}"))
-        .collect();
+    let keys: Vec<_> = bucket.list("many/").await.unwrap().into_iter().map(|object| object.key).collect();
+    let expected: Vec<_> = (0..2500).map(|number| format!("many/{number:05}")).collect();
     assert_eq!(keys, expected);
 }
 
 #[tokio::test]
 async fn tells_what_is_missing_or_denied() {
     let store = Store::start().await;
-    let error = store
-        .bucket("backups", "p", "secret")
-        .get("none")
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error, ObjectError::NotFound { location } if location == "s3://backups/p/none"),
-        "{error}"
-    );
-    let error = store
-        .bucket("nobody", "", "secret")
-        .list("")
-        .await
-        .unwrap_err();
+    let error = store.bucket("backups", "p", "secret").get("none").await.unwrap_err();
+    assert!(matches!(&error, ObjectError::NotFound { location } if location == "s3://backups/p/none"), "{error}");
+    let error = store.bucket("nobody", "", "secret").list("").await.unwrap_err();
     assert!(matches!(error, ObjectError::NoBucket { .. }), "{error}");
-    let error = store
-        .bucket("nobody", "", "secret")
-        .check_access()
-        .await
-        .unwrap_err();
+    let error = store.bucket("nobody", "", "secret").check_access().await.unwrap_err();
     assert!(matches!(error, ObjectError::NoBucket { .. }), "{error}");
-    let error = store
-        .bucket("backups", "", "wrong-secret")
-        .check_access()
-        .await
-        .unwrap_err();
+    let error = store.bucket("backups", "", "wrong-secret").check_access().await.unwrap_err();
     assert!(matches!(error, ObjectError::Denied { .. }), "{error}");
     assert!(!error.to_string().contains("wrong-secret"));
 }
 
 #[tokio::test]
 async fn an_unreachable_store_is_told_soon() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     for address in [closed.to_string(), mute.local_addr().unwrap().to_string()] {
         let start = Instant::now();
-        let error = bucket(&format!("http://{address}"), "b", "", "s")
-            .list("")
-            .await
-            .unwrap_err();
+        let error = bucket(&format!("http://{address}"), "b", "", "s").list("").await.unwrap_err();
         assert!(matches!(error, ObjectError::Unavailable { .. }), "{error}");
-        assert!(
-            start.elapsed() < Duration::from_secs(12),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
         assert!(error.to_string().contains(&address), "{error}");
     }
 }

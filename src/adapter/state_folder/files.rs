@@ -12,11 +12,7 @@ const FOLDER_MODE: u32 = 0o700;
 /// Makes the names in a folder durable.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     // An empty path is the parent of a relative name.
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder)?.sync_all()
 }
 
@@ -54,11 +50,7 @@ pub fn private() -> OpenOptions {
 
 /// Makes an empty file; fails when it exists.
 pub fn create_empty(path: &Path) -> io::Result<()> {
-    private()
-        .write(true)
-        .create_new(true)
-        .open(path)?
-        .sync_all()?;
+    private().write(true).create_new(true).open(path)?.sync_all()?;
     sync_parent(path)
 }
 
@@ -66,9 +58,7 @@ pub fn create_empty(path: &Path) -> io::Result<()> {
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // Made with mode 0600.
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

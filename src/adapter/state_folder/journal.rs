@@ -17,20 +17,14 @@ pub struct Journal {
 impl Journal {
     /// The journal at a path; the file must exist when something is appended.
     pub fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            file: None,
-            broken: None,
-        }
+        Self { path, file: None, broken: None }
     }
 
     /// Writes a line and syncs it. After an error every later call fails: the kernel may have dropped the
     /// pages whose sync failed and reports a later sync as a success.
     pub fn append(&mut self, line: &[u8]) -> io::Result<()> {
         if let Some(reason) = &self.broken {
-            return Err(io::Error::other(format!(
-                "an earlier write failed ({reason})"
-            )));
+            return Err(io::Error::other(format!("an earlier write failed ({reason})")));
         }
         let written = self.write(line);
         if let Err(error) = &written {
@@ -49,9 +43,7 @@ impl Journal {
         let named = std::fs::metadata(&self.path)?;
         let opened = file.metadata()?;
         if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
-            return Err(io::Error::other(
-                "the journal was replaced by somebody else",
-            ));
+            return Err(io::Error::other("the journal was replaced by somebody else"));
         }
         file.write_all(line)?;
         file.sync_data()
@@ -62,9 +54,7 @@ impl Journal {
         let file = files::private().write(true).open(&self.path)?;
         let now = file.metadata()?.len();
         if length > now {
-            return Err(io::Error::other(format!(
-                "it has {now} bytes and cannot be cut to {length}"
-            )));
+            return Err(io::Error::other(format!("it has {now} bytes and cannot be cut to {length}")));
         }
         file.set_len(length)?;
         file.sync_all()

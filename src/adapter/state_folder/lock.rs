@@ -24,28 +24,16 @@ pub fn take(folder: &Path, holder: &LockHolder) -> io::Result<Result<FolderLock,
     let told = folder.join("lock.json");
     for _ in 0..ATTEMPTS {
         // The file is never deleted by us: whoever deleted it could let two processes lock two files.
-        let file = files::private()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
+        let file = files::private().read(true).write(true).create(true).truncate(false).open(&path)?;
         match file.try_lock() {
             Ok(()) if same_file(&file, &path) => {
                 files::replace(&told, &serde_json::to_vec(holder)?)?;
-                return Ok(Ok(FolderLock {
-                    path,
-                    told,
-                    file: Mutex::new(Some(file)),
-                }));
+                return Ok(Ok(FolderLock { path, told, file: Mutex::new(Some(file)) }));
             }
             // Locked a file that somebody deleted meanwhile: once more with the new one.
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                if let Some(other) = std::fs::read(&told)
-                    .ok()
-                    .and_then(|text| serde_json::from_slice(&text).ok())
-                {
+                if let Some(other) = std::fs::read(&told).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
                     return Ok(Err(other));
                 }
             }
@@ -79,11 +67,7 @@ pub struct FolderLock {
 
 impl FolderLock {
     fn free(&self) {
-        let file = self
-            .file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(file) = file {
             if same_file(&file, &self.path) {
                 // Before unlocking: afterwards it may be the next holder's.
@@ -99,8 +83,7 @@ impl FolderLock {
 impl LockGuard for FolderLock {
     fn is_held(&self) -> bool {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.as_ref()
-            .is_some_and(|file| same_file(file, &self.path))
+        file.as_ref().is_some_and(|file| same_file(file, &self.path))
     }
 
     async fn release(&self) {

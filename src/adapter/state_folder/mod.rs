@@ -32,10 +32,7 @@ impl StateFolder {
     /// State in this folder, which is made when something is first written.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
-            journals: Arc::default(),
-        }
+        Self { folder: folder.into(), journals: Arc::default() }
     }
 
     fn run_folder(&self, run: &RunId) -> Result<PathBuf, StateError> {
@@ -48,38 +45,25 @@ impl StateFolder {
 
     /// The path of a document; only plain names, so that nothing outside the run can be reached.
     fn document(&self, run: &RunId, name: &str) -> Result<PathBuf, StateError> {
-        let plain = Path::new(name)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
+        let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
         if name.is_empty() || !plain || name.contains('\0') || name.ends_with('/') {
-            return Err(self.refused(
-                "finding the document",
-                format!("{name:?} is not a document's name"),
-            ));
+            return Err(self.refused("finding the document", format!("{name:?} is not a document's name")));
         }
         Ok(self.run_folder(run)?.join(name))
     }
 
     fn refused(&self, action: &str, reason: String) -> StateError {
-        StateError::Io {
-            action: action.to_owned(),
-            location: self.describe(),
-            reason,
-        }
+        StateError::Io { action: action.to_owned(), location: self.describe(), reason }
     }
 
     fn missing(&self, what: String) -> StateError {
-        StateError::Missing {
-            what,
-            location: self.describe(),
-        }
+        StateError::Missing { what, location: self.describe() }
     }
 
     fn journal(&self, run: &RunId, folder: &Path) -> Arc<Mutex<Journal>> {
         let mut journals = self.journals.lock().unwrap_or_else(PoisonError::into_inner);
-        let journal = journals
-            .entry(run.clone())
-            .or_insert_with(|| Arc::new(Mutex::new(Journal::new(folder.join(JOURNAL)))));
+        let journal =
+            journals.entry(run.clone()).or_insert_with(|| Arc::new(Mutex::new(Journal::new(folder.join(JOURNAL)))));
         Arc::clone(journal)
     }
 
@@ -135,10 +119,7 @@ impl StateStore for StateFolder {
     async fn put(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError> {
         let path = self.document(run, name)?;
         if name == JOURNAL {
-            return Err(self.refused(
-                "writing the journal",
-                "it is only ever appended to".to_owned(),
-            ));
+            return Err(self.refused("writing the journal", "it is only ever appended to".to_owned()));
         }
         let folder = self.run_folder(run)?;
         let content = content.to_owned();
@@ -152,75 +133,46 @@ impl StateStore for StateFolder {
                 Ok(true)
             })
             .await?;
-        if exists {
-            Ok(())
-        } else {
-            Err(self.missing(format!("run {run}")))
-        }
+        if exists { Ok(()) } else { Err(self.missing(format!("run {run}"))) }
     }
 
     async fn get(&self, run: &RunId, name: &str) -> Result<Vec<u8>, StateError> {
         let path = self.document(run, name)?;
         let folder = self.run_folder(run)?;
         let read = self
-            .blocking(
-                format!("reading {name} of run {run}"),
-                move || match std::fs::read(&path) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        Ok(Err(folder.is_dir()))
-                    }
-                    content => content.map(Ok),
-                },
-            )
+            .blocking(format!("reading {name} of run {run}"), move || match std::fs::read(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Err(folder.is_dir())),
+                content => content.map(Ok),
+            })
             .await?;
         read.map_err(|run_exists| {
-            self.missing(if run_exists {
-                format!("{name} of run {run}")
-            } else {
-                format!("run {run}")
-            })
+            self.missing(if run_exists { format!("{name} of run {run}") } else { format!("run {run}") })
         })
     }
 
     async fn append(&self, run: &RunId, line: &[u8]) -> Result<(), StateError> {
         let journal = self.journal(run, &self.run_folder(run)?);
         let line = line.to_owned();
-        self.blocking(
-            format!("appending to the journal of run {run}"),
-            move || {
-                journal
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .append(&line)
-            },
-        )
+        self.blocking(format!("appending to the journal of run {run}"), move || {
+            journal.lock().unwrap_or_else(PoisonError::into_inner).append(&line)
+        })
         .await
     }
 
     async fn truncate(&self, run: &RunId, length: u64) -> Result<(), StateError> {
         let journal = self.journal(run, &self.run_folder(run)?);
         self.blocking(format!("cutting the journal of run {run}"), move || {
-            journal
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .truncate(length)
+            journal.lock().unwrap_or_else(PoisonError::into_inner).truncate(length)
         })
         .await
     }
 
     async fn lock(&self, holder: &LockHolder) -> Result<Box<dyn LockGuard>, StateError> {
         let (folder, holder) = (self.folder.clone(), holder.clone());
-        let taken = self
-            .blocking("taking the lock".to_owned(), move || {
-                lock::take(&folder, &holder)
-            })
-            .await?;
+        let taken = self.blocking("taking the lock".to_owned(), move || lock::take(&folder, &holder)).await?;
         match taken {
             Ok(guard) => Ok(Box::new(guard)),
-            Err(holder) => Err(StateError::Locked {
-                location: self.describe(),
-                holder,
-            }),
+            Err(holder) => Err(StateError::Locked { location: self.describe(), holder }),
         }
     }
 

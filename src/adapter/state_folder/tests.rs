@@ -29,30 +29,17 @@ async fn documents_are_replaced_and_private() {
     state.create_run(&run).await.unwrap();
     state.put(&run, "plan.json", b"one").await.unwrap();
     state.put(&run, "plan.json", b"two").await.unwrap();
-    state
-        .put(&run, "exports/keeper/1.json", b"three")
-        .await
-        .unwrap();
+    state.put(&run, "exports/keeper/1.json", b"three").await.unwrap();
     assert_eq!(state.get(&run, "plan.json").await.unwrap(), b"two");
-    assert_eq!(
-        state.get(&run, "exports/keeper/1.json").await.unwrap(),
-        b"three"
-    );
+    assert_eq!(state.get(&run, "exports/keeper/1.json").await.unwrap(), b"three");
     let place = folder.path().join("deep/state/runs/run-1");
     for file in ["plan.json", "exports/keeper/1.json", "journal.jsonl"] {
         assert_eq!(mode(&place.join(file)), 0o600, "{file}");
     }
-    for directory in [
-        &place,
-        &place.join("exports/keeper"),
-        &folder.path().join("deep"),
-    ] {
+    for directory in [&place, &place.join("exports/keeper"), &folder.path().join("deep")] {
         assert_eq!(mode(directory), 0o700, "{}", directory.display());
     }
-    let left: Vec<_> = std::fs::read_dir(&place)
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
+    let left: Vec<_> = std::fs::read_dir(&place).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
 }
 
@@ -63,13 +50,7 @@ async fn runs_are_listed_in_order_and_made_once() {
         state.create_run(&RunId::from(name)).await.unwrap();
     }
     std::fs::write(folder.path().join("deep/state/runs/note.txt"), "").unwrap();
-    let names: Vec<_> = state
-        .runs()
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|run| run.0)
-        .collect();
+    let names: Vec<_> = state.runs().await.unwrap().into_iter().map(|run| run.0).collect();
     assert_eq!(names, ["a", "b", "c"]);
     let error = state.create_run(&RunId::from("a")).await.unwrap_err();
     assert!(matches!(error, StateError::Io { .. }), "{error}");
@@ -80,16 +61,7 @@ async fn runs_are_listed_in_order_and_made_once() {
 async fn nothing_outside_a_run_can_be_reached() {
     let (_folder, state, run) = state();
     state.create_run(&run).await.unwrap();
-    for name in [
-        "",
-        "..",
-        "../x",
-        "a/../../x",
-        "/etc/passwd",
-        "a/",
-        "./a",
-        "a\0b",
-    ] {
+    for name in ["", "..", "../x", "a/../../x", "/etc/passwd", "a/", "./a", "a\0b"] {
         let error = state.put(&run, name, b"x").await.unwrap_err();
         assert!(matches!(error, StateError::Io { .. }), "{name:?}: {error}");
         assert!(state.get(&run, name).await.is_err(), "{name:?}");
@@ -104,18 +76,12 @@ async fn nothing_outside_a_run_can_be_reached() {
 async fn missing_things_are_named() {
     let (_folder, state, run) = state();
     let error = state.get(&run, "plan.json").await.unwrap_err();
-    assert!(
-        matches!(&error, StateError::Missing { what, .. } if what == "run run-1"),
-        "{error}"
-    );
+    assert!(matches!(&error, StateError::Missing { what, .. } if what == "run run-1"), "{error}");
     let error = state.put(&run, "plan.json", b"").await.unwrap_err();
     assert!(matches!(error, StateError::Missing { .. }), "{error}");
     state.create_run(&run).await.unwrap();
     let error = state.get(&run, "plan.json").await.unwrap_err();
-    assert!(
-        matches!(&error, StateError::Missing { what, .. } if what == "plan.json of run run-1"),
-        "{error}"
-    );
+    assert!(matches!(&error, StateError::Missing { what, .. } if what == "plan.json of run run-1"), "{error}");
 }
 
 #[tokio::test]
@@ -133,10 +99,7 @@ async fn a_torn_line_is_cut_and_the_journal_goes_on() {
     assert_eq!(again.get(&run, "journal.jsonl").await.unwrap(), torn);
     again.truncate(&run, 20).await.unwrap();
     again.append(&run, b"{\"seq\":3}\n").await.unwrap();
-    assert_eq!(
-        again.get(&run, "journal.jsonl").await.unwrap(),
-        b"{\"seq\":1}\n{\"seq\":2}\n{\"seq\":3}\n"
-    );
+    assert_eq!(again.get(&run, "journal.jsonl").await.unwrap(), b"{\"seq\":1}\n{\"seq\":2}\n{\"seq\":3}\n");
     assert!(again.truncate(&run, 1000).await.is_err());
 }
 
@@ -184,9 +147,7 @@ async fn a_second_lock_is_refused_with_its_holder() {
     let (_folder, state, _) = state();
     let guard = state.lock(&holder("first")).await.unwrap();
     assert!(guard.is_held());
-    let Err(StateError::Locked { holder: found, .. }) = state.lock(&holder("second")).await else {
-        panic!()
-    };
+    let Err(StateError::Locked { holder: found, .. }) = state.lock(&holder("second")).await else { panic!() };
     assert_eq!(found, holder("first"));
     guard.release().await;
     assert!(!guard.is_held());
@@ -194,9 +155,7 @@ async fn a_second_lock_is_refused_with_its_holder() {
     // The guard of the first, released before, must not touch the second's.
     drop(guard);
     assert!(second.is_held());
-    let Err(StateError::Locked { holder: found, .. }) = state.lock(&holder("third")).await else {
-        panic!()
-    };
+    let Err(StateError::Locked { holder: found, .. }) = state.lock(&holder("third")).await else { panic!() };
     assert_eq!(found, holder("second"));
     drop(second);
     assert!(state.lock(&holder("third")).await.is_ok());
@@ -211,9 +170,7 @@ async fn a_lock_whose_folder_is_deleted_is_lost() {
     let second = state.lock(&holder("second")).await.unwrap();
     assert!(!guard.is_held() && second.is_held());
     guard.release().await;
-    let Err(StateError::Locked { holder: found, .. }) = state.lock(&holder("third")).await else {
-        panic!()
-    };
+    let Err(StateError::Locked { holder: found, .. }) = state.lock(&holder("third")).await else { panic!() };
     assert_eq!(found, holder("second"));
 }
 
@@ -223,15 +180,8 @@ async fn says_why_it_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("state"), "").unwrap();
     let state = StateFolder::new(folder.path().join("state"));
-    let error = state
-        .create_run(&RunId::from("a"))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("creating run a failed") && error.contains("state"),
-        "{error}"
-    );
+    let error = state.create_run(&RunId::from("a")).await.unwrap_err().to_string();
+    assert!(error.contains("creating run a failed") && error.contains("state"), "{error}");
     assert!(files::explain(&io::ErrorKind::StorageFull.into()).contains("disk is full"));
     assert!(files::explain(&io::ErrorKind::ReadOnlyFilesystem.into()).contains("writable folder"));
 }

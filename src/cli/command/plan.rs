@@ -78,5 +78,8 @@ fn next(args: &PlanArgs, common: &Common, plan: &Plan) -> String {
         Some(file) => (file.display().to_string(), String::new()),
         None => (args.runbook.display().to_string(), common.param.iter().map(|text| format!(" -p {text}")).collect()),
     };
-    format!("To apply exactly this:\n  clickferry apply {what}{environment}{parameters} --consent {}\n", consent_text(plan))
+    format!(
+        "To apply exactly this:\n  clickferry apply {what}{environment}{parameters} --consent {}\n",
+        consent_text(plan)
+    )
 }

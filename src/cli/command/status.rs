@@ -19,7 +19,9 @@ pub async fn run(args: &StatusArgs, common: &Common, printer: &Printer) -> Resul
     let id = which_run(&*state, args.run.as_deref(), async |_| true).await?;
     let found = find_run(&*state, &id).await?;
     match common.format {
-        Format::Text => printer.result(&render_run(&id, &found.plan, &found.journal, &found.state, &flags(common), printer.style())),
+        Format::Text => {
+            printer.result(&render_run(&id, &found.plan, &found.journal, &found.state, &flags(common), printer.style()))
+        }
         Format::Json => {
             let json = json!({
                 "version": 1,

@@ -77,7 +77,7 @@ impl Execution<'_> {
             let operations: Vec<&Operation> = self.plan.operations_of(&step.id).collect();
             let is_done =
                 |operation: &&Operation| matches!(state.operations.get(&operation.id), Some(OperationState::Done(_)));
-            if !operations.is_empty() && operations.iter().all(|operation| is_done(operation)) {
+            if !operations.is_empty() && operations.iter().all(is_done) {
                 self.observer.event(&RunEvent::StepPassed { step: &step.id, why: "done before" });
                 continue;
             }

@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::model::observed::{Database, TargetWorld};
+use crate::model::observed::{Database, Table, TargetWorld};
 use crate::model::runbook::Topology;
 
 fn table(name: &str, engine: &str, rows: Option<u64>) -> Table {

@@ -1,6 +1,6 @@
 //! Words for operations, losses and limits.
 
-use crate::model::runbook::{Guards, LossBudget};
+use crate::model::runbook::LossBudget;
 use crate::plan::operation::{Loss, Operation};
 use crate::report::text::{bytes, count};
 
@@ -28,15 +28,6 @@ pub fn limit_words(budget: &LossBudget) -> String {
     let most = budget.bytes.map_or_else(|| "bytes not limited".to_owned(), bytes);
     let hosts = budget.replicas.map(|hosts| format!(", on {}", count(hosts, "host"))).unwrap_or_default();
     format!("{}, {}, {most}{hosts}", count(budget.tables, "table"), count(budget.rows, "row"))
-}
-
-/// The other guards of the runbook, each as it stands there.
-#[must_use]
-pub fn guard_words(guards: &Guards) -> Vec<String> {
-    // From the data, so that a guard that is new here cannot be left out.
-    let all = serde_json::to_value(guards).unwrap_or_default();
-    let others = all.as_object().into_iter().flatten().filter(|(name, _)| *name != "loss");
-    others.filter(|(_, value)| !value.is_null()).map(|(name, value)| format!("{name}: {value}")).collect()
 }
 
 /// The word before an object's name, and the name.

@@ -3,7 +3,7 @@
 use super::element::{badge, code, escape};
 use crate::plan::operation::{Loss, Operation};
 use crate::report::outline::{
-    A_DOZEN, Family, Outline, Role, a_dozen, becomes, guard_words, limit_words, loss_words, others, ranges, told_words,
+    A_DOZEN, Family, Outline, Role, a_dozen, becomes, limit_words, loss_words, others, ranges, told_words,
 };
 use crate::report::text::{bytes, count, number};
 
@@ -195,10 +195,8 @@ fn servers(outline: &Outline<'_>, out: &mut String) {
     if !parameters.is_empty() {
         out.push_str(&format!("<p>Parameters: {}</p>\n", parameters.join(", ")));
     }
-    let guards = guard_words(&plan.guards);
-    if !guards.is_empty() {
-        let guards: Vec<String> = guards.iter().map(|guard| code(guard)).collect();
-        out.push_str(&format!("<p>Guards asked again at apply: {}</p>\n", guards.join(", ")));
+    for guard in crate::report::guards::lines(plan) {
+        out.push_str(&format!("<p>{}</p>\n", escape(&guard)));
     }
     out.push_str("</section>\n");
 }

@@ -3,7 +3,7 @@
 use super::span::{cell, code, line, prose};
 use crate::plan::operation::{Loss, Operation};
 use crate::report::outline::{
-    A_DOZEN, Family, Outline, Role, a_dozen, becomes, guard_words, limit_words, loss_words, others, ranges, told_words,
+    A_DOZEN, Family, Outline, Role, a_dozen, becomes, limit_words, loss_words, others, ranges, told_words,
 };
 use crate::report::text::{bytes, count, number};
 
@@ -62,8 +62,8 @@ fn hosts(outline: &Outline<'_>, out: &mut String) {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         line(out, &format!("\n{} = {}", code(name), code(&value)));
     }
-    for guard in guard_words(&plan.guards) {
-        line(out, &format!("\nGuarded by {}", code(&guard)));
+    for guard in crate::report::guards::lines(plan) {
+        line(out, &format!("\n{}", prose(&guard)));
     }
     line(out, "\n</details>");
 }

@@ -55,7 +55,8 @@ impl Page {
         }
         for (label, told) in [("before", &family.before), ("after", &family.after), ("check", &family.check)] {
             // The overview above a summary tells the checks already.
-            if !told.is_empty() && !(summary && label == "check") && (summary || is_common(told, family.items.len())) {
+            let is_told_here = if summary { label != "check" } else { is_common(told, family.items.len()) };
+            if is_told_here && !told.is_empty() {
                 self.told(family, label, told, "     ");
             }
         }
