@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::event::RunEvent;
 use super::journal::HeldLock;
 use super::ports::{Keeper, KeeperError, LockGuard, LockHolder};
-use super::run::{Runner, state_failure};
+use super::run::{Runner, new_run_id, state_failure};
 use crate::diag::{Failure, Refusal};
 use crate::model::ids::RunId;
 use crate::plan::plan_file::Plan;
@@ -18,7 +18,7 @@ const LOCK_ROOT: &str = "/clickferry/locks";
 
 impl Runner<'_> {
     /// Law 8: the state and every target with a Keeper are locked for as long as the run lasts.
-    pub(super) async fn locks(&self, plan: &Plan, run: &RunId) -> Result<Vec<HeldLock>, Failure> {
+    pub(super) async fn locks(&self, targets: &[&str], run: &RunId) -> Result<Vec<HeldLock>, Failure> {
         let holder = LockHolder {
             run: run.0.clone(),
             owner: self.owner.clone(),
@@ -28,11 +28,8 @@ impl Runner<'_> {
         };
         let guard = self.ports.state.lock(&holder).await.map_err(state_failure)?;
         let mut locks = vec![HeldLock { name: format!("the state {}", self.ports.state.describe()), guard }];
-        let mut targets: Vec<&str> = plan.hosts.iter().map(|host| host.target.as_str()).collect();
-        targets.sort_unstable();
-        targets.dedup();
         let mut taken: Vec<String> = Vec::new();
-        for target in targets {
+        for &target in targets {
             let (Some(keeper), Some(binding)) = (self.ports.keepers.get(target), self.environment.targets.get(target))
             else {
                 continue;
@@ -57,12 +54,46 @@ impl Runner<'_> {
         }
         Ok(locks)
     }
+
+    /// Takes every lock for a run that is about to be planned: what is seen from now on, nobody else's run changes.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] with the holder where somebody else has one.
+    pub async fn reserve(&self) -> Result<Reservation, Failure> {
+        let run = new_run_id(self.ports.clock.now());
+        let targets: Vec<&str> = self.environment.targets.keys().map(String::as_str).collect();
+        let locks = self.locks(&targets, &run).await?;
+        Ok(Reservation { run, locks })
+    }
+}
+
+/// The locks of a run that has not begun.
+pub struct Reservation {
+    /// Id of the run.
+    pub(super) run: RunId,
+    /// Its locks.
+    pub(super) locks: Vec<HeldLock>,
+}
+
+impl Reservation {
+    /// Gives the locks back; the run never begins.
+    pub async fn cancel(self) {
+        release(&self.locks).await;
+    }
+}
+
+/// The targets of a plan, each once.
+pub(super) fn targets_of(plan: &Plan) -> Vec<&str> {
+    let mut targets: Vec<&str> = plan.hosts.iter().map(|host| host.target.as_str()).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    targets
 }
 
 impl Runner<'_> {
-    /// A killed engine's ephemeral node stays until its session times out. Where the former process of this very run
-    /// was on this machine and is gone (its lock on the state is free and its pid is not in use), its node is removed;
-    /// elsewhere the end of its session is waited for.
+    /// A killed engine's ephemeral node stays until its session times out. Where its process was on this machine and is
+    /// gone (another process id than any in use, in the same boot and process namespace), its node is removed; where
+    /// this very run was elsewhere, the end of its session is waited for.
     async fn lock_target(
         &self,
         keeper: &dyn Keeper,
@@ -72,13 +103,14 @@ impl Runner<'_> {
         let mut waited = Duration::ZERO;
         loop {
             let other = match keeper.lock(path, holder).await {
-                Err(KeeperError::Locked { holder: other }) if other.run == holder.run && waited < OWN_LOCK_WAIT => {
-                    other
-                }
+                Err(KeeperError::Locked { holder: other }) if waited < OWN_LOCK_WAIT => other,
                 result => return result,
             };
-            if !other.machine.is_empty() && other.machine == holder.machine && !process_exists(other.pid) {
+            let is_dead = !other.machine.is_empty() && other.machine == holder.machine && !process_exists(other.pid);
+            if is_dead {
                 keeper.remove_lock(path, &other).await?;
+            } else if other.run != holder.run {
+                return Err(KeeperError::Locked { holder: other });
             } else if waited.is_zero() {
                 self.observer.event(&RunEvent::Notice {
                     text: "waiting: the process that held this run before may still live elsewhere; its lock vanishes with its session",

@@ -12,7 +12,7 @@ pub mod event;
 pub mod executor;
 pub mod guard;
 pub mod journal;
-mod locks;
+pub mod locks;
 pub mod manifest;
 pub mod observe;
 pub mod parameters;

@@ -9,6 +9,7 @@ use super::action::Probe;
 use super::context::RunInfo;
 use super::executor::lost_context;
 use super::journal::{Entry, JournalWriter, OutcomeKind};
+use super::locks::targets_of;
 use super::resume::OperationState;
 use super::run::{FoundRun, Runner, write_failure};
 use crate::diag::{Failure, Refusal};
@@ -36,7 +37,7 @@ impl Runner<'_> {
         reason: &str,
     ) -> Result<(), Failure> {
         let before = self.find(id).await?;
-        let locks = self.locks(&before.plan, id).await?;
+        let locks = self.locks(&targets_of(&before.plan), id).await?;
         let FoundRun { plan, journal: found, state } = self.find(id).await?;
         let (Some(OperationState::Lost { attempt, intent, at }), Some(planned)) =
             (state.operations.get(operation), plan.operations.iter().find(|planned| planned.id == *operation))

@@ -13,7 +13,7 @@ use super::context::RunInfo;
 use super::event::{Observer, Person, RunEvent};
 use super::executor::Execution;
 use super::journal::{Entry, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
-use super::locks::release;
+use super::locks::{Reservation, release, targets_of};
 use super::ports::{Ports, StateError, StateStore};
 use super::resume::{OperationState, RunState, run_state};
 use super::schema::Catalogue;
@@ -84,11 +84,9 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// Why it stopped. The run's id comes through [`RunEvent::Started`].
-    pub async fn begin(&self, plan: &Plan, consent: &str) -> Result<RunId, Failure> {
-        let started = self.ports.clock.now();
-        let id = new_run_id(started);
-        let locks = self.locks(plan, &id).await?;
-        let run = RunInfo { id: id.clone(), started };
+    pub async fn begin(&self, plan: &Plan, consent: &str, reserved: Reservation) -> Result<RunId, Failure> {
+        let Reservation { run: id, locks } = reserved;
+        let run = RunInfo { id: id.clone(), started: self.ports.clock.now() };
         self.ports.state.create_run(&id).await.map_err(state_failure)?;
         self.ports
             .state
@@ -129,7 +127,7 @@ impl Runner<'_> {
     /// Why it stopped, or why it cannot be resumed.
     pub async fn resume(&self, id: &RunId) -> Result<(), Failure> {
         let before = self.find(id).await?;
-        let locks = self.locks(&before.plan, id).await?;
+        let locks = self.locks(&targets_of(&before.plan), id).await?;
         // Read again under the locks: another process may have carried on meanwhile.
         let FoundRun { plan, journal: found, state } = self.find(id).await?;
         if let Some(verdict) = state.finished.as_deref() {
@@ -269,7 +267,7 @@ pub async fn find_run(store: &dyn StateStore, id: &RunId) -> Result<FoundRun, Fa
 }
 
 /// An id that sorts by the time of the start: `20261120-223700-4f2a`.
-fn new_run_id(started: jiff::Timestamp) -> RunId {
+pub(super) fn new_run_id(started: jiff::Timestamp) -> RunId {
     let time = started.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
     let random = uuid::Uuid::now_v7().simple().to_string();
     RunId(format!("{time}-{}", &random[random.len() - 4..]))

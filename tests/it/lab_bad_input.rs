@@ -96,15 +96,10 @@ fn a_keeper_that_is_down_is_told_before_anything_is_touched() {
     insta::assert_snapshot!(fails_untouched(&scene, |text| text), @"
     exit 1
     --- stderr
-    error: looking below the Keeper path /clickhouse/tables/01/DB of `destination`
+    error: the target `destination` cannot be locked
       expected  Keeper answers
       found     Keeper at KEEPER cannot be reached: KEEPER: Connection refused (os error 111)
-      see it    echo mntr | nc <keeper host> <port>
-      do this   repair Keeper or correct `keeper` of the target in the environment, then carry on
-    error: looking at the Keeper path /clickhouse/tables/01/DB/customers
-      expected  Keeper answers
-      found     Keeper at KEEPER cannot be reached: KEEPER: Connection refused (os error 111)
-      see it    echo mntr | nc <keeper host> <port>
-      do this   repair Keeper or correct `keeper` of the target in the environment, then carry on
+      see it    the node /clickferry/locks/DB-r1,DB-r2 in Keeper
+      do this   start Keeper or correct `keeper` in the environment; nothing was changed
     ");
 }

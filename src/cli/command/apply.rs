@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::plan::plan_of;
 use crate::action::CATALOGUE;
@@ -33,14 +34,54 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let source = read_source(&args.what)?;
     let runbook = if is_plan(&args.what) { runbook_in(&source) } else { Some(Arc::clone(&source)) };
     let session = open_for(common, &printer, runbook.as_ref()).await?;
+    let person = TerminalPerson { printer: Arc::clone(&printer) };
+    let observer = ProgressView::new(Arc::clone(&printer));
+    let mut runner = Runner {
+        catalogue: CATALOGUE,
+        environment: &session.environment,
+        environment_text: &session.environment_text,
+        ports: &session.ports,
+        observer: &observer,
+        person: &person,
+        stop: CancellationToken::new(),
+        detach: CancellationToken::new(),
+        owner: owner(),
+    };
+    // Locked before anything is looked at: what the plan rests on cannot be moved by another run meanwhile.
+    let reserved = runner.reserve().await?;
+    let (plan, consent) = match agreed_plan(args, common, &session, &person, &printer).await {
+        Ok(agreed) => agreed,
+        Err(failure) => {
+            reserved.cancel().await;
+            return Err(failure);
+        }
+    };
+    // Until here Ctrl-C simply ends the process.
+    let interrupts = listen(Arc::clone(&printer));
+    (runner.stop, runner.detach) = (interrupts.stop, interrupts.detach);
+    let result = runner.begin(&plan, &consent, reserved).await;
+    let id = observer.run_id();
+    if let Some(id) = &id {
+        show_end(&session, id, common.format, &printer).await;
+    }
+    finish(result.map(|_| ()), id.as_ref(), common, &printer)
+}
+
+/// The plan as the world is now, and how consent was given to it; every guard has been asked.
+async fn agreed_plan(
+    args: &ApplyArgs,
+    common: &Common,
+    session: &Session,
+    person: &TerminalPerson,
+    printer: &Printer,
+) -> Result<(Plan, String), Failure> {
     let plan = if is_plan(&args.what) {
-        saved_plan(&args.what, &session).await?
+        saved_plan(&args.what, session).await?
     } else {
-        fresh_plan(args, common, &session).await?
+        fresh_plan(args, common, session).await?
     };
     let approved = check_demands(&plan, &session.base, &signatures(args)?, &session.ports).await?;
-    let person = TerminalPerson { printer: Arc::clone(&printer) };
-    let mut consent = consent(args, &plan, &person, &printer)?;
+    let mut consent = consent(args, &plan, person, printer)?;
     if !approved.is_empty() {
         consent = format!("{consent}; approved by {}", approved.join(", "));
     }
@@ -51,25 +92,7 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     for note in check_start(&plan, &session.ports).await? {
         printer.error(&printer.err_style().notice(&format!("{note}\n")));
     }
-    let observer = ProgressView::new(Arc::clone(&printer));
-    let interrupts = listen(Arc::clone(&printer));
-    let runner = Runner {
-        catalogue: CATALOGUE,
-        environment: &session.environment,
-        environment_text: &session.environment_text,
-        ports: &session.ports,
-        observer: &observer,
-        person: &person,
-        stop: interrupts.stop,
-        detach: interrupts.detach,
-        owner: owner(),
-    };
-    let result = runner.begin(&plan, &consent).await;
-    let id = observer.run_id();
-    if let Some(id) = &id {
-        show_end(&session, id, common.format, &printer).await;
-    }
-    finish(result.map(|_| ()), id.as_ref(), common, &printer)
+    Ok((plan, consent))
 }
 
 /// The runbook that a saved plan holds.
