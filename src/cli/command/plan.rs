@@ -41,7 +41,9 @@ pub async fn run(args: &PlanArgs, common: &Common, printer: &Printer) -> Result<
         View::Text => {
             let view = PlanView { width: printer.width(), style: printer.style(), summary: args.summary };
             printer.result(&view.render(&plan));
-            printer.result(&next(args, common, &plan));
+            if check_budget(&plan).is_ok() {
+                printer.result(&next(args, common, &plan));
+            }
         }
     }
     check_budget(&plan)?;
