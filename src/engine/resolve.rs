@@ -49,6 +49,7 @@ impl Runner<'_> {
                 "`clickferry status` shows which operations are unknown",
             ));
         };
+        self.cut_torn_record(id, &found).await?;
         let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
         let run = RunInfo { id: id.clone(), started: found.started().unwrap_or_else(|| self.ports.clock.now()) };
         let journal = JournalWriter::new(

@@ -134,11 +134,7 @@ impl Runner<'_> {
             release(&locks).await;
             return if verdict == "done" { Ok(()) } else { Err(already_over(id)) };
         }
-        if found.torn_bytes > 0 {
-            self.ports.state.truncate(id, found.intact_bytes).await.map_err(state_failure)?;
-            let why = format!("the last record of the journal was torn ({} bytes) and is cut off", found.torn_bytes);
-            self.observer.event(&RunEvent::Notice { text: &why });
-        }
+        self.cut_torn_record(id, &found).await?;
         let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
         let started = found.started().unwrap_or_else(|| self.ports.clock.now());
         let journal = JournalWriter::new(
@@ -169,6 +165,17 @@ impl Runner<'_> {
         };
         journal.release().await;
         result
+    }
+
+    /// Removes a torn last record, which would run together with the next one; called under the locks.
+    pub(super) async fn cut_torn_record(&self, id: &RunId, found: &Journal) -> Result<(), Failure> {
+        if found.torn_bytes == 0 {
+            return Ok(());
+        }
+        self.ports.state.truncate(id, found.intact_bytes).await.map_err(state_failure)?;
+        let text = format!("the last record of the journal was torn ({} bytes) and is cut off", found.torn_bytes);
+        self.observer.event(&RunEvent::Notice { text: &text });
+        Ok(())
     }
 
     /// Reads a run without changing it.
