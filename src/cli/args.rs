@@ -314,6 +314,8 @@ pub enum SchemaOf {
     Diff,
     /// A plan, as `plan -o` saves it and `plan --format json` prints it
     Plan,
+    /// A line of `apply --format json` and `resume --format json`
+    Event,
 }
 
 /// Arguments of `completions`.

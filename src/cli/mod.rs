@@ -2,6 +2,7 @@
 
 pub mod args;
 mod command;
+mod event_lines;
 mod interrupt;
 mod observed;
 mod person;

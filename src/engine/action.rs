@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::context::{ObserveContext, PlanContext, RunContext};
 use super::ports::SqlError;
+use super::retry::class_of;
 use crate::diag::{Failure, Refusal};
+use crate::model::runbook::ErrorClass;
 use crate::plan::operation::Operation;
 
 /// A mistake in an action's arguments that its schema cannot express.
@@ -27,6 +29,8 @@ pub struct ArgumentError {
 pub struct RunError {
     /// What is known about its effect.
     pub kind: RunErrorKind,
+    /// Whether another attempt may help, once it is known that this one did nothing; `None` where it cannot.
+    pub class: Option<ErrorClass>,
     /// What was expected, what was found, how to see it, what to do.
     pub refusal: Refusal,
 }
@@ -52,7 +56,7 @@ impl RunError {
             SqlError::NotSent { .. } => RunErrorKind::NotSent,
             SqlError::Lost { .. } | SqlError::Server { .. } => RunErrorKind::AskProbe,
         };
-        Self { kind, refusal: super::errors::explain_sql(what.into(), error) }
+        Self { kind, class: class_of(error), refusal: super::errors::explain_sql(what.into(), error) }
     }
 }
 

@@ -1,6 +1,5 @@
 //! A person's answer for an operation whose outcome is unknown; accepted only where the servers do not contradict it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -60,14 +59,7 @@ impl Runner<'_> {
             seq,
             prev,
         );
-        let outcomes: BTreeMap<OperationId, Value> = state
-            .operations
-            .iter()
-            .filter_map(|(operation, state)| match state {
-                OperationState::Done(data) => Some((operation.clone(), data.clone())),
-                _ => None,
-            })
-            .collect();
+        let outcomes = state.outcomes();
         let execution = self.execution(&plan, run, &journal, outcomes);
         let action = execution.action_of(planned)?;
         let Some(context) = lost_context(&execution, planned, *attempt, intent, *at) else {

@@ -1,7 +1,7 @@
 //! Begins and resumes runs: locks, journal, proofs asked again, execution.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -14,6 +14,7 @@ use super::event::{Observer, Person, RunEvent};
 use super::executor::Execution;
 use super::journal::{Entry, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
 use super::locks::{Reservation, release, targets_of};
+use super::outcomes::Outcomes;
 use super::ports::{Ports, StateError, StateStore};
 use super::resume::{OperationState, RunState, run_state};
 use super::schema::Catalogue;
@@ -116,7 +117,7 @@ impl Runner<'_> {
         let run = RunInfo { started: record.at, ..run };
         self.observer.event(&RunEvent::Started { run: &id, plan, resumed: false });
         let state = RunState::default();
-        let result = self.execution(plan, run, &journal, BTreeMap::new()).run(&state).await;
+        let result = self.execution(plan, run, &journal, Outcomes::default()).run(&state).await;
         journal.release().await;
         result.map(|()| id)
     }
@@ -150,14 +151,7 @@ impl Runner<'_> {
             .await
             .map_err(write_failure)?;
         self.observer.event(&RunEvent::Started { run: id, plan: &plan, resumed: true });
-        let outcomes = state
-            .operations
-            .iter()
-            .filter_map(|(operation, state)| match state {
-                OperationState::Done(data) => Some((operation.clone(), data.clone())),
-                _ => None,
-            })
-            .collect();
+        let outcomes = state.outcomes();
         let execution = self.execution(&plan, RunInfo { id: id.clone(), started }, &journal, outcomes);
         let result = match self.reprove(&execution, &state).await {
             Ok(()) => execution.run(&state).await,
@@ -191,7 +185,7 @@ impl Runner<'_> {
         plan: &'e Plan,
         run: RunInfo,
         journal: &'e JournalWriter,
-        outcomes: BTreeMap<OperationId, Value>,
+        outcomes: Outcomes,
     ) -> Execution<'e> {
         Execution {
             plan,
@@ -204,7 +198,7 @@ impl Runner<'_> {
             person: self.person,
             stop: self.stop.clone(),
             detach: self.detach.clone(),
-            outcomes: Mutex::new(outcomes),
+            outcomes,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::manifest::{BackupState, object_refusal, state};
 use crate::engine::ports::{Objects, SqlError};
+use crate::engine::retry::class_of_objects;
 use crate::plan::sql::literal;
 
 use super::plan::BackupData;
@@ -42,6 +43,7 @@ pub(crate) async fn prepare(context: &RunContext<'_>) -> Result<Value, RunError>
     let objects = bucket(context, &data.storage).map_err(|error| *error)?;
     let found = state(objects, &path).await.map_err(|error| RunError {
         kind: RunErrorKind::NotSent,
+        class: class_of_objects(&error),
         refusal: object_refusal(&format!("{}: looking at {path}", context.operation.id), &error),
     })?;
     if found != BackupState::Nothing {
