@@ -131,6 +131,16 @@ pub trait Action: Send + Sync {
     /// [`RunError`] tells what is known about its effect.
     async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError>;
 
+    /// Stops what the server still does for this attempt, after a person asked for it, and waits until it has ended:
+    /// one KILL QUERY for the attempt's own query id. Returns what is left over, for people; `None` where there is
+    /// nothing of it to stop. What became of the attempt is told by its probe.
+    ///
+    /// # Errors
+    /// Where it could not be stopped.
+    async fn kill(&self, _context: &RunContext<'_>) -> Result<Option<String>, RunError> {
+        Ok(None)
+    }
+
     /// Asks whether an operation with an intent and no outcome took effect. Only reads.
     async fn probe(&self, context: &RunContext<'_>) -> Probe;
 

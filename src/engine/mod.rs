@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod arguments;
+pub mod cancel;
 pub mod check;
 pub mod compile;
 pub mod context;

@@ -12,6 +12,7 @@ mod cli;
 mod generated;
 mod invalid;
 mod lab_bad_input;
+mod lab_cancel;
 mod lab_keeper;
 mod lab_kill;
 mod lab_move;

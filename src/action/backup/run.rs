@@ -89,6 +89,18 @@ pub(crate) async fn run(context: &RunContext<'_>) -> Result<(), RunError> {
     server::wait(context, context.host()?, context.operation.estimate_bytes).await
 }
 
+/// What a stopped attempt left in the bucket, for people.
+pub(crate) async fn leftovers(context: &RunContext<'_>) -> Result<String, RunError> {
+    let data: BackupData = context.data()?;
+    let path = context.fill_path(&data.path)?;
+    let objects = bucket(context, &data.storage).map_err(|error| *error)?;
+    let found = state(objects, &path).await.map_or_else(|error| error.to_string(), |state| describe(state).to_owned());
+    Ok(format!(
+        "the backup to {path} in {} was stopped; there: {found}. The next attempt writes to another path",
+        objects.describe()
+    ))
+}
+
 /// Tells what became of an attempt: from the server's list, else from the bucket.
 pub(crate) async fn probe(context: &RunContext<'_>) -> Probe {
     match ask(context).await {

@@ -2,7 +2,10 @@
 
 mod operation;
 mod stop;
+mod watch;
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
 
 use futures_util::future::join_all;
@@ -51,6 +54,10 @@ pub struct Execution<'a> {
     pub stop: CancellationToken,
     /// Cancelled to stop waiting for operations that the servers carry on with.
     pub detach: CancellationToken,
+    /// Cancelled to stop what the servers do for operations that can be stopped.
+    pub kill: CancellationToken,
+    /// What is being done now.
+    pub running: Mutex<BTreeSet<OperationId>>,
     /// What is proved so far.
     pub outcomes: Outcomes,
 }

@@ -1,5 +1,7 @@
 //! One operation: gate, intent, statement, proof, outcome; and the probe before anything is repeated.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,6 +15,7 @@ use crate::engine::event::RunEvent;
 use crate::engine::journal::{Entry, OutcomeKind};
 use crate::engine::resume::{OperationState, statements_digest};
 use crate::engine::retry::{Policy, chance};
+use crate::model::ids::OperationId;
 use crate::model::runbook::ErrorClass;
 use crate::plan::operation::Operation;
 use crate::plan::plan_file::PlannedStep;
@@ -31,6 +34,7 @@ impl Execution<'_> {
     ) -> Result<(), Stop> {
         let action = self.action(&operation.action)?;
         let started = Instant::now();
+        let _running = Running::new(&self.running, &operation.id);
         let mut state = begun;
         let mut tries = 0;
         let mut failed_with: Option<Failed> = None;
@@ -95,7 +99,7 @@ impl Execution<'_> {
             })
             .await?;
         let context = self.context(step, operation, attempt, &intent, record.at);
-        match action.run(&context).await {
+        match self.run_or_kill(action, &context).await {
             Ok(()) => self.prove(action, &context, started).await.map(|()| None),
             Err(RunError { kind: RunErrorKind::NotSent, class, refusal }) => {
                 self.outcome(operation, attempt, OutcomeKind::NotDone, Value::Null, Some(&refusal)).await?;
@@ -116,6 +120,25 @@ impl Execution<'_> {
                 Err(stop_for(error))
             }
         }
+    }
+
+    /// Runs; where a person asks for it meanwhile, what the server does is stopped, and the run ends with that.
+    async fn run_or_kill(&self, action: &dyn Action, context: &RunContext<'_>) -> Result<(), RunError> {
+        let running = action.run(context);
+        tokio::pin!(running);
+        tokio::select! {
+            biased;
+            result = &mut running => return result,
+            () = self.kill.cancelled() => {}
+        }
+        // Both go on side by side: the statement may end by itself before it is stopped.
+        let (result, killed) = tokio::join!(running, action.kill(context));
+        match killed {
+            Ok(Some(leftovers)) => self.notice(&leftovers),
+            Ok(None) => {}
+            Err(error) => self.notice(&format!("{}: {}", error.refusal.what, error.refusal.found)),
+        }
+        result
     }
 
     /// Asks the probe until it knows; waits while the operation still runs on the server.
@@ -225,6 +248,12 @@ impl Execution<'_> {
         let Failed { class, refusal } = failed;
         let pause = if self.stop.is_cancelled() { None } else { policy.pause(class, tries, gone, chance()) };
         self.observer.event(&RunEvent::OperationFailed { operation, refusal: &refusal, again: pause.is_some() });
+        if self.kill.is_cancelled() {
+            return Err(Stop::Failure(Failure::Cancelled(format!(
+                "{} was stopped and took no effect; `clickferry resume` carries on with it",
+                operation.id
+            ))));
+        }
         let Some(pause) = pause else {
             return Err(Stop::Failure(Failure::error(refusal)));
         };
@@ -249,6 +278,25 @@ impl Execution<'_> {
             Entry::Outcome { operation: operation.id.clone(), attempt, kind, data, error: error.map(Into::into) };
         self.journal.append(entry).await?;
         Ok(())
+    }
+}
+
+/// An operation among those being done, until this is dropped.
+struct Running<'a> {
+    all: &'a Mutex<BTreeSet<OperationId>>,
+    operation: &'a OperationId,
+}
+
+impl<'a> Running<'a> {
+    fn new(all: &'a Mutex<BTreeSet<OperationId>>, operation: &'a OperationId) -> Self {
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(operation.clone());
+        Self { all, operation }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(self.operation);
     }
 }
 
