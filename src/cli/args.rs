@@ -260,6 +260,9 @@ pub struct ApproveArgs {
 pub struct ResumeArgs {
     /// The run; the latest one that is not over when absent
     pub run: Option<String>,
+    /// Do again what a finished operation promised and no longer holds, and the checks behind it; never what destroys
+    #[arg(long)]
+    pub redo: bool,
 }
 
 /// Arguments of `resolve`.

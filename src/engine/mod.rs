@@ -20,6 +20,7 @@ pub mod outcomes;
 pub mod parameters;
 pub mod planner;
 pub mod ports;
+pub mod reprove;
 pub mod resolve;
 pub mod resume;
 pub mod retry;

@@ -22,6 +22,11 @@ impl Outcomes {
     pub fn insert(&self, operation: OperationId, outcome: Value) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(operation, Arc::new(outcome));
     }
+
+    /// Forgets what an operation proved, because it is done again.
+    pub fn remove(&self, operation: &OperationId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(operation);
+    }
 }
 
 impl FromIterator<(OperationId, Value)> for Outcomes {

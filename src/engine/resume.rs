@@ -122,6 +122,12 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
                 };
                 state.operations.insert(operation.clone(), next);
             }
+            Entry::Redone { operation, attempts } => {
+                if !matches!(state.operations.get(operation), Some(OperationState::Done(_))) {
+                    return Err(inconsistent(&format!("{operation} is done again without having been done")));
+                }
+                state.operations.insert(operation.clone(), OperationState::Outstanding { attempts: *attempts });
+            }
             Entry::Confirmed { step } => {
                 state.confirmed.insert(step.clone());
             }

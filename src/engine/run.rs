@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use futures_util::StreamExt;
-use futures_util::stream;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::action::Holds;
 use super::cancel::withdraw;
 use super::context::RunInfo;
 use super::event::{Observer, Person, RunEvent};
@@ -17,7 +14,8 @@ use super::journal::{Entry, HeldLock, JOURNAL_VERSION, Journal, JournalWriter, r
 use super::locks::{Reservation, release, targets_of};
 use super::outcomes::Outcomes;
 use super::ports::{Ports, StateError, StateStore};
-use super::resume::{OperationState, RunState, run_state};
+use super::reprove::Redo;
+use super::resume::{RunState, run_state};
 use super::schema::Catalogue;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
@@ -123,15 +121,15 @@ impl Runner<'_> {
         result.map(|()| id)
     }
 
-    /// Carries on with a run.
+    /// Carries on with a run. What it promised and no longer holds is done again only where `redo` says so.
     ///
     /// # Errors
     /// Why it stopped, or why it cannot be resumed.
-    pub async fn resume(&self, id: &RunId) -> Result<(), Failure> {
+    pub async fn resume(&self, id: &RunId, redo: Redo) -> Result<(), Failure> {
         let before = self.find(id).await?;
         let locks = self.locks(&targets_of(&before.plan), id).await?;
         // Read again under the locks: another process may have carried on meanwhile.
-        let FoundRun { plan, journal: found, state } = self.find(id).await?;
+        let FoundRun { plan, journal: found, mut state } = self.find(id).await?;
         if let Some(verdict) = state.finished.as_deref() {
             release(&locks).await;
             return if verdict == "done" { Ok(()) } else { Err(already_over(id)) };
@@ -144,9 +142,8 @@ impl Runner<'_> {
             .await
             .map_err(write_failure)?;
         self.observer.event(&RunEvent::Started { run: id, plan: &plan, resumed: true });
-        let outcomes = state.outcomes();
-        let execution = self.execution(&plan, run, &journal, outcomes);
-        let result = match self.reprove(&execution, &state).await {
+        let execution = self.execution(&plan, run, &journal, state.outcomes());
+        let result = match self.reprove(&execution, &mut state, &found, redo).await {
             Ok(()) => execution.run_watched(&state).await,
             Err(failure) => Err(failure),
         };
@@ -209,51 +206,6 @@ impl Runner<'_> {
             running: Mutex::default(),
             outcomes,
         }
-    }
-
-    /// Law 5: at resume every finished operation is asked whether its promise still holds.
-    async fn reprove(&self, execution: &Execution<'_>, state: &RunState) -> Result<(), Failure> {
-        let mut done = Vec::new();
-        for operation in &execution.plan.operations {
-            if let Some(OperationState::Done(outcome)) = state.operations.get(&operation.id)
-                && let Some(step) = execution.plan.step(&operation.step)
-            {
-                done.push((operation, outcome, step, execution.action_of(operation)?));
-            }
-        }
-        let answers: Vec<_> = stream::iter(done)
-            .map(|(operation, outcome, step, action)| async move {
-                let context = execution.finished_context(operation, step);
-                let holds = action.still_holds(&context, outcome).await;
-                self.observer.event(&RunEvent::Reproved { operation });
-                (operation, holds)
-            })
-            .buffered(16)
-            .collect()
-            .await;
-        let (mut broken, mut untold) = (Vec::new(), Vec::new());
-        for (operation, holds) in answers {
-            let answer = match holds {
-                Holds::Yes => continue,
-                Holds::No(refusal) => {
-                    broken.push(*refusal);
-                    "no"
-                }
-                Holds::CannotTell(refusal) => {
-                    untold.push(*refusal);
-                    "cannot_tell"
-                }
-            };
-            execution
-                .journal
-                .append(Entry::Reproved { operation: operation.id.clone(), answer: answer.to_owned() })
-                .await
-                .map_err(write_failure)?;
-        }
-        if !broken.is_empty() {
-            return Err(Failure::Refused(broken));
-        }
-        if untold.is_empty() { Ok(()) } else { Err(Failure::Error(untold)) }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::session::{open_for_run, which_run};
 use crate::diag::Failure;
+use crate::engine::reprove::Redo;
 use crate::engine::run::{JOURNAL_DOCUMENT, Runner, find_run};
 use crate::exit_code::Exit;
 
@@ -47,7 +48,7 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
         detach: interrupts.detach,
         owner: owner(),
     };
-    let result = runner.resume(&id).await;
+    let result = runner.resume(&id, if args.redo { Redo::Yes } else { Redo::Ask }).await;
     show_end(&session, &id, lines.as_ref(), &printer).await;
     finish(result, Some(&id), common, &printer)
 }
