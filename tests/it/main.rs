@@ -13,6 +13,7 @@ mod generated;
 mod invalid;
 mod lab_bad_input;
 mod lab_cancel;
+mod lab_faults;
 mod lab_keeper;
 mod lab_kill;
 mod lab_move;

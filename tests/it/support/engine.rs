@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clickferry::engine::journal::{Entry, Journal, OutcomeKind, Record, read_journal};
@@ -21,10 +21,14 @@ pub struct Engine {
 impl Engine {
     /// Starts the binary; nothing secret stands in its command line.
     pub fn start(scene: &Scene, arguments: &[&str]) -> Self {
+        Self::spawn(scene, scene.test.command(arguments))
+    }
+
+    /// Starts a command that ends in the binary.
+    pub fn spawn(scene: &Scene, mut command: Command) -> Self {
         let folder = scene.test.path().to_path_buf();
         let file = |name: &str| Stdio::from(File::create(folder.join(name)).unwrap());
         let runs_before = scene.runs().len();
-        let mut command = scene.test.command(arguments);
         let child = command.stdout(file("engine.out")).stderr(file("engine.err")).spawn().unwrap();
         let line = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
         scene.holds_no_secret("the command line", &String::from_utf8_lossy(&line));

@@ -143,6 +143,11 @@ impl Scene {
         Engine::start(self, &self.with_environment(arguments))
     }
 
+    /// Runs the binary behind a script, in a mount namespace of its own.
+    pub fn cli_within(&self, script: &str, arguments: &[&str]) -> Output {
+        self.test.run_within(script, &self.with_environment(arguments))
+    }
+
     fn with_environment<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
         let mut all = arguments.to_vec();
         all.extend(["-e", "environment.yaml"]);
