@@ -104,7 +104,7 @@ impl Action for Assert {
                 Operation::new(context.step, "assert", "assert", first_line(&query), Effect::Read)
                     .on(arguments.on.as_str(), &host.name)
                     .statement(Statement::late(query.clone()).in_database(data.database.as_deref()))
-                    .expect("", wanted(&data), format!("`{}` answers {}", first_line(&query), wanted(&data)))
+                    .promises("", wanted(&data), format!("`{}` answers {}", first_line(&query), wanted(&data)))
                     .with_data(&data)
             })
             .collect())

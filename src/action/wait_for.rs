@@ -120,7 +120,7 @@ impl Action for WaitFor {
                 Operation::new(context.step, "wait_for", "wait_for", first_line(&query), Effect::Read)
                     .on(arguments.on.as_str(), &host.name)
                     .statement(Statement::late(query.clone()).in_database(data.database.as_deref()))
-                    .expect(
+                    .promises(
                         "",
                         format!("{} within {}", data.equals, arguments.within.as_str()),
                         format!("asked every {}", arguments.interval.as_str()),

@@ -167,9 +167,9 @@ impl Operation {
         self
     }
 
-    /// Sets the words on the state before and after, and on the proof.
+    /// Sets the words on the state before, on the state that is promised for afterwards, and on the proof.
     #[must_use]
-    pub fn expect(mut self, before: impl Into<String>, after: impl Into<String>, check: impl Into<String>) -> Self {
+    pub fn promises(mut self, before: impl Into<String>, after: impl Into<String>, check: impl Into<String>) -> Self {
         self.before = before.into();
         self.after = after.into();
         self.check = check.into();

@@ -86,7 +86,7 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         )
         .on(arguments.from.as_str(), &host.name)
         .statement(Statement::late(text))
-        .expect(
+        .promises(
             format!("nothing at {path} of storage `{role}`"),
             format!("a backup of {} tables at {path} of storage `{role}`", selection.tables.len()),
             "manifest complete, every file's object there with its size; rows per table counted from the bucket",

@@ -172,7 +172,7 @@ fn operation(context: &PlanContext<'_>, role: &str, path: &str, subtree: &Subtre
     )
     .statement(Statement::exact(format!("{} {path}", if only_look { "ls" } else { "rmr" })))
     .loses(Loss { keeper_nodes: if effect == Effect::Destroy { left } else { 0 }, ..Loss::default() })
-    .expect(before, after, "the path does not exist")
+    .promises(before, after, "the path does not exist")
     .with_data(&Data { path: path.to_owned(), only_look });
     operation.target = Some(role.to_owned());
     "keeper".clone_into(&mut operation.lane);

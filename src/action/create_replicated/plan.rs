@@ -217,7 +217,7 @@ fn create_operation(
     .statement(Statement::exact(created.text.clone()))
     .made_from(object.diff.clone())
     .in_wave(level)
-    .expect("not there", after, check)
+    .promises("not there", after, check)
     .with_data(&Data::Create(data))
 }
 
@@ -241,7 +241,7 @@ fn check_operation(
             .on(arguments.on.as_str(), &host.name)
             .statement(Statement::exact(super::seen::replicas_query(database)))
             .in_wave(wave)
-            .expect("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
+            .promises("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
             .with_data(&Data::Check(CheckData { database: database.to_owned(), tables }));
     Some(operation)
 }

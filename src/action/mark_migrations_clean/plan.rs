@@ -117,7 +117,7 @@ fn operation(
         return Operation::new(context.step, NAME, "look_at", object, Effect::Read)
             .on(role, &first)
             .statement(Statement::exact(query))
-            .expect(goal.clone(), goal, check)
+            .promises(goal.clone(), goal, check)
             .with_data(&data);
     }
     let before = match known.first().copied().flatten() {
@@ -132,6 +132,6 @@ fn operation(
     Operation::new(context.step, NAME, "mark_clean", object, Effect::Write)
         .on(role, &first)
         .statement(Statement::exact(statement))
-        .expect(before, goal, check)
+        .promises(before, goal, check)
         .with_data(&data)
 }

@@ -95,7 +95,7 @@ fn drop_operation(
         .statement(Statement::exact(format!("DROP DATABASE {} SYNC", identifier(database))))
         .in_wave(0)
         .loses(loss)
-        .expect(
+        .promises(
             before,
             "gone, with the data of its tables and their replicas in Keeper",
             "not in system.databases, none of its tables in system.dropped_tables",
@@ -118,7 +118,7 @@ fn create_operation(
         .on(role, &host.name)
         .statement(Statement::exact(format!("CREATE DATABASE {} ENGINE = Atomic", identifier(database))))
         .in_wave(1)
-        .expect("not there", "empty, engine Atomic", "engine Atomic, a new UUID, no tables")
+        .promises("not there", "empty, engine Atomic", "engine Atomic, a new UUID, no tables")
         .with_data(&Data::Create(data))
 }
 

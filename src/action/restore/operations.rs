@@ -129,7 +129,7 @@ impl Work<'_> {
         if data.creates && !data.appends {
             operation = operation.statement(Statement::exact(format!("{ONLY_IF} DROP TABLE {name} SYNC")));
         }
-        self.operations.push(operation.expect(before, after, check_words(&data)).with_data(&data));
+        self.operations.push(operation.promises(before, after, check_words(&data)).with_data(&data));
     }
 
     fn definition(&mut self, context: &PlanContext<'_>, entry: &SourceTable, data: RestoreData) {
@@ -138,7 +138,7 @@ impl Work<'_> {
         let mut operation = self
             .operation(context, entry, &data, kind::DEFINITION, object, creation_wave(entry))
             .statement(statement)
-            .expect(
+            .promises(
                 format!("not there on {}", hosts(&data)),
                 format!("defined on {} as in the backup", hosts(&data)),
                 "it is there",
@@ -160,7 +160,7 @@ impl Work<'_> {
             .operation(context, entry, &data, kind::STAGE, object.clone(), 0)
             .statement(self.restore(entry, Some(&staging), "create", &data, &plain))
             .statement(Statement::exact(format!("{ONLY_IF} DROP TABLE {beside} SYNC")))
-            .expect(
+            .promises(
                 format!("not there on {on}"),
                 format!("{rows} on {on}, as {}", entry.engine),
                 format!("rows counted on {on}"),
@@ -182,7 +182,7 @@ impl Work<'_> {
         let copy = self
             .operation(context, entry, &data, kind::INSERT, format!("table {}", entry.full_name()), 1)
             .statement(insert)
-            .expect(
+            .promises(
                 format!("{before} on {}", hosts(&data)),
                 format!("{more}{rows} on {}", hosts(&data)),
                 check_words(&data),
@@ -191,7 +191,7 @@ impl Work<'_> {
         let drop = self
             .operation(context, entry, &data, kind::UNSTAGE, object, 2)
             .statement(Statement::exact(format!("DROP TABLE {beside} SYNC")))
-            .expect(
+            .promises(
                 format!("the copy that this run made, on {on}"),
                 "gone",
                 format!("it is not in system.tables on {on}"),

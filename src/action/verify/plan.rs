@@ -153,7 +153,7 @@ fn operation(
     };
     let mut operation = Operation::new(context.step, "verify", "verify", object, Effect::Read)
         .on(arguments.on.as_str(), &host.name)
-        .expect("", after(&data), check(&data));
+        .promises("", after(&data), check(&data));
     operation.statements.extend(sample(&counted, |key| count_query(key, false)));
     operation.statements.extend(sample(&views, view_query));
     if replicated && data.replication == Health::Healthy {

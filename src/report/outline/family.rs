@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use super::item::{Holding, Item, holdings};
 use super::told::{NAME, Told, replace_word, told};
-use super::words::{deed, noun_of, plural};
+use super::words::{deed, noun_of};
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::text_diff::TextChange;
+use crate::report::text::count;
 
 /// What a family does to the world, for the overview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl<'p> Family<'p> {
         let kind = self.first().kind.replace('_', " ");
         let noun = self.noun();
         let verb = kind.strip_suffix(noun).map_or(kind.as_str(), str::trim_end);
-        format!("{verb} {}", plural(self.items.len() as u64, if noun.is_empty() { "object" } else { noun }))
+        format!("{verb} {}", count(self.items.len() as u64, if noun.is_empty() { "object" } else { noun }))
     }
 
     /// The word for all its objects; empty where there is none.
@@ -123,7 +124,7 @@ impl<'p> Family<'p> {
     /// `about 12 rows, 3.0 KiB`.
     #[must_use]
     pub fn size_words(&self) -> Option<String> {
-        use crate::report::text::{bytes, count};
+        use crate::report::text::bytes;
         let rows = self.rows?;
         Some(format!(
             "about {}{}",

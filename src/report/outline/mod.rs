@@ -17,7 +17,7 @@ pub use late::{LateToken, late_tokens};
 pub use lists::{A_DOZEN, a_dozen, becomes, others, told_words, which};
 pub use marked::{Mark, marked_lines};
 pub use told::{HOST, NAME, Told, is_common};
-pub use words::{deed, limit_words, loss_words, noun_of, plural};
+pub use words::{deed, limit_words, loss_words, noun_of};
 
 use crate::engine::guard::check_budget;
 use crate::plan::operation::{Loss, Operation};

@@ -112,7 +112,7 @@ fn drop(host: &HostName, tables: usize) -> Operation {
     .on("destination", host)
     .statement(Statement::exact("DROP DATABASE `default` SYNC"))
     .loses(Loss { tables: count, rows: count * 400, bytes: count * 9000, keeper_nodes: 0 })
-    .expect(format!("{tables} tables"), "gone", "not in system.databases")
+    .promises(format!("{tables} tables"), "gone", "not in system.databases")
     .with_data(&json!({ "tables": held }))
 }
 
@@ -140,7 +140,7 @@ fn create(at: usize, table: &str, host: &HostName) -> Operation {
     .on("destination", host)
     .made_from(TextDiff::between(format!("default.{table} on standalone"), &plain, &replicated))
     .statement(Statement::exact(replicated))
-    .expect(
+    .promises(
         "not there",
         format!("Replicated{engine} at /clickhouse/tables/01/default/{table} as {host}"),
         "definition, columns, Keeper path and replica name as planned, writable",
@@ -155,7 +155,7 @@ fn restore(table: &str, hosts: &[HostName]) -> Operation {
         Operation::new(&StepId::from("restore"), "restore", "restore", format!("table default.{table}"), Effect::Write)
             .on("destination", &hosts[0])
             .statement(Statement::late(text))
-            .expect(
+            .promises(
                 "empty on every replica",
                 "the rows of the backup on every replica",
                 "rows equal the manifest on every replica",
@@ -169,5 +169,5 @@ fn verify(host: &HostName) -> Operation {
     Operation::new(&StepId::from("verify"), "verify", "verify", "database default", Effect::Read)
         .on("destination", host)
         .statement(Statement::exact("SELECT count() FROM default.events_0000"))
-        .expect("", "rows equal backup step `back-up`", "every table counted by reading it")
+        .promises("", "rows equal backup step `back-up`", "every table counted by reading it")
 }
