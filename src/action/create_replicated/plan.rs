@@ -10,6 +10,7 @@ use super::{Arguments, CheckData, CreateData, Data, Place, hosts, problems};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::words::count_of;
 use crate::plan::convert::{
     Conversion, Created, Ddl, Dependencies, ObjectKind, Reason, dependencies, levels, to_replicated,
 };
@@ -235,7 +236,7 @@ fn check_operation(
         .filter_map(|(name, object, _)| Some(((*name).clone(), place(target, host, &object.created)?)))
         .collect();
     let most = tables.iter().map(|(_, place)| place.replicas.len()).max()?;
-    let goal = format!("{} tables writable, {most} replicas each", tables.len());
+    let goal = format!("{} writable, {} each", count_of(tables.len(), "table"), count_of(most, "replica"));
     let operation =
         Operation::new(context.step, NAME, "check", format!("replication of {}", identifier(database)), Effect::Read)
             .on(arguments.on.as_str(), &host.name)

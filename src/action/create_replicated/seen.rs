@@ -3,6 +3,7 @@
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
 use crate::model::ids::HostName;
+use crate::model::words;
 use crate::plan::convert::differences;
 use crate::plan::sql::literal;
 
@@ -143,8 +144,9 @@ pub fn replica_differences(
         && (found.total != count || found.active != count)
     {
         differences.push(format!(
-            "`{name}` has {} replicas, {} of them active, instead of {count}",
-            found.total, found.active
+            "`{name}` has {}, {} of them active, instead of {count}",
+            words::count(found.total, "replica"),
+            found.active
         ));
     }
     differences

@@ -10,6 +10,7 @@ use crate::engine::manifest::columns_of;
 use crate::model::environment::S3Binding;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table};
+use crate::model::words::count;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::sql::{identifier, literal, qualified};
@@ -19,7 +20,7 @@ use super::RestoreArguments;
 use super::data::{RestoreData, Rule, kind};
 use super::source::{Source, SourceTable};
 use super::way::{Place, STAGING, Way, engine};
-use super::words::{check_words, grouped, hosts, noun};
+use super::words::{check_words, hosts, noun};
 
 /// Before statements that are sent only by a further attempt, after proof that the rows are this operation's own.
 const ONLY_IF: &str = "/* only if an earlier attempt of this operation left something */";
@@ -203,8 +204,7 @@ impl Work<'_> {
     /// How many rows come, in words that stay the same while a source is written to.
     fn rows_words(&self, entry: &SourceTable) -> String {
         match entry.rows {
-            Some(1) if self.source.is_existing() => "1 row".to_owned(),
-            Some(rows) if self.source.is_existing() => format!("{} rows", grouped(rows)),
+            Some(rows) if self.source.is_existing() => count(rows, "row"),
             _ => "the rows of the backup".to_owned(),
         }
     }

@@ -12,6 +12,7 @@ use super::replica::Replica;
 use super::rules::{Judged, Verdict};
 use super::table::{Key, LiveTable};
 use crate::engine::action::RunError;
+use crate::model::words;
 use crate::plan::sql::qualified;
 
 impl Seen<'_> {
@@ -93,7 +94,7 @@ impl Seen<'_> {
             let before = self.data.detached.get(&format!("{}.{}", name.0, name.1)).copied().unwrap_or(0);
             if count > before {
                 let reasons = if reasons.is_empty() { String::new() } else { format!(" ({reasons})") };
-                let problem = format!("{count} detached parts{reasons}, {before} at planning");
+                let problem = format!("{}{reasons}, {before} at planning", words::count(count, "detached part"));
                 let query = format!("SELECT name, reason FROM system.detached_parts WHERE {}", live::of_table(&name));
                 add(outcome, &self.owner(&name), Judged::because(Verdict::Fail, problem.as_str()), query);
                 outcome.detached.push(Problem::of(&name, problem));

@@ -17,6 +17,7 @@ use super::table::{Key, Kind, LiveTable, Parts, Scope};
 use crate::engine::action::{RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::model::ids::HostName;
+use crate::model::words::count_of;
 use crate::plan::sql::qualified;
 
 /// How long the queues of replicated tables may take to become empty.
@@ -106,7 +107,7 @@ async fn settled(context: &RunContext<'_>, host: &HostName, scope: &Scope) -> Re
         if waiting == 0 || waited >= SETTLE {
             return Ok(replicas);
         }
-        let message = format!("waiting for the replication of {waiting} tables on {host}");
+        let message = format!("waiting for the replication of {} on {host}", count_of(waiting, "table"));
         context.progress.progress(&context.operation.id, 0, None, &message);
         tokio::select! {
             () = context.cancel.cancelled() => {

@@ -22,6 +22,7 @@ pub use words::{deed, limit_words, loss_words, noun_of};
 use crate::engine::guard::check_budget;
 use crate::plan::operation::{Loss, Operation};
 use crate::plan::plan_file::{Plan, PlannedStep};
+use crate::report::text::number;
 
 /// A plan, put in order for people.
 pub struct Outline<'p> {
@@ -89,9 +90,9 @@ impl<'p> Outline<'p> {
         check_budget(self.plan).is_ok()
     }
 
-    /// What the facts are about and how many there are, e.g. `3 version`.
+    /// What the facts are about and how many there are, e.g. `version (3)`.
     #[must_use]
-    pub fn facts(&self) -> Vec<(u64, String)> {
+    pub fn facts(&self) -> Vec<String> {
         let mut kinds: Vec<(u64, String)> = Vec::new();
         let mut known: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
         for fact in &self.plan.facts {
@@ -104,6 +105,6 @@ impl<'p> Outline<'p> {
             });
             kinds[at].0 += 1;
         }
-        kinds
+        kinds.into_iter().map(|(facts, kind)| format!("{kind} ({})", number(facts))).collect()
     }
 }
