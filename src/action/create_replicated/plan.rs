@@ -240,7 +240,11 @@ fn check_operation(
     let operation =
         Operation::new(context.step, NAME, "check", format!("replication of {}", identifier(database)), Effect::Read)
             .on(arguments.on.as_str(), &host.name)
-            .statement(Statement::exact(super::seen::replicas_query(database)))
+            .statement(Statement::exact(super::seen::uuids_query(database)))
+            .statement(
+                Statement::exact(super::seen::replicas_query(database))
+                    .again("every 0.25 s until all of them are as promised, for 60 s at most"),
+            )
             .in_wave(wave)
             .promises("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
             .with_data(&Data::Check(CheckData { database: database.to_owned(), tables }));

@@ -35,6 +35,10 @@ pub fn table_query(database: &str, name: &str) -> String {
     )
 }
 
+pub fn uuids_query(database: &str) -> String {
+    format!("SELECT name, toString(uuid) AS uuid FROM system.tables WHERE database = {}", literal(database))
+}
+
 pub fn replicas_query(database: &str) -> String {
     format!(
         "SELECT table, zookeeper_path, replica_name, is_readonly, total_replicas, active_replicas FROM system.replicas WHERE database = {}",

@@ -22,8 +22,8 @@ use super::source::{Source, SourceTable};
 use super::way::{Place, STAGING, Way, engine};
 use super::words::{check_words, hosts, noun};
 
-/// Before statements that are sent only by a further attempt, after proof that the rows are this operation's own.
-const ONLY_IF: &str = "/* only if an earlier attempt of this operation left something */";
+/// When a further attempt drops what is there: the journal proves that it is this operation's own.
+const ONLY_IF: &str = "an earlier attempt of this operation left it";
 
 /// Rows of one block of an INSERT.
 const ONE_BLOCK: &str = "1000000000";
@@ -124,12 +124,12 @@ impl Work<'_> {
         };
         let more = if data.appends && !data.creates { "its rows and " } else { "" };
         let after = format!("{more}{} on {}", self.rows_words(entry), hosts(&data));
-        let mut operation = self
-            .operation(context, entry, &data, kind::TABLE, format!("table {}", entry.full_name()), wave)
-            .statement(statement);
-        if data.creates && !data.appends {
-            operation = operation.statement(Statement::exact(format!("{ONLY_IF} DROP TABLE {name} SYNC")));
+        let mut operation =
+            self.operation(context, entry, &data, kind::TABLE, format!("table {}", entry.full_name()), wave);
+        if data.creates {
+            operation = operation.statement(Statement::exact(format!("DROP TABLE {name} SYNC")).only_if(ONLY_IF));
         }
+        let operation = operation.statement(statement);
         self.operations.push(operation.promises(before, after, check_words(&data)).with_data(&data));
     }
 
@@ -159,8 +159,8 @@ impl Work<'_> {
         let rows = self.rows_words(entry);
         let stage = self
             .operation(context, entry, &data, kind::STAGE, object.clone(), 0)
+            .statement(Statement::exact(format!("DROP TABLE {beside} SYNC")).only_if(ONLY_IF))
             .statement(self.restore(entry, Some(&staging), "create", &data, &plain))
-            .statement(Statement::exact(format!("{ONLY_IF} DROP TABLE {beside} SYNC")))
             .promises(
                 format!("not there on {on}"),
                 format!("{rows} on {on}, as {}", entry.engine),

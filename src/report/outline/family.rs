@@ -190,7 +190,7 @@ fn role(operation: &Operation) -> Role {
         Effect::Destroy => return Role::Destroys,
         Effect::Write => {}
     }
-    let text = operation.statements.first().map_or("", |statement| statement.text.trim_start());
+    let text = operation.main_statement().map_or("", |statement| statement.text.trim_start());
     let verb = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
     match verb.as_str() {
         "CREATE" | "ATTACH" => Role::Creates,
