@@ -1,6 +1,7 @@
 //! What actions are given: for observing, for planning, for running.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,11 +11,13 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::action::{RunError, RunErrorKind};
+use super::outcomes::Outcomes;
 use super::ports::{Answer, Call, Ports, SqlError};
 use crate::diag::Refusal;
 use crate::model::environment::Environment;
 use crate::model::ids::{HostName, OperationId, RunId, StepId};
 use crate::model::observed::{TargetWorld, World};
+use crate::model::runbook::ErrorClass;
 use crate::model::secret::SecretRef;
 use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
@@ -140,7 +143,7 @@ pub struct RunContext<'a> {
     /// When the intent of this attempt was written; the run's start in `prepare` itself.
     pub intended_at: Timestamp,
     /// What `prove` returned for the operations that are done.
-    pub outcomes: BTreeMap<OperationId, Value>,
+    pub outcomes: &'a Outcomes,
     /// Shows how far it is.
     pub progress: &'a dyn Progress,
     /// Cancelled when the user asks to stop; long waits end with an error of kind `AskProbe`.
@@ -175,7 +178,7 @@ impl RunContext<'_> {
 
     /// What the operations of a step proved, in the order of the plan.
     #[must_use]
-    pub fn outcomes_of(&self, step: &str) -> Vec<&Value> {
+    pub fn outcomes_of(&self, step: &str) -> Vec<Arc<Value>> {
         self.plan
             .operations
             .iter()
@@ -213,7 +216,8 @@ impl RunContext<'_> {
         evidence: impl Into<String>,
         action: impl Into<String>,
     ) -> RunError {
-        RunError { kind, refusal: self.refusal(what, expected, found, evidence, action) }
+        let class = Some(ErrorClass::Other);
+        RunError { kind, class, refusal: self.refusal(what, expected, found, evidence, action) }
     }
 
     /// A refusal that names this operation.

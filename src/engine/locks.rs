@@ -19,13 +19,7 @@ const LOCK_ROOT: &str = "/clickferry/locks";
 impl Runner<'_> {
     /// Law 8: the state and every target with a Keeper are locked for as long as the run lasts.
     pub(super) async fn locks(&self, targets: &[&str], run: &RunId) -> Result<Vec<HeldLock>, Failure> {
-        let holder = LockHolder {
-            run: run.0.clone(),
-            owner: self.owner.clone(),
-            pid: std::process::id(),
-            since: self.ports.clock.now().to_string(),
-            machine: machine(),
-        };
+        let holder = self.holder(run);
         let guard = self.ports.state.lock(&holder).await.map_err(state_failure)?;
         let mut locks = vec![HeldLock { name: format!("the state {}", self.ports.state.describe()), guard }];
         let mut taken: Vec<String> = Vec::new();
@@ -53,6 +47,17 @@ impl Runner<'_> {
             taken.push(key);
         }
         Ok(locks)
+    }
+
+    /// This process, as others see it who find one of its locks.
+    pub(super) fn holder(&self, run: &RunId) -> LockHolder {
+        LockHolder {
+            run: run.0.clone(),
+            owner: self.owner.clone(),
+            pid: std::process::id(),
+            since: self.ports.clock.now().to_string(),
+            machine: machine(),
+        }
     }
 
     /// Takes every lock for a run that is about to be planned: what is seen from now on, nobody else's run changes.

@@ -1,14 +1,10 @@
 //! A person's answer for an operation whose outcome is unknown; accepted only where the servers do not contradict it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::action::Probe;
-use super::context::RunInfo;
 use super::executor::lost_context;
-use super::journal::{Entry, JournalWriter, OutcomeKind};
+use super::journal::{Entry, OutcomeKind};
 use super::locks::targets_of;
 use super::resume::OperationState;
 use super::run::{FoundRun, Runner, write_failure};
@@ -50,24 +46,8 @@ impl Runner<'_> {
             ));
         };
         self.cut_torn_record(id, &found).await?;
-        let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
-        let run = RunInfo { id: id.clone(), started: found.started().unwrap_or_else(|| self.ports.clock.now()) };
-        let journal = JournalWriter::new(
-            Arc::clone(&self.ports.state),
-            Arc::clone(&self.ports.clock),
-            id.clone(),
-            locks,
-            seq,
-            prev,
-        );
-        let outcomes: BTreeMap<OperationId, Value> = state
-            .operations
-            .iter()
-            .filter_map(|(operation, state)| match state {
-                OperationState::Done(data) => Some((operation.clone(), data.clone())),
-                _ => None,
-            })
-            .collect();
+        let (run, journal) = self.continue_journal(id, &found, locks);
+        let outcomes = state.outcomes();
         let execution = self.execution(&plan, run, &journal, outcomes);
         let action = execution.action_of(planned)?;
         let Some(context) = lost_context(&execution, planned, *attempt, intent, *at) else {

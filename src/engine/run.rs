@@ -9,11 +9,13 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::action::Holds;
+use super::cancel::withdraw;
 use super::context::RunInfo;
 use super::event::{Observer, Person, RunEvent};
 use super::executor::Execution;
-use super::journal::{Entry, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
+use super::journal::{Entry, HeldLock, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
 use super::locks::{Reservation, release, targets_of};
+use super::outcomes::Outcomes;
 use super::ports::{Ports, StateError, StateStore};
 use super::resume::{OperationState, RunState, run_state};
 use super::schema::Catalogue;
@@ -116,7 +118,7 @@ impl Runner<'_> {
         let run = RunInfo { started: record.at, ..run };
         self.observer.event(&RunEvent::Started { run: &id, plan, resumed: false });
         let state = RunState::default();
-        let result = self.execution(plan, run, &journal, BTreeMap::new()).run(&state).await;
+        let result = self.execution(plan, run, &journal, Outcomes::default()).run_watched(&state).await;
         journal.release().await;
         result.map(|()| id)
     }
@@ -135,36 +137,35 @@ impl Runner<'_> {
             return if verdict == "done" { Ok(()) } else { Err(already_over(id)) };
         }
         self.cut_torn_record(id, &found).await?;
-        let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
-        let started = found.started().unwrap_or_else(|| self.ports.clock.now());
-        let journal = JournalWriter::new(
-            Arc::clone(&self.ports.state),
-            Arc::clone(&self.ports.clock),
-            id.clone(),
-            locks,
-            seq,
-            prev,
-        );
+        withdraw(&*self.ports.state, id).await.map_err(state_failure)?;
+        let (run, journal) = self.continue_journal(id, &found, locks);
         journal
             .append(Entry::Resumed { tool: env!("CARGO_PKG_VERSION").to_owned(), owner: self.owner.clone() })
             .await
             .map_err(write_failure)?;
         self.observer.event(&RunEvent::Started { run: id, plan: &plan, resumed: true });
-        let outcomes = state
-            .operations
-            .iter()
-            .filter_map(|(operation, state)| match state {
-                OperationState::Done(data) => Some((operation.clone(), data.clone())),
-                _ => None,
-            })
-            .collect();
-        let execution = self.execution(&plan, RunInfo { id: id.clone(), started }, &journal, outcomes);
+        let outcomes = state.outcomes();
+        let execution = self.execution(&plan, run, &journal, outcomes);
         let result = match self.reprove(&execution, &state).await {
-            Ok(()) => execution.run(&state).await,
+            Ok(()) => execution.run_watched(&state).await,
             Err(failure) => Err(failure),
         };
         journal.release().await;
         result
+    }
+
+    /// A writer behind the last record of a run, under its locks.
+    pub(super) fn continue_journal(
+        &self,
+        id: &RunId,
+        found: &Journal,
+        locks: Vec<HeldLock>,
+    ) -> (RunInfo, JournalWriter) {
+        let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
+        let started = found.started().unwrap_or_else(|| self.ports.clock.now());
+        let (state, clock) = (Arc::clone(&self.ports.state), Arc::clone(&self.ports.clock));
+        let journal = JournalWriter::new(state, clock, id.clone(), locks, seq, prev);
+        (RunInfo { id: id.clone(), started }, journal)
     }
 
     /// Removes a torn last record, which would run together with the next one; called under the locks.
@@ -191,7 +192,7 @@ impl Runner<'_> {
         plan: &'e Plan,
         run: RunInfo,
         journal: &'e JournalWriter,
-        outcomes: BTreeMap<OperationId, Value>,
+        outcomes: Outcomes,
     ) -> Execution<'e> {
         Execution {
             plan,
@@ -204,7 +205,9 @@ impl Runner<'_> {
             person: self.person,
             stop: self.stop.clone(),
             detach: self.detach.clone(),
-            outcomes: Mutex::new(outcomes),
+            kill: CancellationToken::new(),
+            running: Mutex::default(),
+            outcomes,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::action::gate::{PAUSE, explain_keeper, pause, same_server, since};
 use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::{Keeper, KeeperError, KeeperNode};
+use crate::engine::retry::class_of_keeper;
 use crate::model::words::{count, count_of};
 use crate::plan::operation::Effect;
 
@@ -41,6 +42,7 @@ fn failed(context: &RunContext<'_>, kind: RunErrorKind, error: &KeeperError) -> 
     let operation = context.operation;
     RunError {
         kind,
+        class: class_of_keeper(error),
         refusal: explain_keeper(format!("{} {} ({})", operation.id, operation.kind, operation.object), error),
     }
 }
@@ -53,7 +55,7 @@ pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, Run
             same_server(context, &host.name).await?;
         }
     }
-    let start = context.ports.clock.now();
+    let start = context.ports.clock.ticks();
     loop {
         let nodes = keeper.subtree(&data.path).await.map_err(|error| failed(context, RunErrorKind::NotSent, &error))?;
         let sessions = sessions(&nodes);

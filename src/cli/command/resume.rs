@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::apply::{finish, owner, show_end};
+use super::apply::{event_lines, finish, observers, owner, show_end};
 use crate::action::CATALOGUE;
 use crate::cli::args::{Common, ResumeArgs};
 use crate::cli::interrupt::listen;
@@ -32,7 +32,9 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     .await?;
     find_run(&**state, &id).await?;
     let person = TerminalPerson { printer: Arc::clone(&printer) };
-    let observer = ProgressView::new(Arc::clone(&printer));
+    let progress = ProgressView::new(Arc::clone(&printer));
+    let lines = event_lines(common, &session, &printer);
+    let observer = observers(&progress, lines.as_ref());
     let interrupts = listen(Arc::clone(&printer));
     let runner = Runner {
         catalogue: CATALOGUE,
@@ -46,6 +48,6 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
         owner: owner(),
     };
     let result = runner.resume(&id).await;
-    show_end(&session, &id, common.format, &printer).await;
+    show_end(&session, &id, lines.as_ref(), &printer).await;
     finish(result, Some(&id), common, &printer)
 }

@@ -156,6 +156,12 @@ impl Scene {
         self
     }
 
+    /// The bucket is so slow that only a statement that is stopped ends soon.
+    pub fn very_slow_bucket(&self) {
+        self.lab.fault_s3(S3Fault::new(FaultKind::DelayMs(400))).unwrap();
+        self.is_slow.set(true);
+    }
+
     /// The bucket answers at once again.
     pub fn quick_bucket(&self) {
         if self.is_slow.take() {
