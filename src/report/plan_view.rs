@@ -91,7 +91,7 @@ impl PlanView {
     fn end(&self, outline: &Outline<'_>, page: &mut Page) {
         let plan = outline.plan;
         let totals = plan.totals;
-        let facts = outline.facts();
+        let facts: Vec<String> = outline.facts().iter().map(|(number, kind)| format!("{number} {kind}")).collect();
         let text = format!(
             "{}: {} destroy, {} write, {} read. The plan rests on {} that must still hold at apply: {}.",
             count(totals.operations, "operation"),

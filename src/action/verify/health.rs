@@ -21,13 +21,24 @@ type Paths = BTreeMap<Key, (String, String)>;
 
 impl Seen<'_> {
     /// Compares the definitions; returns the Keeper paths on the first replica.
-    pub(super) async fn judge_schema(&self, outcome: &mut HostOutcome) -> Result<Paths, RunError> {
+    pub(super) async fn judge_schema(
+        &self,
+        replicas: &BTreeMap<Key, Replica>,
+        outcome: &mut HostOutcome,
+    ) -> Result<Paths, RunError> {
         let Some(peer) = self.peer else { return Ok(Paths::new()) };
         let sql = |error| failed(self.context, &error);
         let compared = match self.data.schema {
             SchemaRule::Same => {
                 let theirs = live::tables(self.context, peer, &self.scope).await.map_err(sql)?;
-                Some((theirs, live::keeper_paths(self.context, self.host, &self.scope).await.map_err(sql)?))
+                let ours = match self.data.replication {
+                    Health::Healthy => replicas
+                        .iter()
+                        .map(|(key, seen)| (key.clone(), (seen.zookeeper_path.clone(), seen.replica_name.clone())))
+                        .collect(),
+                    Health::Ignore => live::keeper_paths(self.context, self.host, &self.scope).await.map_err(sql)?,
+                };
+                Some((theirs, ours))
             }
             SchemaRule::Ignore => None,
         };

@@ -1,6 +1,6 @@
 //! Planning of `verify`: one reading operation per host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::formats::parse_table;
 use crate::model::ids::HostName;
-use crate::model::observed::{HostWorld, TargetWorld};
+use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::plan::operation::{Effect, Operation};
 
 /// What rows are compared with, resolved for one host.
@@ -144,12 +144,6 @@ fn operation(
         [one] => format!("database {one}"),
         several => format!("databases {}", several.join(", ")),
     };
-    let rows = host
-        .tables
-        .iter()
-        .filter(|table| known.databases.contains(&table.database) && table.holds_rows())
-        .filter_map(|table| table.rows)
-        .sum();
     let data = VerifyData {
         tables: Asked::of(&known.tables),
         source: Asked::of(&known.source).counted(),
@@ -162,7 +156,9 @@ fn operation(
         .on(arguments.on.as_str(), &host.name)
         .statements(reads(&data, &planned))
         .promises("", after(&data), check(&data));
-    operation.estimate_rows = Some(rows);
+    let counted: BTreeSet<&Key> = data.tables.rows.iter().collect();
+    let is_counted = |table: &&Table| counted.contains(&(table.database.clone(), table.name.clone()));
+    operation.estimate_rows = Some(host.tables.iter().filter(is_counted).filter_map(|table| table.rows).sum());
     operation.with_data(&data)
 }
 

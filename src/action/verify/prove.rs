@@ -77,7 +77,7 @@ pub async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
     };
     seen.count(&mut outcome).await?;
     seen.judge_tables(&mut outcome).await?;
-    let paths = seen.judge_schema(&mut outcome).await?;
+    let paths = seen.judge_schema(&replicas, &mut outcome).await?;
     seen.judge_replication(&replicas, &paths, &mut outcome);
     seen.judge_parts(&mut outcome).await?;
     seen.judge_contents(&mut outcome).await?;

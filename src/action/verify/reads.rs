@@ -178,7 +178,9 @@ impl Reads<'_> {
         if let Some(peer) = self.peer {
             if self.data.schema == SchemaRule::Same {
                 out.push(self.of_scope(tables_query).at(peer));
-                out.push(self.of_scope(paths_query));
+                if self.data.replication == Health::Ignore {
+                    out.push(self.of_scope(paths_query));
+                }
             }
             if self.data.asks_paths() {
                 out.push(self.of_scope(paths_query).at(peer));

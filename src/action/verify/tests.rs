@@ -88,7 +88,7 @@ fn every_table_stands_in_the_statements_and_the_first_replica_is_asked_for_the_o
     ];
     let health = ["system.detached_parts", "system.mutations"];
     assert_eq!(asked(&operations[0]), [&state[..], &health].concat());
-    let first = ["r1: system.tables", "system.replicas", "r1: system.replicas"];
+    let first = ["r1: system.tables", "r1: system.replicas"];
     assert_eq!(asked(&operations[1]), [&state[..], &first, &health].concat());
 }
 

@@ -173,7 +173,7 @@ impl<'p> Family<'p> {
         let mut known: HashMap<Vec<String>, usize> = HashMap::new();
         for (at, item) in self.items.iter().enumerate() {
             let named = |text: &str| replace_word(Cow::Borrowed(text), &item.name, NAME).into_owned();
-            let texts: Vec<String> = item.first().statements.iter().map(|statement| named(&statement.text)).collect();
+            let texts: Vec<String> = item.statements().iter().map(|sent| named(&sent.statement.text)).collect();
             let place = *known.entry(texts).or_insert_with_key(|texts| {
                 out.push((texts.clone(), Vec::new()));
                 out.len() - 1

@@ -7,6 +7,7 @@ mod item;
 mod late;
 mod lists;
 mod marked;
+mod sent;
 mod told;
 mod words;
 
@@ -15,14 +16,14 @@ pub use ids::ranges;
 pub use item::{Holding, Item};
 pub use late::{LateToken, late_tokens};
 pub use lists::{A_DOZEN, a_dozen, becomes, others, told_words, which};
-pub use marked::{Mark, marked_lines};
+pub use marked::{Mark, folded_lines, marked_lines};
+pub use sent::{Sent, fold};
 pub use told::{HOST, NAME, Told, is_common};
 pub use words::{deed, limit_words, loss_words, noun_of};
 
 use crate::engine::guard::check_budget;
 use crate::plan::operation::{Loss, Operation};
 use crate::plan::plan_file::{Plan, PlannedStep};
-use crate::report::text::number;
 
 /// A plan, put in order for people.
 pub struct Outline<'p> {
@@ -90,9 +91,9 @@ impl<'p> Outline<'p> {
         check_budget(self.plan).is_ok()
     }
 
-    /// What the facts are about and how many there are, e.g. `version (3)`.
+    /// What the facts are about and how many there are, e.g. `3 version`.
     #[must_use]
-    pub fn facts(&self) -> Vec<String> {
+    pub fn facts(&self) -> Vec<(u64, String)> {
         let mut kinds: Vec<(u64, String)> = Vec::new();
         let mut known: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
         for fact in &self.plan.facts {
@@ -105,6 +106,6 @@ impl<'p> Outline<'p> {
             });
             kinds[at].0 += 1;
         }
-        kinds.into_iter().map(|(facts, kind)| format!("{kind} ({})", number(facts))).collect()
+        kinds
     }
 }

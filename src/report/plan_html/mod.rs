@@ -58,7 +58,7 @@ fn legend(outline: &Outline<'_>, out: &mut String) {
 
 fn facts(outline: &Outline<'_>, out: &mut String) {
     let facts = &outline.plan.facts;
-    let kinds = outline.facts();
+    let kinds: Vec<String> = outline.facts().iter().map(|(number, kind)| format!("{number} {kind}")).collect();
     out.push_str(&format!(
         "<section>\n<h2>What it rests on</h2>\n<p>{} must still hold at apply; otherwise apply refuses and names each that moved: {}.</p>\n",
         count(facts.len() as u64, "fact"),

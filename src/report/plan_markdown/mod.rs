@@ -114,7 +114,7 @@ fn notes(plan: &Plan, detail: Detail, command: &str) -> String {
 
 fn facts(outline: &Outline<'_>, detail: Detail, command: &str) -> String {
     let facts = &outline.plan.facts;
-    let kinds = outline.facts();
+    let kinds: Vec<String> = outline.facts().iter().map(|(number, kind)| format!("{number} {kind}")).collect();
     let mut out = String::new();
     line(
         &mut out,
