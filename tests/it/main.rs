@@ -17,6 +17,7 @@ mod lab_keeper;
 mod lab_kill;
 mod lab_move;
 mod lab_plan;
+mod lab_reads;
 mod lab_retry;
 mod lab_runbooks;
 mod lab_server;
