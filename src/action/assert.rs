@@ -11,6 +11,7 @@ use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
 use crate::model::formats::{DatabaseName, SqlText, TargetRole};
+use crate::model::words::count;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::statement::Statement;
 
@@ -104,7 +105,7 @@ impl Action for Assert {
                 Operation::new(context.step, "assert", "assert", first_line(&query), Effect::Read)
                     .on(arguments.on.as_str(), &host.name)
                     .statement(Statement::late(query.clone()).in_database(data.database.as_deref()))
-                    .expect("", wanted(&data), format!("`{}` answers {}", first_line(&query), wanted(&data)))
+                    .promises("", wanted(&data), format!("`{}` answers {}", first_line(&query), wanted(&data)))
                     .with_data(&data)
             })
             .collect())
@@ -132,7 +133,7 @@ impl Action for Assert {
             }
             (None, rows) => {
                 let found = answer.rows.len() as u64;
-                (rows == Some(found), format!("{found} rows"))
+                (rows == Some(found), count(found, "row"))
             }
         };
         if holds {
@@ -157,7 +158,7 @@ impl Action for Assert {
 fn wanted(data: &AssertData) -> String {
     match (&data.equals, data.rows) {
         (Some(value), _) => value.to_string(),
-        (None, Some(rows)) => format!("{rows} rows"),
+        (None, Some(rows)) => count(rows, "row"),
         (None, None) => String::new(),
     }
 }

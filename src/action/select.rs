@@ -12,6 +12,7 @@ use crate::engine::context::RunContext;
 use crate::engine::ports::{Answer, Call, SqlError};
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, TargetWorld};
+use crate::model::words::count_of;
 
 /// A selection of a target's hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -131,7 +132,7 @@ impl Single {
                 [value] => Self::Value(value.clone()),
                 columns => Self::Other(format!("one row of {} columns", columns.len())),
             },
-            rows => Self::Other(format!("{} rows", rows.len())),
+            rows => Self::Other(count_of(rows.len(), "row")),
         }
     }
 

@@ -118,8 +118,13 @@ impl Action for WaitFor {
             .map(|host| {
                 Operation::new(context.step, "wait_for", "wait_for", first_line(&query), Effect::Read)
                     .on(arguments.on.as_str(), &host.name)
-                    .statement(Statement::late(query.clone()).in_database(data.database.as_deref()))
-                    .expect(
+                    .statement(Statement::late(query.clone()).in_database(data.database.as_deref()).again(format!(
+                        "every {} until it answers {}, for {} at most",
+                        arguments.interval.as_str(),
+                        data.equals,
+                        arguments.within.as_str()
+                    )))
+                    .promises(
                         "",
                         format!("{} within {}", data.equals, arguments.within.as_str()),
                         format!("asked every {}", arguments.interval.as_str()),

@@ -50,7 +50,9 @@ impl TerminalPerson {
         let total = loss.rows.to_string();
         let answer = Self::ask("Type the number of rows that it destroys to apply it")?;
         let digits: String = answer.chars().filter(char::is_ascii_digit).collect();
-        (digits == total).then(|| format!("typed {total} rows at the terminal for {}", &plan.digest[..CONSENT_LENGTH]))
+        (digits == total).then(|| {
+            format!("typed {total} as the number of rows at the terminal for {}", &plan.digest[..CONSENT_LENGTH])
+        })
     }
 }
 

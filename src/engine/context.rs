@@ -247,8 +247,8 @@ impl RunContext<'_> {
         self.ports.sql.call(host, Call::read(sql)).await
     }
 
-    /// Sends the operation's statement `index` to its host, once, under [`Self::query_id`] (with `-<index>` behind
-    /// it from the second statement on), and waits for the answer within the operation's time.
+    /// Sends the operation's statement `index` to its host, once, and waits for the answer within the operation's
+    /// time. The last statement is sent under [`Self::query_id`], those before it with `-1`, `-2`, ... behind it.
     ///
     /// # Errors
     /// The kind tells whether anything was sent.
@@ -271,7 +271,8 @@ impl RunContext<'_> {
             self.fail(RunErrorKind::NotSent, format!("the plan has no statement {index}"), "", "", "", "plan again")
         })?;
         let text = self.filled(index).await?;
-        let query_id = if index == 0 { self.query_id() } else { format!("{}-{index}", self.query_id()) };
+        let is_last = index + 1 == self.operation.statements.len();
+        let query_id = if is_last { self.query_id() } else { format!("{}-{}", self.query_id(), index + 1) };
         let mut call = Call::change(text, query_id, self.timeout);
         call.settings.clone_from(&statement.settings);
         if let Some(database) = &statement.database {

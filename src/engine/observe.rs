@@ -11,6 +11,7 @@ use crate::model::environment::{Environment, HostBinding, TargetBinding};
 use crate::model::ids::HostName;
 use crate::model::observed::{Database, HostWorld, Identity, Table, TargetWorld, World};
 use crate::model::runbook::Topology;
+use crate::model::words::count_of;
 
 /// Databases of the server itself.
 const OWN: &str = "('system', 'information_schema', 'INFORMATION_SCHEMA')";
@@ -228,8 +229,8 @@ async fn check_cluster(asker: &Asker<'_>, target: &TargetBinding, world: &HostWo
     if answer.rows.len() != target.hosts.len() {
         return Err(Refusal {
             what: format!("the environment does not name every server of the cluster `{cluster}`"),
-            expected: format!("{} servers, as {} knows the cluster", answer.rows.len(), world.name),
-            found: format!("{} hosts in the environment", target.hosts.len()),
+            expected: format!("{}, as {} knows the cluster", count_of(answer.rows.len(), "server"), world.name),
+            found: format!("{} in the environment", count_of(target.hosts.len(), "host")),
             evidence,
             action: "list every replica of every shard under `hosts:`; a forgotten replica would keep old data"
                 .to_owned(),

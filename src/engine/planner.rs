@@ -17,6 +17,7 @@ use crate::model::formats::DurationText;
 use crate::model::ids::{OperationId, StepId};
 use crate::model::observed::{TargetWorld, World};
 use crate::model::runbook::{OnFailure, Topology};
+use crate::model::words::count_of;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::plan_file::{PLAN_VERSION, Plan, PlannedHost, PlannedStep, Totals, sha256};
@@ -336,13 +337,16 @@ fn topology_problem(
         })
     };
     if topology == Topology::Standalone && target.hosts.len() != 1 {
-        return refuse("one standalone server".to_owned(), format!("{} hosts", target.hosts.len()));
+        return refuse("one standalone server".to_owned(), count_of(target.hosts.len(), "host"));
     }
     let least = min_replicas.unwrap_or(1) as usize;
     for shard in target.shards() {
         let replicas = target.replicas(&shard).count();
         if topology == Topology::Replicated && replicas < least {
-            return refuse(format!("at least {least} replicas in every shard"), format!("{replicas} in shard {shard}"));
+            return refuse(
+                format!("at least {} in every shard", count_of(least, "replica")),
+                format!("{replicas} in shard {shard}"),
+            );
         }
     }
     None

@@ -7,6 +7,9 @@ use super::sql::{Token, tokenize};
 const CLAUSES: &str = "ENGINE PARTITION PRIMARY ORDER SAMPLE TTL SETTINGS COMMENT SOURCE LAYOUT LIFETIME FROM SELECT \
                        WHERE PREWHERE GROUP HAVING LIMIT UNION REFRESH TO AS VALUES ARRAY";
 
+/// Those of them that begin a line of a query.
+const QUERY_CLAUSES: &str = "ORDER FROM SELECT WHERE PREWHERE GROUP HAVING LIMIT UNION SETTINGS";
+
 /// The lines of a statement. A text with line breaks of its own, or one that is no SQL, keeps its lines.
 ///
 /// ```
@@ -25,6 +28,8 @@ pub fn lines(sql: &str) -> Vec<String> {
     let Ok(tokens) = tokenize(sql) else { return vec![sql.to_owned()] };
     let creates = tokens.first().is_some_and(|first| first.is_word("CREATE") || first.is_word("ATTACH"));
     let columns = if creates { columns_of(&tokens) } else { None };
+    // Of many queries in one, each stands on a line.
+    let unites = !creates && tokens.iter().any(|token| token.depth == 0 && token.is_word("UNION"));
     let mut out = Vec::new();
     let (mut start, mut indent) = (0, "");
     for (at, token) in tokens.iter().enumerate().skip(1) {
@@ -33,6 +38,7 @@ pub fn lines(sql: &str) -> Vec<String> {
         let begins = match columns {
             Some((open, _)) if at == open => true,
             _ if in_columns => previous.is_symbol(",") && previous.depth == 1,
+            _ if unites => token.depth == 0 && (token.is_word("UNION") || token.is_word("SETTINGS")),
             _ => token.depth == 0 && begins_clause(&tokens, at),
         };
         // Only at blanks: a break anywhere else would show another text than the one that is sent.
@@ -65,6 +71,10 @@ fn begins_clause(tokens: &[Token<'_>], at: usize) -> bool {
     if !CLAUSES.split_whitespace().any(|word| token.is_word(word)) {
         return false;
     }
+    // In a query the other words are names of columns.
+    if tokens[0].is_word("SELECT") && !QUERY_CLAUSES.split_whitespace().any(|word| token.is_word(word)) {
+        return false;
+    }
     let previous = &tokens[at - 1];
     let next = |word: &str| tokens.get(at + 1).is_some_and(|next| next.is_word(word));
     // `count() AS errors` goes on, `AS SELECT` begins; `(a) TO b` begins, `RENAME a TO b` goes on.
@@ -95,6 +105,7 @@ mod tests {
             "BACKUP DATABASE `d` TO S3('a b', ${secret x.access_key}) SETTINGS id='${operation.id}' ASYNC",
             "DROP DATABASE `d` SYNC",
             "rmr /clickhouse/tables/01/d",
+            "SELECT 0, count() FROM d.t UNION ALL SELECT 1, count() FROM (SELECT * FROM d.v LIMIT 0) SETTINGS x = 0",
             "it's open",
         ] {
             let joined: Vec<String> = lines(sql).iter().map(|line| line.trim().to_owned()).collect();
@@ -118,5 +129,9 @@ mod tests {
         );
         assert_eq!(lines("RENAME TABLE a TO b"), ["RENAME TABLE a TO b"]);
         assert_eq!(lines("SELECT 1\nFROM x"), ["SELECT 1", "FROM x"]);
+        assert_eq!(
+            lines("SELECT name, engine, comment FROM system.tables WHERE x"),
+            ["SELECT name, engine, comment", "FROM system.tables", "WHERE x"]
+        );
     }
 }

@@ -146,11 +146,24 @@ impl Operation {
         self
     }
 
-    /// Adds a statement.
+    /// Adds a statement behind those it has: they are sent in this order.
     #[must_use]
     pub fn statement(mut self, statement: Statement) -> Self {
         self.statements.push(statement);
         self
+    }
+
+    /// Adds statements behind those it has.
+    #[must_use]
+    pub fn statements(mut self, statements: impl IntoIterator<Item = Statement>) -> Self {
+        self.statements.extend(statements);
+        self
+    }
+
+    /// The statement that does what the operation is for: the last one, behind those that make room for it.
+    #[must_use]
+    pub fn main_statement(&self) -> Option<&Statement> {
+        self.statements.last()
     }
 
     /// Sets what the first statement was made from.
@@ -167,9 +180,9 @@ impl Operation {
         self
     }
 
-    /// Sets the words on the state before and after, and on the proof.
+    /// Sets the words on the state before, on the state that is promised for afterwards, and on the proof.
     #[must_use]
-    pub fn expect(mut self, before: impl Into<String>, after: impl Into<String>, check: impl Into<String>) -> Self {
+    pub fn promises(mut self, before: impl Into<String>, after: impl Into<String>, check: impl Into<String>) -> Self {
         self.before = before.into();
         self.after = after.into();
         self.check = check.into();
@@ -184,7 +197,6 @@ impl Operation {
     }
 
     /// Sets what the action needs at run time.
-    ///
     #[must_use]
     pub fn with_data<T: Serialize>(mut self, data: &T) -> Self {
         self.data = serde_json::to_value(data).unwrap_or(Value::Null);

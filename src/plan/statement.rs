@@ -7,7 +7,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A statement and the late values in it.
+use crate::model::ids::HostName;
+
+/// A statement and the late values in it. It is sent once to the operation's host, unless it says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Statement {
     /// The text with tokens.
@@ -21,6 +23,15 @@ pub struct Statement {
     /// Current database of the session; `system` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+    /// Host it is sent to, where that is another one than the operation's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
+    /// The case in which it is sent, as the end of a sentence that begins with `only if`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_if: Option<String>,
+    /// How long it is sent again, as the end of a sentence that begins with `again`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
 }
 
 impl Statement {
@@ -50,6 +61,41 @@ impl Statement {
     pub fn in_database(mut self, database: Option<&str>) -> Self {
         self.database = database.map(str::to_owned);
         self
+    }
+
+    /// Sends it to another host than the operation's.
+    #[must_use]
+    pub fn at(mut self, host: &HostName) -> Self {
+        self.host = Some(host.clone());
+        self
+    }
+
+    /// Says that it is sent in a certain case only: the end of a sentence that begins with `only if`.
+    #[must_use]
+    pub fn only_if(mut self, case: impl Into<String>) -> Self {
+        self.only_if = Some(case.into());
+        self
+    }
+
+    /// Says that it may be sent several times: the end of a sentence that begins with `again`.
+    #[must_use]
+    pub fn again(mut self, until: impl Into<String>) -> Self {
+        self.again = Some(until.into());
+        self
+    }
+
+    /// Where and when it is sent, where that is not once and to the operation's host: `on r1, only if ...`.
+    #[must_use]
+    pub fn sending(&self) -> Option<String> {
+        let words: Vec<String> = [
+            self.host.as_ref().map(|host| format!("on {host}")),
+            self.only_if.as_ref().map(|case| format!("only if {case}")),
+            self.again.as_ref().map(|until| format!("again {until}")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!words.is_empty()).then(|| words.join(", "))
     }
 
     /// The text with each declared token replaced by what `lookup` says, in one pass.
@@ -126,5 +172,13 @@ mod tests {
         assert_eq!(filled.as_deref(), Ok("a ${secret x} ${nothing} S"));
         assert_eq!(Statement::exact("${run.id}").fill(|_| None).as_deref(), Ok("${run.id}"));
         assert_eq!(Statement::late("${run.id").fill(|_| None).as_deref(), Ok("${run.id"));
+    }
+
+    #[test]
+    fn what_is_not_sent_once_to_the_operations_host_says_so() {
+        let statement = Statement::exact("SELECT 1");
+        assert_eq!(statement.sending(), None);
+        let told = statement.at(&HostName::from("r1")).only_if("it is late").again("until it is early").sending();
+        assert_eq!(told.as_deref(), Some("on r1, only if it is late, again until it is early"));
     }
 }

@@ -40,10 +40,10 @@ fn host_lines(host: &HostWorld, style: Style, out: &mut String) {
         let size: u64 = host.tables_of(name).filter(|table| table.holds_rows()).filter_map(|table| table.bytes).sum();
         let _ = writeln!(
             out,
-            "    database {name} ({}): {}, {} rows, {}",
+            "    database {name} ({}): {}, {}, {}",
             database.engine,
             count(tables.len() as u64, "table"),
-            number(rows),
+            count(rows, "row"),
             bytes(size)
         );
         let width = tables.iter().map(|table| table.name.chars().count()).max().unwrap_or(0);
@@ -70,7 +70,7 @@ fn host_lines(host: &HostWorld, style: Style, out: &mut String) {
         }
     }
     for (table, parts) in &host.detached_parts {
-        let _ = writeln!(out, "    {}", style.notice(&format!("{parts} detached parts in {table}")));
+        let _ = writeln!(out, "    {}", style.notice(&format!("{} in {table}", count(*parts, "detached part"))));
     }
 }
 

@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use super::text::{Style, number};
+use crate::model::words::count_of;
 
 /// Draws the matrix from the outcomes of `verify` operations; `None` when there are none.
 ///
@@ -65,7 +66,12 @@ pub fn render_matrix(outcomes: &[&Value], width: usize, style: Style) -> Option<
     }
     let mut out: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     let told: Vec<String> = counts.iter().map(|(verdict, number)| format!("{number} {verdict}")).collect();
-    out.push_str(&format!("\n{} tables on {} servers: {}\n", rows.len(), hosts.len(), told.join(", ")));
+    out.push_str(&format!(
+        "\n{} on {}: {}\n",
+        count_of(rows.len(), "table"),
+        count_of(hosts.len(), "server"),
+        told.join(", ")
+    ));
     Some(out)
 }
 

@@ -1,5 +1,7 @@
 //! Small pieces of text views: colours by meaning, numbers for people, wrapping.
 
+pub use crate::model::words::{count, number};
+
 /// Colours by meaning; off gives plain text, which says everything too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
@@ -49,20 +51,6 @@ impl Style {
     }
 }
 
-/// A number with narrow groups: `2 000 000`.
-#[must_use]
-pub fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// Bytes in binary units: `1.4 GiB`.
 #[must_use]
 pub fn bytes(value: u64) -> String {
@@ -75,12 +63,6 @@ pub fn bytes(value: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{value} B") } else { format!("{size:.1} {}", UNITS[unit]) }
-}
-
-/// `1 table`, `2 tables`.
-#[must_use]
-pub fn count(value: u64, one: &str) -> String {
-    format!("{} {one}{}", number(value), if value == 1 { "" } else { "s" })
 }
 
 /// Wraps a text at blanks to a width, each line behind an indent; long words stand as they are.
@@ -154,10 +136,7 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!(number(2_000_000), "2 000 000");
-        assert_eq!(number(999), "999");
         assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(count(1, "table"), "1 table");
         assert_eq!(wrap("a ${run.started %Y %m} b", 20, ""), "a\n${run.started %Y %m}\nb\n");
         assert_eq!(wrap("aaaa bbbb cccc dddd eeee ffff", 24, "    "), "    aaaa bbbb cccc dddd\n    eeee ffff\n");
     }

@@ -19,6 +19,7 @@ mod lab_kill;
 mod lab_move;
 mod lab_plan;
 mod lab_redo;
+mod lab_reads;
 mod lab_retry;
 mod lab_runbooks;
 mod lab_server;

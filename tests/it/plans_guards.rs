@@ -60,7 +60,7 @@ fn loss_on_more_hosts_than_allowed_is_shown_and_refused() {
         refused(
             &scene,
             &output,
-            &["on more hosts than the runbook allows", "on at most 1 hosts (`guards.loss.replicas`)"],
+            &["on more hosts than the runbook allows", "on at most 1 host (`guards.loss.replicas`)"],
         );
     }
     refused(&scene, &scene.cli(&["apply", few, "-p", &database, "--consent", "0"]), &["on more hosts"]);

@@ -22,6 +22,10 @@ pub struct StatementRecord {
     pub statement: String,
     /// `read` or `change`.
     pub kind: String,
+    /// Current database, where the request named one.
+    pub database: Option<String>,
+    /// Settings that came beside the statement.
+    pub settings: Vec<(String, String)>,
     /// ClickHouse's error code, 0 for success; on the second line.
     pub code: Option<i64>,
     /// How long it took; on the second line.

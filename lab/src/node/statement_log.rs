@@ -32,6 +32,10 @@ struct Line<'a> {
     statement: &'a str,
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    settings: &'a [(String, String)],
+    #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     elapsed_ms: Option<f64>,
@@ -43,6 +47,8 @@ pub struct Entry {
     user: String,
     statement: String,
     kind: &'static str,
+    database: Option<String>,
+    settings: Vec<(String, String)>,
 }
 
 impl Entry {
@@ -54,7 +60,15 @@ impl Entry {
             text.truncate(cut);
         }
         let kind = if statement.only_reads() { "read" } else { "change" };
-        Self { query_id: query_id.to_owned(), user: user.to_owned(), statement: text, kind }
+        let (database, settings) = (None, Vec::new());
+        Self { query_id: query_id.to_owned(), user: user.to_owned(), statement: text, kind, database, settings }
+    }
+
+    /// Adds what came beside the statement: the current database and the settings.
+    pub fn with(mut self, database: Option<&str>, settings: &[(String, String)]) -> Self {
+        self.database = database.map(str::to_owned);
+        self.settings = settings.to_vec();
+        self
     }
 }
 
@@ -83,6 +97,8 @@ impl StatementLog {
             user: &entry.user,
             statement: &entry.statement,
             kind: entry.kind,
+            database: entry.database.as_deref(),
+            settings: &entry.settings,
             code,
             elapsed_ms,
         };
@@ -127,12 +143,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = StatementLog::open(dir.path()).unwrap();
         let statement = Statement::new("BACKUP DATABASE a TO S3('http://b/c', 'key', 'secret')");
-        let entry = Entry::new("id", "default", &statement);
+        let entry = Entry::new("id", "default", &statement).with(Some("d"), &[("max_threads".into(), "1".into())]);
         log.start(&entry);
         log.end(&entry, 598, Duration::from_millis(12));
         let text = std::fs::read_to_string(dir.path().join("statements.jsonl")).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines[0]["event"], "start");
+        assert_eq!(lines[0]["database"], "d");
+        assert_eq!(lines[0]["settings"], serde_json::json!([["max_threads", "1"]]));
         assert_eq!(lines[1]["code"], 598);
         assert_eq!(lines[1]["kind"], "change");
         assert_eq!(lines[1]["elapsed_ms"], 12.0);

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::observed::TargetWorld;
+use crate::model::words::count_of;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::statement::Statement;
 
@@ -86,9 +87,9 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         )
         .on(arguments.from.as_str(), &host.name)
         .statement(Statement::late(text))
-        .expect(
+        .promises(
             format!("nothing at {path} of storage `{role}`"),
-            format!("a backup of {} tables at {path} of storage `{role}`", selection.tables.len()),
+            format!("a backup of {} at {path} of storage `{role}`", count_of(selection.tables.len(), "table")),
             "manifest complete, every file's object there with its size; rows per table counted from the bucket",
         )
         .with_data(&data);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::engine::action::{Holds, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::manifest::{Manifest, ManifestError, read, read_head};
+use crate::model::words::count_of;
 use crate::plan::sql::{literal, qualified};
 
 use super::plan::BackupData;
@@ -35,7 +36,7 @@ pub(crate) async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
         return Err(context.fail(
             RunErrorKind::Broken,
             "tables of the plan are not in the backup",
-            format!("{} tables", data.tables.len()),
+            count_of(data.tables.len(), "table"),
             format!("without {}", missing.join(", ")),
             format!("the manifest {path}/.backup in {}", objects.describe()),
             "somebody changed the source while it was backed up: plan again",

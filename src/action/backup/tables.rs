@@ -7,6 +7,7 @@ use crate::engine::context::PlanContext;
 use crate::engine::manifest::{inner_engine_of, is_refreshable};
 use crate::model::formats::parse_table;
 use crate::model::observed::{HostWorld, Table};
+use crate::model::words::count_of;
 use crate::plan::fact::Fact;
 use crate::plan::plan_file::sha256;
 use crate::plan::sql::{identifier, literal, qualified};
@@ -181,7 +182,7 @@ pub(crate) fn facts(arguments: &BackupArguments, host: &HostWorld, selection: &S
         let tables: Vec<&Table> =
             selection.tables.iter().copied().filter(|table| table.database == database.as_str()).collect();
         let text: String = tables.iter().map(|table| format!("{}\n{}\n", table.name, table.create_query)).collect();
-        let value = format!("{} tables, definitions {}", tables.len(), short(&text));
+        let value = format!("{}, definitions {}", count_of(tables.len(), "table"), short(&text));
         facts.push(Fact::new(
             &host.name,
             format!("tables of {}", identifier(database.as_str())),

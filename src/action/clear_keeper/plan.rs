@@ -11,6 +11,7 @@ use crate::action::gate::first_of;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::ids::{HostName, StepId};
+use crate::model::words::count;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::sql::literal;
@@ -156,7 +157,7 @@ fn operation(context: &PlanContext<'_>, role: &str, path: &str, subtree: &Subtre
         (Effect::Read, "nothing is there".to_owned(), "nothing is there")
     } else {
         let effect = if subtree.nodes > 0 { Effect::Destroy } else { Effect::Write };
-        let nodes = if left == 1 { "1 node".to_owned() } else { format!("{left} nodes") };
+        let nodes = count(left, "node");
         let words = match dropped.len() {
             0 => nodes,
             number => format!("{nodes} besides the tables that earlier steps drop ({number} on all hosts)"),
@@ -172,7 +173,7 @@ fn operation(context: &PlanContext<'_>, role: &str, path: &str, subtree: &Subtre
     )
     .statement(Statement::exact(format!("{} {path}", if only_look { "ls" } else { "rmr" })))
     .loses(Loss { keeper_nodes: if effect == Effect::Destroy { left } else { 0 }, ..Loss::default() })
-    .expect(before, after, "the path does not exist")
+    .promises(before, after, "the path does not exist")
     .with_data(&Data { path: path.to_owned(), only_look });
     operation.target = Some(role.to_owned());
     "keeper".clone_into(&mut operation.lane);

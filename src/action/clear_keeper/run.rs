@@ -13,6 +13,7 @@ use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::{Keeper, KeeperError, KeeperNode};
 use crate::engine::retry::class_of_keeper;
+use crate::model::words::{count, count_of};
 use crate::plan::operation::Effect;
 
 /// A killed server's session ends after its timeout, 30 seconds by default (`zookeeper.session_timeout_ms`).
@@ -68,7 +69,7 @@ pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, Run
             &context.operation.id,
             0,
             None,
-            &format!("waiting for {} sessions to end", sessions.len()),
+            &format!("waiting for the end of {}", count_of(sessions.len(), "session")),
         );
         pause(context, PAUSE * 4).await.map_err(|error| RunError { kind: RunErrorKind::NotSent, ..error })?;
     }
@@ -84,7 +85,7 @@ fn live(context: &RunContext<'_>, kind: RunErrorKind, data: &Data, sessions: &[&
         kind,
         format!("a live server uses {}", data.path),
         "no session below the path",
-        format!("{} ephemeral nodes: {}", sessions.len(), shown.join(", ")),
+        format!("{}: {}", count_of(sessions.len(), "ephemeral node"), shown.join(", ")),
         "SELECT database, table, replica_path FROM system.replicas on the server that owns the session",
         "drop the table there first, or leave the path out",
     )
@@ -116,7 +117,7 @@ pub async fn run(context: &RunContext<'_>, data: &Data) -> Result<(), RunError> 
         RunErrorKind::AskProbe,
         format!("something writes below {} again and again", data.path),
         "nothing new while the path is removed",
-        format!("still there after {ROUNDS} rounds, {deleted} nodes removed"),
+        format!("still there after {ROUNDS} rounds, {} removed", count(deleted, "node")),
         "SELECT database, table, zookeeper_path FROM system.replicas on every server",
         "find out which server creates tables there, stop that, then `clickferry resume`",
     ))

@@ -10,6 +10,7 @@ use super::{Arguments, CheckData, CreateData, Data, Place, hosts, problems};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::words::count_of;
 use crate::plan::convert::{
     Conversion, Created, Ddl, Dependencies, ObjectKind, Reason, dependencies, levels, to_replicated,
 };
@@ -217,7 +218,7 @@ fn create_operation(
     .statement(Statement::exact(created.text.clone()))
     .made_from(object.diff.clone())
     .in_wave(level)
-    .expect("not there", after, check)
+    .promises("not there", after, check)
     .with_data(&Data::Create(data))
 }
 
@@ -235,13 +236,17 @@ fn check_operation(
         .filter_map(|(name, object, _)| Some(((*name).clone(), place(target, host, &object.created)?)))
         .collect();
     let most = tables.iter().map(|(_, place)| place.replicas.len()).max()?;
-    let goal = format!("{} tables writable, {most} replicas each", tables.len());
+    let goal = format!("{} writable, {} each", count_of(tables.len(), "table"), count_of(most, "replica"));
     let operation =
         Operation::new(context.step, NAME, "check", format!("replication of {}", identifier(database)), Effect::Read)
             .on(arguments.on.as_str(), &host.name)
-            .statement(Statement::exact(super::seen::replicas_query(database)))
+            .statement(Statement::exact(super::seen::uuids_query(database)))
+            .statement(
+                Statement::exact(super::seen::replicas_query(database))
+                    .again("every 0.25 s until all of them are as promised, for 60 s at most"),
+            )
             .in_wave(wave)
-            .expect("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
+            .promises("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
             .with_data(&Data::Check(CheckData { database: database.to_owned(), tables }));
     Some(operation)
 }

@@ -10,6 +10,7 @@ use crate::action::gate::first_of;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, TargetWorld};
+use crate::model::words::count_of;
 use crate::plan::convert::{ObjectKind, Reason, differences};
 use crate::plan::sql::{identifier, literal};
 
@@ -153,7 +154,7 @@ pub fn of_existing(
         return None;
     }
     let mut refusal = context.refuse(
-        format!("{} objects will be there on {} with another definition", found.len(), host.name),
+        format!("{} will be there on {} with another definition", count_of(found.len(), "object"), host.name),
         "no object of that name, or one with the definition to be created",
         first_of(&found, 10, "\n"),
         "drop them in an earlier step (`recreate_database`), or leave them out with `except_tables`",

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::seen::{object, object_differences, replica_differences, replicas, replicas_query, table_query};
+use super::seen::{
+    object, object_differences, replica_differences, replicas, replicas_query, table_query, uuids_query,
+};
 use super::{CheckData, CreateData, Place};
 use crate::action::gate::{
     PAUSE, cannot_tell, explain_keeper, field, pause, same_server, since, still_running, unanswered, unproved, unread,
@@ -140,9 +142,7 @@ pub async fn prove(context: &RunContext<'_>, data: &CreateData) -> Result<Value,
 pub async fn check(context: &RunContext<'_>, data: &CheckData) -> Result<Value, RunError> {
     let host = context.host()?;
     let explain = |error: SqlError| unproved(context, "looking at the replicas", &error);
-    let query =
-        format!("SELECT name, toString(uuid) AS uuid FROM system.tables WHERE database = {}", literal(&data.database));
-    let answer = context.read(host, query).await.map_err(explain)?;
+    let answer = context.read(host, uuids_query(&data.database)).await.map_err(explain)?;
     let uuids: BTreeMap<String, String> =
         (0..answer.rows.len()).filter_map(|row| Some((answer.text(row, "name")?, answer.text(row, "uuid")?))).collect();
     let start = context.ports.clock.ticks();

@@ -3,6 +3,7 @@
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
 use crate::model::ids::HostName;
+use crate::model::words;
 use crate::plan::convert::differences;
 use crate::plan::sql::literal;
 
@@ -32,6 +33,10 @@ pub fn table_query(database: &str, name: &str) -> String {
         literal(database),
         literal(name)
     )
+}
+
+pub fn uuids_query(database: &str) -> String {
+    format!("SELECT name, toString(uuid) AS uuid FROM system.tables WHERE database = {}", literal(database))
 }
 
 pub fn replicas_query(database: &str) -> String {
@@ -143,8 +148,9 @@ pub fn replica_differences(
         && (found.total != count || found.active != count)
     {
         differences.push(format!(
-            "`{name}` has {} replicas, {} of them active, instead of {count}",
-            found.total, found.active
+            "`{name}` has {}, {} of them active, instead of {count}",
+            words::count(found.total, "replica"),
+            found.active
         ));
     }
     differences

@@ -4,6 +4,7 @@ use super::Arguments;
 use super::plan::Object;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::words::count_of;
 use crate::plan::convert::{Created, Ddl, ObjectKind};
 use crate::plan::fact::Fact;
 use crate::plan::plan_file::sha256;
@@ -35,7 +36,7 @@ pub fn facts(context: &mut PlanContext<'_>, arguments: &Arguments, source: &Host
         context.facts.push(Fact::new(
             &host.name,
             format!("database {database} that tables are created in"),
-            format!("UUID {uuid}, {} tables ({})", names.len(), &digest[..12]),
+            format!("UUID {uuid}, {} ({})", count_of(names.len(), "table"), &digest[..12]),
             format!("SELECT name FROM system.tables WHERE database = {}", literal(database)),
         ));
     }

@@ -116,13 +116,13 @@ fn operation(
     if is_clean {
         return Operation::new(context.step, NAME, "look_at", object, Effect::Read)
             .on(role, &first)
-            .statement(Statement::exact(query))
-            .expect(goal.clone(), goal, check)
+            .statements(data.hosts.iter().map(|host| asked(&query, host, &first)))
+            .promises(goal.clone(), goal, check)
             .with_data(&data);
     }
     let before = match known.first().copied().flatten() {
         Some(seen) => Row::words(seen.last.as_ref()),
-        None => "what earlier steps put there; nothing is sent if that is clean".to_owned(),
+        None => "what earlier steps put there".to_owned(),
     };
     // The subquery is answered before the insert begins, so that a Log table is not read and written at once.
     let statement = format!(
@@ -131,7 +131,13 @@ fn operation(
     );
     Operation::new(context.step, NAME, "mark_clean", object, Effect::Write)
         .on(role, &first)
-        .statement(Statement::exact(statement))
-        .expect(before, goal, check)
+        .statement(Statement::exact(statement).only_if(format!("the last row is not version {version}, clean")))
+        .promises(before, goal, check)
         .with_data(&data)
+}
+
+/// The migrator's own query, asked on every host of the history.
+fn asked(query: &str, host: &HostName, first: &HostName) -> Statement {
+    let statement = Statement::exact(query);
+    if host == first { statement } else { statement.at(host).again("until the row has come there") }
 }

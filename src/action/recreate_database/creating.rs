@@ -8,6 +8,7 @@ use crate::action::gate::{cannot_tell, field, same_server, still_running, unansw
 use crate::engine::action::{Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
+use crate::model::words::count_of;
 
 pub async fn prepare(context: &RunContext<'_>, data: &CreateData) -> Result<Value, RunError> {
     let host = context.host()?;
@@ -81,7 +82,7 @@ pub async fn prove(context: &RunContext<'_>, data: &CreateData) -> Result<Value,
         Some(found) if former.as_deref() == Some(found.uuid.as_str()) => {
             Some(format!("the former UUID {}", found.uuid))
         }
-        Some(_) if count > 0 => Some(format!("{count} tables in it")),
+        Some(_) if count > 0 => Some(format!("{} in it", count_of(count, "table"))),
         Some(_) => None,
     };
     match (found, wrong) {

@@ -12,6 +12,7 @@ use crate::action::gate::{
 use crate::engine::action::{Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
+use crate::model::words::{count, count_of, number};
 use crate::plan::sql::literal;
 
 pub async fn prepare(context: &RunContext<'_>, data: &DropData) -> Result<Value, RunError> {
@@ -65,7 +66,7 @@ pub async fn prepare(context: &RunContext<'_>, data: &DropData) -> Result<Value,
         if !differences.is_empty() {
             return Err(stale(
                 "the tables are not those of the plan",
-                format!("{} tables with the rows the plan says at most", data.tables.len()),
+                format!("{} with the rows the plan says at most", count_of(data.tables.len(), "table")),
                 differences.join("; "),
                 format!(
                     "on {host}: SELECT name, uuid, total_rows FROM system.tables WHERE database = {}",
@@ -92,7 +93,12 @@ fn table_differences(data: &DropData, now: &BTreeMap<String, (String, Option<u64
                 if let (Some(most), Some(rows)) = (planned.rows, rows)
                     && *rows > most
                 {
-                    differences.push(format!("`{}` has {rows} rows instead of {most}", planned.name));
+                    differences.push(format!(
+                        "`{}` has {} instead of {}",
+                        planned.name,
+                        count(*rows, "row"),
+                        number(most)
+                    ));
                 }
             }
         }
@@ -152,19 +158,19 @@ pub async fn prove(context: &RunContext<'_>, data: &DropData) -> Result<Value, R
         if left.rows.is_empty() {
             break;
         }
-        let count = left.rows.len() as u64;
+        let waiting = left.rows.len() as u64;
         context.progress.progress(
             &context.operation.id,
-            total.saturating_sub(count),
+            total.saturating_sub(waiting),
             Some(total),
-            &format!("waiting for the data of {count} dropped tables to be removed"),
+            &format!("waiting for the data of {} to be removed", count(waiting, "dropped table")),
         );
         if since(context, start) > context.timeout {
             return Err(context.fail(
                 RunErrorKind::Broken,
                 "the data of dropped tables is still there",
                 "none of its tables in system.dropped_tables",
-                format!("{count} tables, first `{}`", left.text(0, "table").unwrap_or_default()),
+                format!("{}, first `{}`", count(waiting, "table"), left.text(0, "table").unwrap_or_default()),
                 format!("on {host}: {query}"),
                 "wait until they are gone (480 seconds after a DROP without SYNC), then `clickferry resume`",
             ));

@@ -4,6 +4,7 @@ use super::{Arguments, CreateData, Data, DropData, PlannedTable};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{Database, HostWorld};
+use crate::model::words::{count, count_of};
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::plan_file::sha256;
@@ -85,9 +86,9 @@ fn drop_operation(
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     let is_seen = !former.uuid.is_empty() && tables.iter().all(|table| !table.uuid.is_empty());
     let before = if is_seen {
-        format!("{} tables, {} rows, database UUID {}", tables.len(), loss.rows, former.uuid)
+        format!("{}, {}, database UUID {}", count_of(tables.len(), "table"), count(loss.rows, "row"), former.uuid)
     } else {
-        format!("what earlier steps put there: {} tables", tables.len())
+        format!("what earlier steps put there: {}", count_of(tables.len(), "table"))
     };
     let data = DropData { database: database.to_owned(), uuid: is_seen.then(|| former.uuid.clone()), tables };
     Operation::new(context.step, NAME, "drop_database", format!("database {}", identifier(database)), Effect::Destroy)
@@ -95,7 +96,7 @@ fn drop_operation(
         .statement(Statement::exact(format!("DROP DATABASE {} SYNC", identifier(database))))
         .in_wave(0)
         .loses(loss)
-        .expect(
+        .promises(
             before,
             "gone, with the data of its tables and their replicas in Keeper",
             "not in system.databases, none of its tables in system.dropped_tables",
@@ -118,7 +119,7 @@ fn create_operation(
         .on(role, &host.name)
         .statement(Statement::exact(format!("CREATE DATABASE {} ENGINE = Atomic", identifier(database))))
         .in_wave(1)
-        .expect("not there", "empty, engine Atomic", "engine Atomic, a new UUID, no tables")
+        .promises("not there", "empty, engine Atomic", "engine Atomic, a new UUID, no tables")
         .with_data(&Data::Create(data))
 }
 
@@ -134,7 +135,7 @@ fn facts(host: &HostWorld, database: &str) -> Vec<Fact> {
     let mut facts = vec![Fact::new(&host.name, format!("database {database}"), value, query)];
     for table in host.tables_of(database).filter(|table| !table.uuid.is_empty()) {
         let rows = match table.rows {
-            Some(rows) if table.holds_rows() => format!("{rows} rows"),
+            Some(rows) if table.holds_rows() => count(rows, "row"),
             _ => "no rows of its own".to_owned(),
         };
         let definition = sha256(table.create_query.as_bytes());
@@ -172,8 +173,10 @@ fn notes(host: &HostWorld, database: &str) -> Vec<String> {
     let pending = host.pending_drops.iter().filter(|name| name.starts_with(&prefix)).count();
     if pending > 0 {
         notes.push(format!(
-            "{}: {pending} tables of `{database}` were dropped before without SYNC; the step waits until they are gone, up to 8 minutes",
-            host.name
+            "{}: {} of `{database}` {} dropped before without SYNC; the step waits up to 8 minutes until nothing is left",
+            host.name,
+            count_of(pending, "table"),
+            if pending == 1 { "was" } else { "were" }
         ));
     }
     notes

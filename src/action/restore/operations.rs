@@ -10,6 +10,7 @@ use crate::engine::manifest::columns_of;
 use crate::model::environment::S3Binding;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table};
+use crate::model::words::count;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::sql::{identifier, literal, qualified};
@@ -19,10 +20,10 @@ use super::RestoreArguments;
 use super::data::{RestoreData, Rule, kind};
 use super::source::{Source, SourceTable};
 use super::way::{Place, STAGING, Way, engine};
-use super::words::{check_words, grouped, hosts, noun};
+use super::words::{check_words, hosts, noun};
 
-/// Before statements that are sent only by a further attempt, after proof that the rows are this operation's own.
-const ONLY_IF: &str = "/* only if an earlier attempt of this operation left something */";
+/// When a further attempt drops what is there: the journal proves that it is this operation's own.
+const ONLY_IF: &str = "an earlier attempt of this operation left it";
 
 /// Rows of one block of an INSERT.
 const ONE_BLOCK: &str = "1000000000";
@@ -123,13 +124,13 @@ impl Work<'_> {
         };
         let more = if data.appends && !data.creates { "its rows and " } else { "" };
         let after = format!("{more}{} on {}", self.rows_words(entry), hosts(&data));
-        let mut operation = self
-            .operation(context, entry, &data, kind::TABLE, format!("table {}", entry.full_name()), wave)
-            .statement(statement);
-        if data.creates && !data.appends {
-            operation = operation.statement(Statement::exact(format!("{ONLY_IF} DROP TABLE {name} SYNC")));
+        let mut operation =
+            self.operation(context, entry, &data, kind::TABLE, format!("table {}", entry.full_name()), wave);
+        if data.creates {
+            operation = operation.statement(Statement::exact(format!("DROP TABLE {name} SYNC")).only_if(ONLY_IF));
         }
-        self.operations.push(operation.expect(before, after, check_words(&data)).with_data(&data));
+        let operation = operation.statement(statement);
+        self.operations.push(operation.promises(before, after, check_words(&data)).with_data(&data));
     }
 
     fn definition(&mut self, context: &PlanContext<'_>, entry: &SourceTable, data: RestoreData) {
@@ -138,7 +139,7 @@ impl Work<'_> {
         let mut operation = self
             .operation(context, entry, &data, kind::DEFINITION, object, creation_wave(entry))
             .statement(statement)
-            .expect(
+            .promises(
                 format!("not there on {}", hosts(&data)),
                 format!("defined on {} as in the backup", hosts(&data)),
                 "it is there",
@@ -158,9 +159,9 @@ impl Work<'_> {
         let rows = self.rows_words(entry);
         let stage = self
             .operation(context, entry, &data, kind::STAGE, object.clone(), 0)
+            .statement(Statement::exact(format!("DROP TABLE {beside} SYNC")).only_if(ONLY_IF))
             .statement(self.restore(entry, Some(&staging), "create", &data, &plain))
-            .statement(Statement::exact(format!("{ONLY_IF} DROP TABLE {beside} SYNC")))
-            .expect(
+            .promises(
                 format!("not there on {on}"),
                 format!("{rows} on {on}, as {}", entry.engine),
                 format!("rows counted on {on}"),
@@ -182,7 +183,7 @@ impl Work<'_> {
         let copy = self
             .operation(context, entry, &data, kind::INSERT, format!("table {}", entry.full_name()), 1)
             .statement(insert)
-            .expect(
+            .promises(
                 format!("{before} on {}", hosts(&data)),
                 format!("{more}{rows} on {}", hosts(&data)),
                 check_words(&data),
@@ -191,7 +192,7 @@ impl Work<'_> {
         let drop = self
             .operation(context, entry, &data, kind::UNSTAGE, object, 2)
             .statement(Statement::exact(format!("DROP TABLE {beside} SYNC")))
-            .expect(
+            .promises(
                 format!("the copy that this run made, on {on}"),
                 "gone",
                 format!("it is not in system.tables on {on}"),
@@ -203,8 +204,7 @@ impl Work<'_> {
     /// How many rows come, in words that stay the same while a source is written to.
     fn rows_words(&self, entry: &SourceTable) -> String {
         match entry.rows {
-            Some(1) if self.source.is_existing() => "1 row".to_owned(),
-            Some(rows) if self.source.is_existing() => format!("{} rows", grouped(rows)),
+            Some(rows) if self.source.is_existing() => count(rows, "row"),
             _ => "the rows of the backup".to_owned(),
         }
     }

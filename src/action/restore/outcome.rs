@@ -7,6 +7,7 @@ use crate::engine::action::{Probe, RunError};
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
 use crate::model::ids::HostName;
+use crate::model::words::count;
 use crate::plan::sql::literal;
 
 use super::data::{Gate, RestoreData, kind};
@@ -96,7 +97,7 @@ async fn by_rows(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> R
         Verdict::NotDone => Probe::NotDone,
         Verdict::Unclear => Probe::Unknown(Box::new(context.refusal(
             if is_settled { "its rows are neither what was before nor what was promised" } else { "its replicas do not come to rest" },
-            format!("{} before, and {} more when done", before_words(gate), gate.rows.map_or("some".to_owned(), |rows| format!("{rows} rows"))),
+            format!("{} before, and {} more when done", before_words(gate), gate.rows.map_or("some".to_owned(), |rows| count(rows, "row"))),
             words(&hosts, &seen),
             evidence(&hosts, &data.database, table),
             "look whose rows these are: clickferry never empties a table that others may have written to. If they are the restore's own, empty the table (TRUNCATE TABLE on one replica), then `clickferry resume`",
@@ -105,7 +106,11 @@ async fn by_rows(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> R
 }
 
 fn before_words(gate: &Gate) -> String {
-    gate.hosts.iter().map(|(host, before)| format!("{} rows on {host}", before.rows)).collect::<Vec<_>>().join(", ")
+    gate.hosts
+        .iter()
+        .map(|(host, before)| format!("{} on {host}", count(before.rows, "row")))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

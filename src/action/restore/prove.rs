@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::engine::action::{Holds, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::model::ids::HostName;
+use crate::model::words::count;
 
 use super::data::{Gate, RestoreData, Rule, kind};
 use super::rows::{Seen, evidence, is_settled, see, see_all, see_until, words};
@@ -46,17 +47,14 @@ async fn rows(context: &RunContext<'_>, data: &RestoreData) -> Result<Value, Run
         let expected: Vec<String> = hosts
             .iter()
             .map(|host| {
-                format!(
-                    "{} on {host}",
-                    gate.expected(host).map_or("some rows".to_owned(), |rows| format!("{rows} rows"))
-                )
+                format!("{} on {host}", gate.expected(host).map_or("some rows".to_owned(), |rows| count(rows, "row")))
             })
             .collect();
         let detached: Vec<String> = hosts
             .iter()
             .zip(&seen)
             .filter(|(host, seen)| more_detached(&gate, host, seen))
-            .map(|(host, seen)| format!("{} detached parts on {host}", seen.detached))
+            .map(|(host, seen)| format!("{} on {host}", count(seen.detached, "detached part")))
             .collect();
         let more = if detached.is_empty() { String::new() } else { format!("; {}", detached.join(", ")) };
         return Err(context.fail(
@@ -151,7 +149,7 @@ async fn gone(context: &RunContext<'_>, data: &RestoreData) -> Result<Value, Run
             RunErrorKind::Broken,
             "it is still there",
             "gone",
-            format!("{} rows", seen.rows),
+            count(seen.rows, "row"),
             evidence(std::slice::from_ref(host), &data.database, table),
             "drop it",
         ));
@@ -186,11 +184,12 @@ pub(crate) async fn still_holds(context: &RunContext<'_>, outcome: &Value) -> Ho
             return Holds::No(Box::new(context.refusal(
                 "what was restored is not there any longer",
                 format!(
-                    "the table with uuid {} and at least {rows} rows on {host}",
-                    proved("uuid").and_then(Value::as_str).unwrap_or("-")
+                    "the table with uuid {} and at least {} on {host}",
+                    proved("uuid").and_then(Value::as_str).unwrap_or("-"),
+                    count(rows, "row")
                 ),
                 if seen.exists() {
-                    format!("uuid {}, {} rows", seen.uuid, seen.rows)
+                    format!("uuid {}, {}", seen.uuid, count(seen.rows, "row"))
                 } else {
                     "no such table".to_owned()
                 },

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
 use crate::model::ids::HostName;
+use crate::model::words::count;
 use crate::plan::sql::{literal, qualified};
 
 /// A table on one host, right now.
@@ -112,8 +113,8 @@ pub(crate) async fn see(
             seen.pending.push(what);
         }
     };
-    note(number("committing") > 0, format!("{} parts in commit", number("committing")));
-    note(number("fetches") > 0, format!("{} parts to fetch or drop", number("fetches")));
+    note(number("committing") > 0, format!("{} in commit", count(number("committing"), "part")));
+    note(number("fetches") > 0, format!("{} to fetch or drop", count(number("fetches"), "part")));
     for row in 0..replica.rows.len() {
         let flag = |column: &str| replica.number(row, column) == Some(1);
         note(flag("is_readonly"), "read-only".to_owned());
@@ -121,7 +122,10 @@ pub(crate) async fn see(
         // The pointer stands on the first entry that was not read yet.
         let (last, next) =
             (replica.number(row, "log_max_index").unwrap_or(0), replica.number(row, "log_pointer").unwrap_or(0));
-        note(next <= last && next > 0, format!("{} entries of the log not read", last + 1 - next));
+        note(
+            next <= last && next > 0,
+            format!("{} of the log not read", count((last + 1).saturating_sub(next), "entry")),
+        );
     }
     Ok(seen)
 }
@@ -191,7 +195,7 @@ pub(crate) fn is_settled(seen: &[Seen]) -> bool {
     seen.iter().all(|seen| seen.pending.is_empty())
 }
 
-/// `r1: 5 rows, r2: 3 rows (1 parts to fetch or drop)`.
+/// `r1: 5 rows, r2: 3 rows (1 part to fetch or drop)`.
 pub(crate) fn words(hosts: &[HostName], seen: &[Seen]) -> String {
     hosts
         .iter()
@@ -200,7 +204,7 @@ pub(crate) fn words(hosts: &[HostName], seen: &[Seen]) -> String {
             let pending =
                 if seen.pending.is_empty() { String::new() } else { format!(" ({})", seen.pending.join(", ")) };
             if seen.exists() {
-                format!("{host}: {} rows{pending}", seen.rows)
+                format!("{host}: {}{pending}", count(seen.rows, "row"))
             } else {
                 format!("{host}: no such table")
             }

@@ -108,10 +108,13 @@ fn parts_go_to_one_replica_and_logs_take_three_steps() {
     );
     // A table that others may write to is never emptied.
     assert!(texts.iter().all(|text| !text.contains("TRUNCATE")));
+    // In the order in which they are sent: what an earlier attempt left goes first.
+    assert_eq!(texts[1], "DROP TABLE `app`.`tiny__clickferry_restore` SYNC");
+    assert_eq!(operations[1].statements[0].only_if.as_deref(), Some("an earlier attempt of this operation left it"));
     assert!(
-        texts[1].starts_with("RESTORE TABLE `app`.`tiny` AS `app`.`tiny__clickferry_restore` FROM")
-            && texts[1].contains("create_table='create'")
-            && !texts[1].contains("allow_")
+        texts[2].starts_with("RESTORE TABLE `app`.`tiny` AS `app`.`tiny__clickferry_restore` FROM")
+            && texts[2].contains("create_table='create'")
+            && !texts[2].contains("allow_")
     );
     assert_eq!(
         texts[3],
@@ -178,8 +181,9 @@ fn tables_that_are_missing_are_not_created_on_one_of_several_replicas() {
         ["0 restore table app.runs on r1", "0 restore table app.tiny on r1", "4 define view app.v on r1"]
     );
     assert!(
-        alone[0].statements[0].text.contains("create_table='create'")
-            && alone[0].statements[1].text.contains("DROP TABLE `app`.`runs` SYNC")
+        alone[0].statements[0].text == "DROP TABLE `app`.`runs` SYNC"
+            && alone[0].statements[0].only_if.is_some()
+            && alone[0].statements[1].text.contains("create_table='create'")
     );
 }
 
@@ -192,7 +196,7 @@ fn shards_are_matched_or_named() {
     let matched = plan_step(&Restore, &from_step(&[]), &Value::Null, world(), promises(&["01", "02"]))
         .operations
         .expect("planned");
-    assert!(matched[0].statements[0].text.contains("${step back-up path 01}"));
+    assert!(matched[0].statements[1].text.contains("${step back-up path 01}"));
     let foreign = plan_step(&Restore, &from_step(&[]), &Value::Null, world(), promises(&["1", "2"]));
     assert!(told(foreign).contains("the shards of the backup are not those of the target"));
 }

@@ -5,6 +5,7 @@ use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::engine::manifest::{columns_of, inner_engine_of, layout_of};
 use crate::model::observed::{HostWorld, Table};
+use crate::model::words::count;
 use crate::plan::sql::{TokenKind, literal, qualified, tokenize};
 
 use super::RestoreArguments;
@@ -150,7 +151,7 @@ impl Place<'_> {
         let filled: Vec<String> = found
             .iter()
             .filter(|(_, table)| table.rows.unwrap_or(0) > 0)
-            .map(|(host, table)| format!("{} rows on {}", table.rows.unwrap_or(0), host.name))
+            .map(|(host, table)| format!("{} on {}", count(table.rows.unwrap_or(0), "row"), host.name))
             .collect();
         if !filled.is_empty() && !self.arguments.appends() {
             problems.push(self.refuse(

@@ -60,7 +60,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let mut operation = Operation::new(context.step, "run", "command", object, arguments.effect)
         .statement(Statement::late(text))
         .loses(Loss { tables: loss.tables, rows: loss.rows, ..Loss::default() })
-        .expect("", words.join(", "), check)
+        .promises("", words.join(", "), check)
         .with_data(&data);
     "local".clone_into(&mut operation.lane);
     Ok(vec![operation])

@@ -131,7 +131,7 @@ fn operation(
         .on(arguments.on.as_str(), host)
         .statement(Statement::late(statement.text.clone()).in_database(database.as_deref()))
         .loses(simulated.loss)
-        .expect(simulated.before, simulated.after, check)
+        .promises(simulated.before, simulated.after, check)
         .with_data(&data)
 }
 

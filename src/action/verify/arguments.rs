@@ -149,6 +149,17 @@ impl JsonSchema for Against {
 }
 
 impl VerifyArguments {
+    /// Storage role and path of a backup that is there already.
+    #[must_use]
+    pub fn backup(&self) -> Option<(&str, &str)> {
+        match &self.against {
+            Some(Against::Other(other)) => {
+                Some((other.storage.as_ref()?.as_str(), other.path.as_deref()?.trim_matches('/')))
+            }
+            _ => None,
+        }
+    }
+
     /// Mistakes that the schema cannot express.
     #[must_use]
     pub fn check(&self) -> Vec<ArgumentError> {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::count::{Counter, count_query, failed};
+use super::count::{Counter, failed};
 use super::live;
 use super::plan::{Source, VerifyData};
-use super::table::{Key, Kind, LiveTable, Scope};
+use super::reads::Asked;
+use super::table::{Key, LiveTable, Scope};
 use crate::engine::action::{RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::manifest;
@@ -36,12 +37,16 @@ pub struct Expected {
 }
 
 /// Finds out what the operation's host should hold; `None` where nothing is compared.
-pub async fn expected(context: &RunContext<'_>, data: &VerifyData) -> Result<Option<Expected>, RunError> {
+pub async fn expected(
+    context: &RunContext<'_>,
+    data: &VerifyData,
+    counter: &mut Counter<'_>,
+) -> Result<Option<Expected>, RunError> {
     let mut found = match &data.against {
         None => return Ok(None),
         Some(Source::Step { step }) => of_step(context, data, step)?,
         Some(Source::Backup { storage, path }) => of_backup(context, storage, path).await?,
-        Some(Source::Live { host }) => of_live(context, data, host).await?,
+        Some(Source::Live { host }) => of_live(context, data, host, counter).await?,
     };
     let except: Vec<Key> = data.except();
     found.tables.retain(|key, _| {
@@ -84,7 +89,7 @@ fn of_step(context: &RunContext<'_>, data: &VerifyData, step: &str) -> Result<Ex
 
 /// Which of the source's shards belongs to a shard of the target: the one of the same name; else the one at the same
 /// place, where there are as many.
-fn matching_shard(source: &[String], target: &[String], shard: &str) -> Option<usize> {
+pub(super) fn matching_shard(source: &[String], target: &[String], shard: &str) -> Option<usize> {
     if let Some(at) = source.iter().position(|name| name == shard) {
         return Some(at);
     }
@@ -124,15 +129,15 @@ async fn of_backup(context: &RunContext<'_>, storage: &str, path: &str) -> Resul
 }
 
 /// From a live source, counted now.
-async fn of_live(context: &RunContext<'_>, data: &VerifyData, host: &HostName) -> Result<Expected, RunError> {
+async fn of_live(
+    context: &RunContext<'_>,
+    data: &VerifyData,
+    host: &HostName,
+    counter: &mut Counter<'_>,
+) -> Result<Expected, RunError> {
     let scope = Scope { databases: data.databases.clone(), except: data.except() };
     let tables = live::tables(context, host, &scope).await.map_err(|error| failed(context, &error))?;
-    let queries: Vec<(Key, String)> = tables
-        .iter()
-        .filter(|(_, table)| table.kind() == Kind::Rows)
-        .map(|(key, _)| (key.clone(), count_query(key, false)))
-        .collect();
-    let counts = Counter::new(context, host, queries.len()).await?.numbers(&queries).await?;
+    let counts = counter.tables(host, data.rows, &data.source, &Asked::of(&tables).counted()).await?;
     let of = |key: &Key, table: &LiveTable| ExpectedTable {
         rows: counts.get(key).and_then(|counted| counted.as_ref().ok()).copied(),
         engine: table.engine.clone(),

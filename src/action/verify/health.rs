@@ -12,23 +12,63 @@ use super::replica::Replica;
 use super::rules::{Judged, Verdict};
 use super::table::{Key, LiveTable};
 use crate::engine::action::RunError;
+use crate::model::ids::HostName;
+use crate::model::words;
 use crate::plan::sql::qualified;
 
+/// Keeper path and replica name of each replicated table.
+type Paths = BTreeMap<Key, (String, String)>;
+
 impl Seen<'_> {
-    pub(super) async fn judge_schema(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
-        let (SchemaRule::Same, Some(peer)) = (self.data.schema, self.peer) else { return Ok(()) };
+    /// Compares the definitions; returns the Keeper paths on the first replica.
+    pub(super) async fn judge_schema(
+        &self,
+        replicas: &BTreeMap<Key, Replica>,
+        outcome: &mut HostOutcome,
+    ) -> Result<Paths, RunError> {
+        let Some(peer) = self.peer else { return Ok(Paths::new()) };
         let sql = |error| failed(self.context, &error);
-        let theirs = live::tables(self.context, peer, &self.scope).await.map_err(sql)?;
-        let our_names = live::keeper_paths(self.context, self.host, &self.scope).await.map_err(sql)?;
-        let their_names = live::keeper_paths(self.context, peer, &self.scope).await.map_err(sql)?;
-        let plain = |key: &Key, table: &LiveTable, names: &BTreeMap<Key, (String, String)>| {
+        let compared = match self.data.schema {
+            SchemaRule::Same => {
+                let theirs = live::tables(self.context, peer, &self.scope).await.map_err(sql)?;
+                let ours = match self.data.replication {
+                    Health::Healthy => replicas
+                        .iter()
+                        .map(|(key, seen)| (key.clone(), (seen.zookeeper_path.clone(), seen.replica_name.clone())))
+                        .collect(),
+                    Health::Ignore => live::keeper_paths(self.context, self.host, &self.scope).await.map_err(sql)?,
+                };
+                Some((theirs, ours))
+            }
+            SchemaRule::Ignore => None,
+        };
+        let their_names = if self.data.asks_paths() {
+            live::keeper_paths(self.context, peer, &self.scope).await.map_err(sql)?
+        } else {
+            Paths::new()
+        };
+        if let Some((theirs, our_names)) = compared {
+            self.compare_definitions(peer, &theirs, &our_names, &their_names, outcome);
+        }
+        Ok(their_names)
+    }
+
+    fn compare_definitions(
+        &self,
+        peer: &HostName,
+        theirs: &BTreeMap<Key, LiveTable>,
+        our_names: &Paths,
+        their_names: &Paths,
+        outcome: &mut HostOutcome,
+    ) {
+        let plain = |key: &Key, table: &LiveTable, names: &Paths| {
             normalised(&table.create_query, &table.uuid, names.get(key).map(|(_, replica)| replica.as_str()))
         };
         for (key, table) in &self.tables {
             let judged = match theirs.get(key) {
                 None => Judged::because(Verdict::Fail, format!("the table is missing on {peer}")),
                 Some(other) => {
-                    let (here, there) = (plain(key, table, &our_names), plain(key, other, &their_names));
+                    let (here, there) = (plain(key, table, our_names), plain(key, other, their_names));
                     if here == there {
                         continue;
                     }
@@ -54,23 +94,14 @@ impl Seen<'_> {
                 }
             }
         }
-        Ok(())
     }
 
-    pub(super) async fn judge_replication(
+    pub(super) fn judge_replication(
         &self,
         replicas: &BTreeMap<Key, Replica>,
+        paths: &Paths,
         outcome: &mut HostOutcome,
-    ) -> Result<(), RunError> {
-        if replicas.is_empty() {
-            return Ok(());
-        }
-        let paths = match self.peer {
-            Some(peer) => live::keeper_paths(self.context, peer, &self.scope)
-                .await
-                .map_err(|error| failed(self.context, &error))?,
-            None => BTreeMap::new(),
-        };
+    ) {
         for (name, replica) in replicas {
             // Hidden tables are named after UUIDs, which differ between replicas.
             let peer = paths.get(name).map(|(path, _)| path.as_str());
@@ -81,7 +112,6 @@ impl Seen<'_> {
                 outcome.replication.push(Problem::of(name, problem));
             }
         }
-        Ok(())
     }
 
     pub(super) async fn judge_parts(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
@@ -93,7 +123,7 @@ impl Seen<'_> {
             let before = self.data.detached.get(&format!("{}.{}", name.0, name.1)).copied().unwrap_or(0);
             if count > before {
                 let reasons = if reasons.is_empty() { String::new() } else { format!(" ({reasons})") };
-                let problem = format!("{count} detached parts{reasons}, {before} at planning");
+                let problem = format!("{}{reasons}, {before} at planning", words::count(count, "detached part"));
                 let query = format!("SELECT name, reason FROM system.detached_parts WHERE {}", live::of_table(&name));
                 add(outcome, &self.owner(&name), Judged::because(Verdict::Fail, problem.as_str()), query);
                 outcome.detached.push(Problem::of(&name, problem));

@@ -27,17 +27,22 @@ fn number(answer: &Answer, row: usize, column: &str) -> u64 {
     answer.number(row, column).unwrap_or(0)
 }
 
+/// The query that lists the tables of a host.
+#[must_use]
+pub fn tables_query(scope: &Scope) -> String {
+    format!(
+        "SELECT database, name AS table, engine, toString(uuid) AS uuid, create_table_query FROM system.tables WHERE {} ORDER BY database, name",
+        scope.condition()
+    )
+}
+
 /// The tables of a host.
 pub async fn tables(
     context: &RunContext<'_>,
     host: &HostName,
     scope: &Scope,
 ) -> Result<BTreeMap<Key, LiveTable>, SqlError> {
-    let sql = format!(
-        "SELECT database, name AS table, engine, toString(uuid) AS uuid, create_table_query FROM system.tables WHERE {} ORDER BY database, name",
-        scope.condition()
-    );
-    let answer = rows(context, host, &sql).await?;
+    let answer = rows(context, host, &tables_query(scope)).await?;
     Ok((0..answer.rows.len())
         .map(|row| {
             let table = LiveTable {
@@ -56,6 +61,15 @@ pub async fn tables(
 pub fn replicas_query(scope: &Scope) -> String {
     format!(
         "SELECT database, table, is_readonly, is_session_expired, future_parts, parts_to_check, inserts_in_queue, log_max_index, log_pointer, total_replicas, active_replicas, zookeeper_path, replica_name, zookeeper_exception, last_queue_update_exception FROM system.replicas WHERE {}",
+        scope.condition()
+    )
+}
+
+/// The query that shows what is wrong with entries of the queues.
+#[must_use]
+pub fn queue_query(scope: &Scope) -> String {
+    format!(
+        "SELECT database, table, any(last_exception) AS problem FROM system.replication_queue WHERE {} AND last_exception != '' GROUP BY database, table",
         scope.condition()
     )
 }
@@ -102,11 +116,7 @@ pub async fn replicas(
         })
         .filter(|(key, _)| !scope.except.contains(key))
         .collect();
-    let sql = format!(
-        "SELECT database, table, any(last_exception) AS problem FROM system.replication_queue WHERE {} AND last_exception != '' GROUP BY database, table",
-        scope.condition()
-    );
-    let queue = rows(context, host, &sql).await?;
+    let queue = rows(context, host, &queue_query(scope)).await?;
     for row in 0..queue.rows.len() {
         if let Some(replica) = found.get_mut(&key(&queue, row)) {
             replica.queue_exception = text(&queue, row, "problem");
@@ -115,32 +125,39 @@ pub async fn replicas(
     Ok(found)
 }
 
+/// The query for the Keeper paths of replicated tables; the server answers it without asking Keeper.
+#[must_use]
+pub fn paths_query(scope: &Scope) -> String {
+    format!("SELECT database, table, zookeeper_path, replica_name FROM system.replicas WHERE {}", scope.condition())
+}
+
 /// Keeper paths of the replicated tables of a host, without asking Keeper.
 pub async fn keeper_paths(
     context: &RunContext<'_>,
     host: &HostName,
     scope: &Scope,
 ) -> Result<BTreeMap<Key, (String, String)>, SqlError> {
-    let sql = format!(
-        "SELECT database, table, zookeeper_path, replica_name FROM system.replicas WHERE {}",
-        scope.condition()
-    );
-    let answer = rows(context, host, &sql).await?;
+    let answer = rows(context, host, &paths_query(scope)).await?;
     Ok((0..answer.rows.len())
         .map(|row| (key(&answer, row), (text(&answer, row, "zookeeper_path"), text(&answer, row, "replica_name"))))
         .collect())
 }
 
-/// Rows of active parts. Servers before 22.8 know no lightweight DELETE and have no column for it (code 47).
+/// The query for the rows of active parts; without lightweight deletes for servers before 22.8, which have no column
+/// for them (code 47).
+#[must_use]
+pub fn parts_query(scope: &Scope, deletes: bool) -> String {
+    format!(
+        "SELECT database, table, sum(rows) AS held, {} AS masked FROM system.parts WHERE active AND {} GROUP BY database, table",
+        if deletes { "countIf(has_lightweight_delete)" } else { "0" },
+        scope.condition()
+    )
+}
+
+/// Rows of active parts.
 pub async fn parts(context: &RunContext<'_>, host: &HostName, scope: &Scope) -> Result<BTreeMap<Key, Parts>, SqlError> {
-    let sql = |masked: &str| {
-        format!(
-            "SELECT database, table, sum(rows) AS held, {masked} AS masked FROM system.parts WHERE active AND {} GROUP BY database, table",
-            scope.condition()
-        )
-    };
-    let answer = match rows(context, host, &sql("countIf(has_lightweight_delete)")).await {
-        Err(error) if error.code() == Some(47) => rows(context, host, &sql("0")).await?,
+    let answer = match rows(context, host, &parts_query(scope, true)).await {
+        Err(error) if error.code() == Some(47) => rows(context, host, &parts_query(scope, false)).await?,
         other => other?,
     };
     Ok((0..answer.rows.len())
@@ -150,20 +167,34 @@ pub async fn parts(context: &RunContext<'_>, host: &HostName, scope: &Scope) -> 
         .collect())
 }
 
+/// The query for detached parts.
+#[must_use]
+pub fn detached_query(scope: &Scope) -> String {
+    format!(
+        "SELECT database, table, count() AS parts, arrayStringConcat(arraySort(groupUniqArray(ifNull(reason, ''))), ', ') AS reasons FROM system.detached_parts WHERE {} GROUP BY database, table",
+        scope.condition()
+    )
+}
+
 /// Detached parts by table: how many, and why.
 pub async fn detached(
     context: &RunContext<'_>,
     host: &HostName,
     scope: &Scope,
 ) -> Result<BTreeMap<Key, (u64, String)>, SqlError> {
-    let sql = format!(
-        "SELECT database, table, count() AS parts, arrayStringConcat(arraySort(groupUniqArray(ifNull(reason, ''))), ', ') AS reasons FROM system.detached_parts WHERE {} GROUP BY database, table",
-        scope.condition()
-    );
-    let answer = rows(context, host, &sql).await?;
+    let answer = rows(context, host, &detached_query(scope)).await?;
     Ok((0..answer.rows.len())
         .map(|row| (key(&answer, row), (number(&answer, row, "parts"), text(&answer, row, "reasons"))))
         .collect())
+}
+
+/// The query for mutations that are not done.
+#[must_use]
+pub fn mutations_query(scope: &Scope) -> String {
+    format!(
+        "SELECT database, table, command, latest_fail_reason FROM system.mutations WHERE NOT is_done AND {} ORDER BY database, table, mutation_id",
+        scope.condition()
+    )
 }
 
 /// Mutations that are not done, as (table, command, why the last try failed).
@@ -172,11 +203,7 @@ pub async fn mutations(
     host: &HostName,
     scope: &Scope,
 ) -> Result<Vec<(Key, String, String)>, SqlError> {
-    let sql = format!(
-        "SELECT database, table, command, latest_fail_reason FROM system.mutations WHERE NOT is_done AND {} ORDER BY database, table, mutation_id",
-        scope.condition()
-    );
-    let answer = rows(context, host, &sql).await?;
+    let answer = rows(context, host, &mutations_query(scope)).await?;
     Ok((0..answer.rows.len())
         .map(|row| (key(&answer, row), text(&answer, row, "command"), text(&answer, row, "latest_fail_reason")))
         .collect())

@@ -5,10 +5,12 @@ mod count;
 mod ddl;
 mod expected;
 mod health;
+mod known;
 mod live;
 mod outcome;
 mod plan;
 mod prove;
+mod reads;
 mod replica;
 mod rules;
 mod table;
@@ -18,11 +20,14 @@ use schemars::{Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use arguments::VerifyArguments;
+use arguments::{ContentRule, VerifyArguments};
+use known::Observed;
+use table::Key;
 
-use crate::diag::Refusal;
+use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
-use crate::engine::context::{PlanContext, RunContext};
+use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::engine::manifest;
 use crate::plan::operation::Operation;
 
 /// The action.
@@ -48,6 +53,21 @@ impl Action for Verify {
 
     fn check(&self, arguments: &Value) -> Vec<ArgumentError> {
         VerifyArguments::deserialize(arguments).map(|arguments| arguments.check()).unwrap_or_default()
+    }
+
+    /// What lies in a backup that is there already, where only that tells what is asked. A backup that cannot be read
+    /// now may come into being by an earlier step; it is reported when the step runs.
+    async fn observe(&self, context: &ObserveContext<'_>) -> Result<Value, Failure> {
+        let arguments: VerifyArguments = context.arguments()?;
+        let asks_backup = arguments.databases.is_empty() || arguments.content != ContentRule::None;
+        let Some((storage, path)) = arguments.backup().filter(|(_, path)| asks_backup && !path.contains("${")) else {
+            return Ok(Value::Null);
+        };
+        let Some(objects) = context.ports.objects.get(storage) else { return Ok(Value::Null) };
+        let tables = manifest::read(objects.as_ref(), path).await.map(|manifest| {
+            manifest.tables.into_iter().map(|table| (table.database, table.table)).collect::<Vec<Key>>()
+        });
+        Ok(serde_json::to_value(Observed { backup: tables.ok() }).unwrap_or_default())
     }
 
     fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::{ContentSum, Judged, Verdict};
 use super::table::Key;
+use crate::model::words::count_of;
 
 /// Lines that a failure shows.
 const LINES: usize = 20;
@@ -146,7 +147,7 @@ impl HostOutcome {
             })
             .collect();
         if failures.len() > LINES {
-            lines.push(format!("and {} tables more", failures.len() - LINES));
+            lines.push(format!("and {} more", count_of(failures.len() - LINES, "table")));
         }
         self.reason =
             format!("{} of {} tables on {} are not as they should be", self.failed, self.tables.len(), self.host);

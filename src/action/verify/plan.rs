@@ -1,22 +1,20 @@
 //! Planning of `verify`: one reading operation per host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::arguments::{Against, ContentRule, Health, RowsRule, SchemaRule, VerifyArguments};
-use super::count::{content_query, count_query, view_query};
-use super::live::replicas_query;
-use super::table::{Key, Kind, LiveTable, Scope};
+use super::known::Known;
+use super::reads::{Asked, Planned, reads};
+use super::table::Key;
 use crate::action::select::select;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::formats::parse_table;
 use crate::model::ids::HostName;
-use crate::model::observed::{HostWorld, TargetWorld};
+use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::plan::operation::{Effect, Operation};
-use crate::plan::statement::Statement;
 
 /// What rows are compared with, resolved for one host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,8 +52,14 @@ pub struct VerifyData {
     pub peers: Vec<HostName>,
     /// What the rows are compared with; the first replica of the shard when absent.
     pub against: Option<Source>,
-    /// Databases; empty for those of the backup.
+    /// Databases; empty where only the backup tells, and planning could not look into it.
     pub databases: Vec<String>,
+    /// Tables of the host that are asked something, as far as planning could see them.
+    #[serde(default)]
+    pub tables: Asked,
+    /// The same of the live source.
+    #[serde(default)]
+    pub source: Asked,
     /// Tables left out, as `database.table`.
     pub except_tables: Vec<String>,
     /// How rows compare.
@@ -79,6 +83,12 @@ impl VerifyData {
         self.except_tables.iter().filter_map(|name| parse_table(name).ok()).collect()
     }
 
+    /// Whether the first replica is asked for its Keeper paths.
+    #[must_use]
+    pub fn asks_paths(&self) -> bool {
+        self.schema == SchemaRule::Same || self.replication == Health::Healthy
+    }
+
     /// The replica that the others of the shard are compared with.
     #[must_use]
     pub fn first(&self) -> Option<&HostName> {
@@ -94,7 +104,6 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let sources = sources(context, &arguments, &target)?;
     let databases: Vec<String> = arguments.databases.iter().map(|name| name.0.clone()).collect();
     missing_databases(context, &role, &target, &databases)?;
-    let shown = if databases.is_empty() { promised_databases(context, &arguments) } else { databases.clone() };
     let mut operations = Vec::new();
     for host in select(&target, arguments.every) {
         let peers: Vec<HostName> = target.replicas(&host.shard).map(|replica| replica.name.clone()).collect();
@@ -105,6 +114,8 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
             peers,
             against: sources.get(&host.shard).cloned(),
             databases: databases.clone(),
+            tables: Asked::default(),
+            source: Asked::default(),
             except_tables: arguments.except_tables.iter().map(|name| name.0.clone()).collect(),
             rows: arguments.rows,
             replication: arguments.replication,
@@ -114,7 +125,9 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
             detached: host.detached_parts.clone(),
         };
         // All in one wave: where one replica differs, the others are still to be told of.
-        operations.push(operation(context, &arguments, data, host, &shown));
+        let known = Known::of(context, &arguments, &data, host);
+        context.facts.extend(known.fact(host));
+        operations.push(operation(context, &arguments, data, host, known));
     }
     Ok(operations)
 }
@@ -124,60 +137,29 @@ fn operation(
     arguments: &VerifyArguments,
     data: VerifyData,
     host: &HostWorld,
-    databases: &[String],
+    known: Known,
 ) -> Operation {
-    let scope = Scope { databases: databases.to_vec(), except: data.except() };
-    let tables: Vec<(Key, LiveTable)> = host
-        .tables
-        .iter()
-        .map(|table| {
-            (
-                (table.database.clone(), table.name.clone()),
-                LiveTable {
-                    engine: table.engine.clone(),
-                    uuid: String::new(),
-                    create_query: table.create_query.clone(),
-                },
-            )
-        })
-        .filter(|(key, _)| scope.holds(key))
-        .collect();
-    let counted: Vec<&Key> =
-        tables.iter().filter(|(_, table)| table.kind() == Kind::Rows).map(|(key, _)| key).collect();
-    let views: Vec<&Key> = tables.iter().filter(|(_, table)| table.kind() == Kind::View).map(|(key, _)| key).collect();
-    let replicated = tables.iter().any(|(_, table)| table.keeps_rows_in().starts_with("Replicated"));
-    let object = match databases {
+    let object = match known.databases.as_slice() {
         [] => "the tables of the backup".to_owned(),
         [one] => format!("database {one}"),
         several => format!("databases {}", several.join(", ")),
     };
+    let data = VerifyData {
+        tables: Asked::of(&known.tables),
+        source: Asked::of(&known.source).counted(),
+        databases: known.databases.clone(),
+        ..data
+    };
+    let expected = |key: &Key| known.is_expected(key);
+    let planned = Planned { host: &host.name, tables: &known.tables, expected: &expected };
     let mut operation = Operation::new(context.step, "verify", "verify", object, Effect::Read)
         .on(arguments.on.as_str(), &host.name)
-        .expect("", after(&data), check(&data));
-    operation.statements.extend(sample(&counted, |key| count_query(key, false)));
-    operation.statements.extend(sample(&views, view_query));
-    if replicated && data.replication == Health::Healthy {
-        operation.statements.push(Statement::exact(replicas_query(&scope)));
-    }
-    if data.content != ContentRule::None {
-        operation.statements.extend(sample(&counted, |key| content_query(key, false)));
-    }
-    operation.estimate_rows = Some(
-        host.tables
-            .iter()
-            .filter(|table| databases.contains(&table.database) && table.holds_rows())
-            .filter_map(|table| table.rows)
-            .sum(),
-    );
+        .statements(reads(&data, &planned))
+        .promises("", after(&data), check(&data));
+    let counted: BTreeSet<&Key> = data.tables.rows.iter().collect();
+    let is_counted = |table: &&Table| counted.contains(&(table.database.clone(), table.name.clone()));
+    operation.estimate_rows = Some(host.tables.iter().filter(is_counted).filter_map(|table| table.rows).sum());
     operation.with_data(&data)
-}
-
-/// One statement of a kind, with a word on how many more there are.
-fn sample(keys: &[&Key], query: impl Fn(&Key) -> String) -> Option<Statement> {
-    let first = keys.first()?;
-    let more = keys.len() - 1;
-    let text = query(first);
-    Some(Statement::exact(if more == 0 { text } else { format!("{text} -- and {more} tables more") }))
 }
 
 fn after(data: &VerifyData) -> String {
@@ -274,23 +256,4 @@ fn missing_databases(
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
-}
-
-/// The databases that a backup step of this plan promised, for showing.
-fn promised_databases(context: &PlanContext<'_>, arguments: &VerifyArguments) -> Vec<String> {
-    let Some(Against::Step(step)) = &arguments.against else { return Vec::new() };
-    let promise = context.promises.iter().find(|(id, _)| id.as_str() == step.as_str()).map(|(_, promise)| promise);
-    let mut databases: Vec<String> = promise
-        .and_then(|promise| promise.get("shards"))
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(|shards| shards.values())
-        .filter_map(|shard| shard.get("tables").and_then(Value::as_array))
-        .flatten()
-        .filter_map(|table| table.get("database").and_then(Value::as_str))
-        .map(str::to_owned)
-        .collect();
-    databases.sort();
-    databases.dedup();
-    databases
 }

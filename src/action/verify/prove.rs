@@ -11,12 +11,14 @@ use super::expected::{Expected, expected};
 use super::live;
 use super::outcome::{HostOutcome, TableVerdict};
 use super::plan::VerifyData;
+use super::reads::Asked;
 use super::replica::Replica;
-use super::rules::{ContentSum, Judged, Traits, Verdict, judge_content, judge_rows};
+use super::rules::{Judged, Verdict, judge_content, judge_rows};
 use super::table::{Key, Kind, LiveTable, Parts, Scope};
 use crate::engine::action::{RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::model::ids::HostName;
+use crate::model::words::count_of;
 use crate::plan::sql::qualified;
 
 /// How long the queues of replicated tables may take to become empty.
@@ -36,6 +38,7 @@ pub(super) struct Seen<'a> {
     expected: Option<Expected>,
     pub(super) tables: BTreeMap<Key, LiveTable>,
     parts: BTreeMap<Key, Parts>,
+    counter: Counter<'a>,
     counts: BTreeMap<Key, Counted>,
     peer_counts: BTreeMap<Key, Counted>,
 }
@@ -44,7 +47,8 @@ pub(super) struct Seen<'a> {
 pub async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
     let data: VerifyData = context.data()?;
     let host = context.host()?;
-    let expected = expected(context, &data).await?;
+    let mut counter = Counter::new(context);
+    let expected = expected(context, &data, &mut counter).await?;
     let scope = scope(&data, expected.as_ref());
     let sql = |error| failed(context, &error);
     let tables = live::tables(context, host, &scope).await.map_err(sql)?;
@@ -67,13 +71,14 @@ pub async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
         scope,
         expected,
         tables,
+        counter,
         counts: BTreeMap::new(),
         peer_counts: BTreeMap::new(),
     };
     seen.count(&mut outcome).await?;
     seen.judge_tables(&mut outcome).await?;
-    seen.judge_schema(&mut outcome).await?;
-    seen.judge_replication(&replicas, &mut outcome).await?;
+    let paths = seen.judge_schema(&replicas, &mut outcome).await?;
+    seen.judge_replication(&replicas, &paths, &mut outcome);
     seen.judge_parts(&mut outcome).await?;
     seen.judge_contents(&mut outcome).await?;
     outcome.tables.sort_by_key(TableVerdict::key);
@@ -106,7 +111,7 @@ async fn settled(context: &RunContext<'_>, host: &HostName, scope: &Scope) -> Re
         if waiting == 0 || waited >= SETTLE {
             return Ok(replicas);
         }
-        let message = format!("waiting for the replication of {waiting} tables on {host}");
+        let message = format!("waiting for the replication of {} on {host}", count_of(waiting, "table"));
         context.progress.progress(&context.operation.id, 0, None, &message);
         tokio::select! {
             () = context.cancel.cancelled() => {
@@ -120,26 +125,15 @@ async fn settled(context: &RunContext<'_>, host: &HostName, scope: &Scope) -> Re
 
 impl Seen<'_> {
     async fn count(&mut self, outcome: &mut HostOutcome) -> Result<(), RunError> {
-        let mut queries: Vec<(Key, String)> = Vec::new();
-        for (key, table) in &self.tables {
-            match table.kind() {
-                Kind::Rows if self.data.rows == RowsRule::Ignore => {}
-                Kind::Rows => queries.push((key.clone(), count_query(key, false))),
-                Kind::View => queries.push((key.clone(), view_query(key))),
-                Kind::Presence => {}
-            }
-        }
-        let mut counter = Counter::new(self.context, self.host, queries.len()).await?;
-        if !counter.is_exact() {
+        let there = Asked::of(&self.tables);
+        self.counts = self.counter.tables(self.host, self.data.rows, &self.data.tables, &there).await?;
+        if !self.counter.is_exact(self.host) {
             outcome.notes.push("the user may not change settings, so that counts may come from metadata".to_owned());
         }
-        self.counts = counter.numbers(&queries).await?;
-        if let (Some(peer), None) = (self.peer, &self.expected) {
-            let tables: Vec<(Key, String)> = queries
-                .into_iter()
-                .filter(|(key, _)| self.tables.get(key).is_some_and(|table| table.kind() == Kind::Rows))
-                .collect();
-            self.peer_counts = Counter::new(self.context, peer, tables.len()).await?.numbers(&tables).await?;
+        let Some(peer) = self.peer else { return Ok(()) };
+        if self.data.against.is_none() {
+            let planned = self.data.tables.counted();
+            self.peer_counts = self.counter.tables(peer, self.data.rows, &planned, &there.counted()).await?;
         }
         Ok(())
     }
@@ -182,7 +176,11 @@ impl Seen<'_> {
                 return Ok(());
             }
             (Kind::Rows, Some(Ok(found))) => *found,
-            (Kind::Rows, None) => return Ok(()),
+            (Kind::Rows, None) if self.data.rows == RowsRule::Ignore => return Ok(()),
+            (Kind::Rows, None) => {
+                verdict.add(Judged::because(Verdict::CannotTell, "it was not counted"));
+                return Ok(());
+            }
         };
         verdict.rows = Some(found);
         let (wanted, live) = match (&self.expected, self.peer) {
@@ -214,8 +212,8 @@ impl Seen<'_> {
     /// Counts with FINAL on the expected side and on this one.
     async fn finals(&self, key: &Key, other: &HostName) -> Result<Option<(u64, u64)>, RunError> {
         let query = count_query(key, true);
-        let there = Counter::new(self.context, other, 1).await?.one(&query).await?;
-        let here = Counter::new(self.context, self.host, 1).await?.one(&query).await?;
+        let there = self.counter.one(other, &query).await?;
+        let here = self.counter.one(self.host, &query).await?;
         Ok(there.ok().zip(here.ok()))
     }
 
@@ -230,23 +228,22 @@ impl Seen<'_> {
         self.tables.iter().find(|(key, table)| hidden(key, table)).map_or_else(|| name.clone(), |(key, _)| key.clone())
     }
 
-    async fn judge_contents(&self, outcome: &mut HostOutcome) -> Result<(), RunError> {
-        if self.data.content == ContentRule::None {
-            return Ok(());
+    async fn judge_contents(&mut self, outcome: &mut HostOutcome) -> Result<(), RunError> {
+        let other = match self.data.content {
+            ContentRule::None => return Ok(()),
+            ContentRule::Replicas => self.peer.cloned(),
+            ContentRule::Source => self.expected.as_ref().and_then(|expected| expected.live.clone()),
+        };
+        if let Some(other) = &other {
+            self.counter.prepare(other).await?;
         }
-        let counter = Counter::new(self.context, self.host, outcome.tables.len()).await?;
         for verdict in &mut outcome.tables {
             let key = verdict.key();
             let Some(table) = self.tables.get(&key).filter(|table| table.kind() == Kind::Rows) else { continue };
             let traits = table.traits(self.parts_of(&key, table));
-            let ours = counter.content(&key, traits.merges).await?;
-            let other = match self.data.content {
-                ContentRule::Replicas => self.peer,
-                ContentRule::Source => self.expected.as_ref().and_then(|expected| expected.live.as_ref()),
-                ContentRule::None => None,
-            };
-            let theirs = match other {
-                Some(other) => Some(self.content_of(other, &key, traits).await?),
+            let ours = self.counter.content(self.host, &key, traits.merges).await?;
+            let theirs = match &other {
+                Some(other) => Some(self.counter.content(other, &key, traits.merges).await?),
                 None => None,
             };
             match (ours, theirs) {
@@ -267,15 +264,6 @@ impl Seen<'_> {
             }
         }
         Ok(())
-    }
-
-    async fn content_of(
-        &self,
-        host: &HostName,
-        key: &Key,
-        traits: Traits,
-    ) -> Result<Result<ContentSum, String>, RunError> {
-        Counter::new(self.context, host, 1).await?.content(key, traits.merges).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! What makes a replicated table healthy. Pure.
 
+use crate::model::words::count;
+
 /// The state of a replicated table on one host, from `system.replicas`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replica {
@@ -65,13 +67,13 @@ impl Replica {
         add(self.is_readonly, "read-only".to_owned());
         add(self.is_session_expired, "its session with Keeper has expired".to_owned());
         add(!self.zookeeper_exception.is_empty(), format!("Keeper: {}", short(&self.zookeeper_exception)));
-        add(self.inserts_in_queue > 0, format!("{} entries that bring data are in its queue", self.inserts_in_queue));
-        add(self.parts_to_check > 0, format!("{} parts are in doubt", self.parts_to_check));
+        add(self.inserts_in_queue > 0, format!("{} with data in its queue", count(self.inserts_in_queue, "entry")));
+        add(self.parts_to_check > 0, format!("{} in doubt", count(self.parts_to_check, "part")));
         let lags = self.log_max_index > 0 && self.log_pointer <= self.log_max_index;
         add(lags, format!("it is at entry {} of the log, which has {}", self.log_pointer, self.log_max_index));
         add(
             self.total_replicas != replicas,
-            format!("Keeper knows {} replicas, the environment has {replicas}", self.total_replicas),
+            format!("Keeper knows {}, the environment has {replicas}", count(self.total_replicas, "replica")),
         );
         add(
             self.active_replicas != self.total_replicas,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::arguments::RowsRule;
+use crate::model::words::count;
 
 /// A verdict on one table of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,27 +80,27 @@ pub fn judge_rows(rule: RowsRule, traits: Traits, expected: u64, found: u64, fin
         return Judged::pass();
     }
     if found == 0 {
-        return Judged::because(Verdict::Fail, format!("expected {expected} rows, the table is empty"));
+        return Judged::because(Verdict::Fail, format!("expected {}, the table is empty", count(expected, "row")));
     }
     if let Some((wanted, here)) = finals {
         return if wanted == here {
-            Judged::because(Verdict::Pass, format!("{here} rows with FINAL on both sides"))
+            Judged::because(Verdict::Pass, format!("{} with FINAL on both sides", count(here, "row")))
         } else {
             Judged::because(
                 Verdict::Fail,
-                format!("expected {expected} rows ({wanted} with FINAL), found {found} ({here} with FINAL)"),
+                format!("expected {} ({wanted} with FINAL), found {found} ({here} with FINAL)", count(expected, "row")),
             )
         };
     }
     if traits.refreshed {
         return Judged::because(
             Verdict::CannotTell,
-            format!("a schedule fills it: expected {expected} rows, found {found}"),
+            format!("a schedule fills it: expected {}, found {found}", count(expected, "row")),
         );
     }
     if found > expected {
         let twice = if found == expected.saturating_mul(2) { ", exactly twice as many: restored twice?" } else { "" };
-        return Judged::because(Verdict::Fail, format!("expected {expected} rows, found {found}{twice}"));
+        return Judged::because(Verdict::Fail, format!("expected {}, found {found}{twice}", count(expected, "row")));
     }
     if rule == RowsRule::AtMost {
         return Judged::because(Verdict::Pass, format!("{found} of {expected}"));
@@ -114,7 +115,7 @@ pub fn judge_rows(rule: RowsRule, traits: Traits, expected: u64, found: u64, fin
         Some(held) if held <= expected => {
             Judged::because(Verdict::Pass, format!("hidden by a lightweight DELETE: {found} of {expected}"))
         }
-        _ => Judged::because(Verdict::Fail, format!("expected {expected} rows, found {found}")),
+        _ => Judged::because(Verdict::Fail, format!("expected {}, found {found}", count(expected, "row"))),
     }
 }
 
@@ -151,7 +152,7 @@ pub fn judge_content(traits: Traits, states: bool, expected: &ContentSum, found:
     let rows = if expected.rows == found.rows {
         String::new()
     } else {
-        format!(" over {} rows instead of {}", found.rows, expected.rows)
+        format!(" over {} instead of {}", count(found.rows, "row"), expected.rows)
     };
     Judged::because(Verdict::Fail, format!("the content hash differs{rows}"))
 }

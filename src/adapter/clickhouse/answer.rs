@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::exception::{self, Exception};
 use crate::engine::ports::Answer;
+use crate::model::words;
 
 /// Why a body that came to its end is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +51,16 @@ pub fn parse(body: &[u8]) -> Result<Answer, Unreadable> {
     let count = compact.data.len() as u64;
     if compact.rows.is_some_and(|rows| rows != count) {
         return Err(Unreadable::Other(format!(
-            "the result says that it has {} rows and has {count}",
-            compact.rows.unwrap_or_default()
+            "the result says that it has {} and has {count}",
+            words::count(compact.rows.unwrap_or_default(), "row")
         )));
     }
     let width = compact.meta.len();
     if compact.data.iter().any(|row| row.len() != width) {
-        return Err(Unreadable::Other(format!("a row of the result does not have {width} columns")));
+        return Err(Unreadable::Other(format!(
+            "a row of the result does not have {}",
+            words::count_of(width, "column")
+        )));
     }
     let columns = compact.meta.into_iter().map(|column| column.name).collect();
     Ok(Answer { columns, rows: compact.data, display_name: None })

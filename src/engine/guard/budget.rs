@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::diag::{Failure, Refusal};
+use crate::model::words::{count, number};
 use crate::plan::operation::Loss;
 use crate::plan::plan_file::Plan;
 
@@ -14,12 +15,13 @@ pub fn check_budget(plan: &Plan) -> Result<(), Failure> {
     let loss = plan.loss();
     let budget = &plan.guards.loss;
     let mut problems = Vec::new();
-    let mut compare = |name: &str, limit: u64, found: u64| {
+    let mut compare = |one: &str, limit: u64, found: u64| {
         if found > limit {
+            let name = &format!("{one}s");
             problems.push(Refusal {
                 what: format!("the plan destroys more {name} than the runbook allows"),
-                expected: format!("at most {limit} {name} (`guards.loss.{name}`), over all replicas"),
-                found: format!("{found} {name}: {}", largest(plan, name)),
+                expected: format!("at most {} (`guards.loss.{name}`), over all replicas", count(limit, one)),
+                found: format!("{}: {}", count(found, one), largest(plan, name)),
                 evidence: "clickferry plan shows each operation that destroys, with its host".to_owned(),
                 action: format!(
                     "if this loss is meant, raise `guards.loss.{name}` in the runbook, have it reviewed, and plan again"
@@ -27,10 +29,10 @@ pub fn check_budget(plan: &Plan) -> Result<(), Failure> {
             });
         }
     };
-    compare("tables", budget.tables, loss.tables);
-    compare("rows", budget.rows, loss.rows);
+    compare("table", budget.tables, loss.tables);
+    compare("row", budget.rows, loss.rows);
     if let Some(limit) = budget.bytes {
-        compare("bytes", limit, loss.bytes);
+        compare("byte", limit, loss.bytes);
     }
     problems.extend(budget.replicas.and_then(|limit| too_many_hosts(plan, limit)));
     if problems.is_empty() { Ok(()) } else { Err(Failure::Refused(problems)) }
@@ -45,7 +47,7 @@ fn too_many_hosts(plan: &Plan, limit: u64) -> Option<Refusal> {
         .collect();
     (hosts.len() as u64 > limit).then(|| Refusal {
         what: "the plan destroys something on more hosts than the runbook allows".to_owned(),
-        expected: format!("on at most {limit} hosts (`guards.loss.replicas`)"),
+        expected: format!("on at most {} (`guards.loss.replicas`)", count(limit, "host")),
         found: format!("on {}: {}", hosts.len(), hosts.into_iter().collect::<Vec<_>>().join(", ")),
         evidence: "clickferry plan shows each operation that destroys, with its host".to_owned(),
         action:
@@ -69,7 +71,7 @@ fn largest(plan: &Plan, name: &str) -> String {
         .map(|operation| {
             format!(
                 "{} {} on {}",
-                amount(&operation.loss),
+                number(amount(&operation.loss)),
                 operation.object,
                 operation.host.as_ref().map_or("-", |host| host.as_str())
             )

@@ -16,6 +16,7 @@ use crate::engine::ports::{Answer, Call, Ports, SqlError};
 use crate::model::formats::DatabaseName;
 use crate::model::guards::WriteFreezeGuard;
 use crate::model::ids::HostName;
+use crate::model::words::{count, number};
 use crate::plan::plan_file::Plan;
 use crate::plan::sql::literal;
 
@@ -256,8 +257,9 @@ fn grown(before: &BTreeMap<String, (u64, u64)>, after: &BTreeMap<String, (u64, u
             let was = before.get(name).copied().unwrap_or_default();
             if now.0 > was.0 {
                 return Some(format!(
-                    "{name} grew from {} to {} rows while it was watched, by a statement too short to be seen, a queue or another replica",
-                    was.0, now.0
+                    "{name} grew from {} to {} while it was watched, by a statement too short to be seen, a queue or another replica",
+                    number(was.0),
+                    count(now.0, "row")
                 ));
             }
             (now.1 > was.1).then(|| format!("{name} got new data while it was watched"))
@@ -281,6 +283,6 @@ mod tests {
             found[0].starts_with("d.a grew from 10 to 11 rows") && found[1].starts_with("d.b got new data"),
             "{found:?}"
         );
-        assert!(found[2].starts_with("d.new grew from 0 to 1 rows"), "{found:?}");
+        assert!(found[2].starts_with("d.new grew from 0 to 1 row"), "{found:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! The world that may have moved since a plan was saved.
 
 use crate::diag::{Failure, Refusal};
+use crate::model::words::count_of;
 use crate::plan::plan_file::Plan;
 
 /// Compares a saved plan with one made now from the same runbook.
@@ -63,14 +64,14 @@ fn operations_differ(saved: &Plan, now: &Plan) -> Refusal {
         ),
         None => (
             format!(
-                "{} operations, runbook {}, clickferry {}",
-                saved.operations.len(),
+                "{}, runbook {}, clickferry {}",
+                count_of(saved.operations.len(), "operation"),
                 &saved.runbook_digest[..12],
                 saved.tool_version
             ),
             format!(
-                "{} operations, runbook {}, clickferry {}",
-                now.operations.len(),
+                "{}, runbook {}, clickferry {}",
+                count_of(now.operations.len(), "operation"),
                 &now.runbook_digest[..12],
                 now.tool_version
             ),

@@ -112,7 +112,7 @@ impl DiffView {
             group.hosts.join(", ")
         };
         let within = if first.name.is_some() { format!(" in {}", first.database) } else { String::new() };
-        let what = count(group.objects.len() as u64, kind_word(first.object)).replace("dictionarys", "dictionaries");
+        let what = count(group.objects.len() as u64, kind_word(first.object));
         let mut text = format!("{what} would be {deed}{within} on {place}{}", rows_words(group, first.change));
         let is_changed = first.change == Change::Changed;
         let names: Vec<String> =

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use super::item::{Holding, Item, holdings};
 use super::told::{NAME, Told, replace_word, told};
-use super::words::{deed, noun_of, plural};
+use super::words::{deed, noun_of};
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::text_diff::TextChange;
+use crate::report::text::count;
 
 /// What a family does to the world, for the overview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl<'p> Family<'p> {
         let kind = self.first().kind.replace('_', " ");
         let noun = self.noun();
         let verb = kind.strip_suffix(noun).map_or(kind.as_str(), str::trim_end);
-        format!("{verb} {}", plural(self.items.len() as u64, if noun.is_empty() { "object" } else { noun }))
+        format!("{verb} {}", count(self.items.len() as u64, if noun.is_empty() { "object" } else { noun }))
     }
 
     /// The word for all its objects; empty where there is none.
@@ -123,7 +124,7 @@ impl<'p> Family<'p> {
     /// `about 12 rows, 3.0 KiB`.
     #[must_use]
     pub fn size_words(&self) -> Option<String> {
-        use crate::report::text::{bytes, count};
+        use crate::report::text::bytes;
         let rows = self.rows?;
         Some(format!(
             "about {}{}",
@@ -172,7 +173,7 @@ impl<'p> Family<'p> {
         let mut known: HashMap<Vec<String>, usize> = HashMap::new();
         for (at, item) in self.items.iter().enumerate() {
             let named = |text: &str| replace_word(Cow::Borrowed(text), &item.name, NAME).into_owned();
-            let texts: Vec<String> = item.first().statements.iter().map(|statement| named(&statement.text)).collect();
+            let texts: Vec<String> = item.statements().iter().map(|sent| named(&sent.statement.text)).collect();
             let place = *known.entry(texts).or_insert_with_key(|texts| {
                 out.push((texts.clone(), Vec::new()));
                 out.len() - 1
@@ -189,7 +190,7 @@ fn role(operation: &Operation) -> Role {
         Effect::Destroy => return Role::Destroys,
         Effect::Write => {}
     }
-    let text = operation.statements.first().map_or("", |statement| statement.text.trim_start());
+    let text = operation.main_statement().map_or("", |statement| statement.text.trim_start());
     let verb = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
     match verb.as_str() {
         "CREATE" | "ATTACH" => Role::Creates,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::sent::{Sent, is_besides, sent};
 use super::words::noun_of;
 use crate::model::ids::HostName;
 use crate::plan::operation::{Loss, Operation};
@@ -66,6 +67,12 @@ impl<'p> Item<'p> {
         if self.name.is_empty() { self.object() } else { &self.name }
     }
 
+    /// The statements, in the order in which they are sent.
+    #[must_use]
+    pub fn statements(&self) -> Vec<Sent<'p>> {
+        sent(&self.operations)
+    }
+
     /// What is taken away on all hosts.
     #[must_use]
     pub fn loss(&self) -> Loss {
@@ -97,8 +104,9 @@ pub fn items<'p>(operations: &[&'p Operation]) -> Vec<Item<'p>> {
     let mut items: Vec<Item<'p>> = Vec::new();
     let mut known: HashMap<Same<'p>, usize> = HashMap::new();
     for operation in operations {
-        let statements =
-            operation.statements.iter().map(|Statement { text, settings, .. }| (text.as_str(), settings.as_slice()));
+        // What one of the hosts is asked besides, for another one's sake, does not make it another thing.
+        let own = operation.statements.iter().filter(|statement| !is_besides(operation, statement));
+        let statements = own.map(|Statement { text, settings, .. }| (text.as_str(), settings.as_slice()));
         let same = (operation.kind.as_str(), operation.object.as_str(), operation.effect as u8, statements.collect());
         let at = operation.host.as_ref().and_then(|_| known.get(&same).copied());
         // One host twice is two things that happen one after the other.

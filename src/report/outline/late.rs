@@ -42,6 +42,8 @@ fn meaning(token: &str) -> String {
     match token {
         "run.id" => "the id of the run".to_owned(),
         "operation.id" => "an id made of the run, the operation and the attempt, the same after a restart".to_owned(),
+        "table" => "the name of each table that it is sent for".to_owned(),
+        "database" => "the name of each database that the backup holds".to_owned(),
         "attempt" => "nothing at the first attempt of an operation, then .2, .3 and so on".to_owned(),
         _ => "a value that is only known at the run".to_owned(),
     }

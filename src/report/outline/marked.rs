@@ -1,7 +1,8 @@
 //! A statement line by line, with what differs from the text it was made from.
 
+use super::sent::left_out;
 use crate::plan::layout::lines;
-use crate::plan::operation::Operation;
+use crate::plan::operation::{Effect, Operation};
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Mark {
     Before,
     /// In the statement only.
     After,
+    /// Not part of the statement: how many lines of it are left out here.
+    Folded,
 }
 
 /// The lines of the statement at a place of an operation.
@@ -38,11 +41,28 @@ pub fn marked_lines(operation: &Operation, at: usize) -> Vec<(Mark, String)> {
     out
 }
 
+/// Lines of a long statement that stand before and behind what is left out.
+const HEAD: usize = 5;
+const TAIL: usize = 1;
+
+/// As [`marked_lines`]; of a reading operation's long statement the middle is left out.
+#[must_use]
+pub fn folded_lines(operation: &Operation, at: usize) -> Vec<(Mark, String)> {
+    let mut lines = marked_lines(operation, at);
+    // One more line is not longer than the words on it.
+    if operation.effect != Effect::Read || lines.len() <= HEAD + TAIL + 1 {
+        return lines;
+    }
+    let middle = HEAD..lines.len() - TAIL;
+    let words = left_out(middle.len());
+    lines.splice(middle, [(Mark::Folded, words)]);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::ids::StepId;
-    use crate::plan::operation::Effect;
     use crate::plan::statement::Statement;
     use crate::plan::text_diff::TextDiff;
 
@@ -66,5 +86,29 @@ mod tests {
                 "Same SETTINGS x = 1"
             ]
         );
+    }
+
+    #[test]
+    fn a_long_statement_that_reads_is_folded() {
+        let counts: Vec<String> = (0..40).map(|at| format!("SELECT {at} FROM d.t{at}")).collect();
+        let text = format!("{} SETTINGS x = 0", counts.join(" UNION ALL "));
+        let operation = |effect| {
+            Operation::new(&StepId::from("s"), "a", "verify", "database d", effect).statement(Statement::exact(&text))
+        };
+        let lines: Vec<String> =
+            folded_lines(&operation(Effect::Read), 0).iter().map(|(mark, line)| format!("{mark:?} {line}")).collect();
+        assert_eq!(
+            lines,
+            [
+                "Same SELECT 0 FROM d.t0",
+                "Same UNION ALL SELECT 1 FROM d.t1",
+                "Same UNION ALL SELECT 2 FROM d.t2",
+                "Same UNION ALL SELECT 3 FROM d.t3",
+                "Same UNION ALL SELECT 4 FROM d.t4",
+                "Folded -- and 35 lines more; --format json shows them",
+                "Same SETTINGS x = 0"
+            ]
+        );
+        assert_eq!(folded_lines(&operation(Effect::Write), 0).len(), 41);
     }
 }

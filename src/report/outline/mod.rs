@@ -7,6 +7,7 @@ mod item;
 mod late;
 mod lists;
 mod marked;
+mod sent;
 mod told;
 mod words;
 
@@ -15,9 +16,10 @@ pub use ids::ranges;
 pub use item::{Holding, Item};
 pub use late::{LateToken, late_tokens};
 pub use lists::{A_DOZEN, a_dozen, becomes, others, told_words, which};
-pub use marked::{Mark, marked_lines};
+pub use marked::{Mark, folded_lines, marked_lines};
+pub use sent::{Sent, fold};
 pub use told::{HOST, NAME, Told, is_common};
-pub use words::{deed, limit_words, loss_words, noun_of, plural};
+pub use words::{deed, limit_words, loss_words, noun_of};
 
 use crate::engine::guard::check_budget;
 use crate::plan::operation::{Loss, Operation};

@@ -36,15 +36,6 @@ pub fn noun_of(object: &str) -> (&'static str, &str) {
     NOUNS.iter().find_map(|noun| Some((*noun, object.strip_prefix(noun)?.strip_prefix(' ')?))).unwrap_or(("", object))
 }
 
-/// `2 tables`, `2 dictionaries`.
-#[must_use]
-pub fn plural(value: u64, noun: &str) -> String {
-    match noun.strip_suffix('y') {
-        Some(stem) if value != 1 => count(value, &format!("{stem}ie")),
-        _ => count(value, noun),
-    }
-}
-
 /// What is done, without saying a word twice: `create table default.runs`.
 #[must_use]
 pub fn deed(operation: &Operation) -> String {
@@ -60,11 +51,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nouns_and_plurals() {
+    fn nouns() {
         assert_eq!(noun_of("materialized view `d`.`v`"), ("materialized view", "`d`.`v`"));
         assert_eq!(noun_of("replication of `d`"), ("", "replication of `d`"));
-        assert_eq!(plural(2, "dictionary"), "2 dictionaries");
-        assert_eq!(plural(1, "dictionary"), "1 dictionary");
-        assert_eq!(plural(3, "Keeper path"), "3 Keeper paths");
     }
 }

@@ -3,7 +3,7 @@
 use super::element::{badge, code, escape};
 use crate::plan::operation::Operation;
 use crate::report::outline::{
-    Family, Item, Mark, StepOutline, Told, is_common, loss_words, marked_lines, others, ranges, told_words, which,
+    Family, Item, Mark, Sent, StepOutline, Told, is_common, loss_words, marked_lines, others, ranges, told_words, which,
 };
 use crate::report::text::count;
 
@@ -158,12 +158,15 @@ fn statements(item: &Item<'_>, out: &mut String) {
         out.push_str(&format!("; {words} {}", code(&diff.against)));
     }
     out.push_str("</p>\n");
-    for (at, statement) in first.statements.iter().enumerate() {
+    for Sent { operation, at, statement, sending } in item.statements() {
+        if let Some(words) = sending {
+            out.push_str(&format!("<p class=\"dim\">{}:</p>\n", escape(&words)));
+        }
         out.push_str("<pre>");
-        for (mark, line) in marked_lines(first, at) {
+        for (mark, line) in marked_lines(operation, at) {
             let text = escape(&line);
             match mark {
-                Mark::Same => out.push_str(&text),
+                Mark::Same | Mark::Folded => out.push_str(&text),
                 Mark::Before => out.push_str(&format!("<del>{text}</del>")),
                 Mark::After => out.push_str(&format!("<ins>{text}</ins>")),
             }

@@ -4,8 +4,8 @@ use super::Detail;
 use super::span::{code, escape, fence, line, prose};
 use crate::plan::text_diff::TextChange;
 use crate::report::outline::{
-    Family, Item, Mark, Role, StepOutline, Told, a_dozen, is_common, loss_words, marked_lines, others, ranges,
-    told_words, which,
+    Family, Item, Mark, Role, Sent, StepOutline, Told, a_dozen, fold, folded_lines, is_common, loss_words, others,
+    ranges, told_words, which,
 };
 use crate::report::text::{count, number};
 
@@ -161,14 +161,18 @@ fn full(family: &Family<'_>, item: &Item<'_>, out: &mut String) {
         let words = if diff.changes.is_empty() { "The same as" } else { "Differs in the marked lines from" };
         line(out, &format!("{words} {}:\n", code(&diff.against)));
     }
-    for (at, statement) in first.statements.iter().enumerate() {
-        let marked = marked_lines(first, at);
-        let has_marks = marked.iter().any(|(mark, _)| *mark != Mark::Same);
+    let (statements, more) = fold(item.statements());
+    for Sent { operation, at, statement, sending } in &statements {
+        if let Some(words) = sending {
+            line(out, &format!("{}:\n", prose(words)));
+        }
+        let marked = folded_lines(operation, *at);
+        let has_marks = marked.iter().any(|(mark, _)| !matches!(mark, Mark::Same | Mark::Folded));
         let mut lines = String::new();
         for (mark, text) in marked {
             let sign = match (has_marks, mark) {
                 (false, _) => "",
-                (_, Mark::Same) => "  ",
+                (_, Mark::Same | Mark::Folded) => "  ",
                 (_, Mark::Before) => "- ",
                 (_, Mark::After) => "+ ",
             };
@@ -178,5 +182,8 @@ fn full(family: &Family<'_>, item: &Item<'_>, out: &mut String) {
         for (name, value) in &statement.settings {
             line(out, &format!("with setting {}\n", code(&format!("{name} = {value}"))));
         }
+    }
+    if let Some(more) = more {
+        line(out, &format!("{more}\n"));
     }
 }

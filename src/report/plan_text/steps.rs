@@ -3,8 +3,8 @@
 use super::page::{Page, sign};
 use crate::plan::operation::Operation;
 use crate::report::outline::{
-    Family, HOST, Item, Mark, NAME, Outline, StepOutline, Told, is_common, loss_words, marked_lines, others, ranges,
-    which,
+    Family, HOST, Item, Mark, NAME, Outline, StepOutline, Told, fold, folded_lines, is_common, loss_words, others,
+    ranges, which,
 };
 use crate::report::text::{Style, pad};
 
@@ -108,11 +108,18 @@ impl Page {
             let words = if diff.changes.is_empty() { "the same as" } else { "differs in the marked lines from" };
             self.wrapped(&format!("{words} {}", diff.against), "       ", "       ", Style::dim);
         }
-        for (at, statement) in first.statements.iter().enumerate() {
-            self.statement(&marked_lines(first, at));
-            for (name, value) in &statement.settings {
+        let (statements, more) = fold(item.statements());
+        for sent in &statements {
+            if let Some(words) = &sent.sending {
+                self.wrapped(&format!("{words}:"), "       ", "       ", Style::dim);
+            }
+            self.statement(&folded_lines(sent.operation, sent.at), statements.len() > 1);
+            for (name, value) in &sent.statement.settings {
                 self.line(&self.style.dim(&format!("         with setting {name} = {value}")));
             }
+        }
+        if let Some(more) = more {
+            self.wrapped(&more, "       ", "       ", Style::dim);
         }
     }
 
@@ -139,14 +146,15 @@ impl Page {
         }
     }
 
-    /// The columns of a definition stand in one paragraph: that they are the source's is told by the marks.
-    fn statement(&mut self, lines: &[(Mark, String)]) {
+    /// The columns of a definition stand in one paragraph: that they are the source's is told by the marks. Of several
+    /// statements each begins further to the left than its other lines.
+    fn statement(&mut self, lines: &[(Mark, String)], several: bool) {
         let mut at = 0;
         while let Some((mark, line)) = lines.get(at) {
             let mut text = line.trim().to_owned();
-            let indent = if line.starts_with("  ") { "  " } else { "" };
+            let indent = if line.starts_with("  ") || (several && at > 0) { "  " } else { "" };
             while *mark == Mark::Same
-                && !indent.is_empty()
+                && line.starts_with("  ")
                 && lines.get(at + 1).is_some_and(|(next, more)| *next == Mark::Same && more.starts_with("  "))
             {
                 at += 1;
@@ -157,9 +165,11 @@ impl Page {
                 Mark::Same => ("  ", Style::plain),
                 Mark::Before => ("- ", Style::bad),
                 Mark::After => ("+ ", Style::good),
+                Mark::Folded => ("  ", Style::dim),
             };
             let first = format!("       {}{indent}", paint(self.style, sign));
-            self.wrapped(&text, &first, &format!("         {indent}"), paint);
+            let rest = if several { "  " } else { indent };
+            self.wrapped(&text, &first, &format!("         {rest}"), paint);
             at += 1;
         }
     }

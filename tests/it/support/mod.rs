@@ -4,9 +4,11 @@ pub mod engine;
 pub mod keeper;
 pub mod lab;
 pub mod large_plan;
+pub mod outside;
 pub mod proof;
 pub mod proxy;
 pub mod scene;
+pub mod sent;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

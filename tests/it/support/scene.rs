@@ -220,10 +220,23 @@ impl Scene {
 
     /// The first lines of the changing statements since the mark, with their nodes.
     pub fn changes(&self) -> Vec<(&'static str, StatementRecord)> {
+        self.starts().into_iter().filter(|(_, record)| record.kind == "change").collect()
+    }
+
+    /// The first lines of all statements since the mark, with their nodes.
+    pub fn starts(&self) -> Vec<(&'static str, StatementRecord)> {
+        self.records().into_iter().filter(|(_, record)| record.is_start()).collect()
+    }
+
+    /// The last lines of all statements since the mark, with their nodes.
+    pub fn ends(&self) -> Vec<(&'static str, StatementRecord)> {
+        self.records().into_iter().filter(|(_, record)| !record.is_start()).collect()
+    }
+
+    fn records(&self) -> Vec<(&'static str, StatementRecord)> {
         let marks = *self.marks.borrow();
         let of = |(node, mark): (&'static str, usize)| {
-            let records = self.lab.statements(node).unwrap().into_iter().skip(mark);
-            records.filter(|record| record.is_start() && record.kind == "change").map(move |record| (node, record))
+            self.lab.statements(node).unwrap().into_iter().skip(mark).map(move |record| (node, record))
         };
         NODES.into_iter().zip(marks).flat_map(of).collect()
     }

@@ -39,7 +39,8 @@ pub fn execute(node: &Node, mut request: Request, body: BodyReader, respond: one
     if let Some(query_id) = &request.query_id {
         output.head.query_id.clone_from(query_id);
     }
-    let entry = Entry::new(&output.head.query_id, &request.credentials.user, &input.statement);
+    let entry = Entry::new(&output.head.query_id, &request.credentials.user, &input.statement)
+        .with(request.database.as_deref(), &request.settings);
     node.log.start(&entry);
     let outcome = run(node, &request, &mut input, &mut output);
     if outcome.is_err() {

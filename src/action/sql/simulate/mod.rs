@@ -8,6 +8,7 @@ use remove::{at_most, drop_database, drop_tables, truncate, truncate_database};
 
 use super::arguments::Parsed;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::words::{count, number};
 use crate::plan::classify::{Change, Classified, Losing, Name};
 use crate::plan::operation::Loss;
 use crate::plan::sql::literal;
@@ -121,7 +122,7 @@ impl Simulated {
         if is_uuid(&table.uuid) {
             self.facts.push((
                 format!("rows of {} that are taken away", table.full_name()),
-                format!("{rows} rows, uuid {}", table.uuid),
+                format!("{}, uuid {}", count(rows, "row"), table.uuid),
                 format!(
                     "SELECT total_rows, uuid FROM system.tables WHERE database = {} AND name = {}",
                     literal(&table.database),
@@ -193,7 +194,7 @@ fn is_uuid(text: &str) -> bool {
 fn rows_words(loss: Loss) -> String {
     match (loss.rows, loss.tables) {
         (0, 0) => "no rows".to_owned(),
-        (rows, 1) => format!("{rows} rows"),
-        (rows, copies) => format!("{rows} rows in {copies} tables or copies"),
+        (rows, 1) => count(rows, "row"),
+        (rows, copies) => format!("{} in {} tables or copies", count(rows, "row"), number(copies)),
     }
 }
