@@ -1,6 +1,6 @@
 //! Planning of `verify`: one reading operation per host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -162,10 +162,11 @@ fn operation(
     if data.content != ContentRule::None {
         operation.statements.extend(sample(&counted, |key| content_query(key, false)));
     }
+    let counted: BTreeSet<&Key> = counted.into_iter().collect();
     operation.estimate_rows = Some(
         host.tables
             .iter()
-            .filter(|table| databases.contains(&table.database) && table.holds_rows())
+            .filter(|table| counted.contains(&(table.database.clone(), table.name.clone())))
             .filter_map(|table| table.rows)
             .sum(),
     );
