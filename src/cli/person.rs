@@ -10,7 +10,7 @@ use super::printer::Printer;
 use crate::engine::event::Person;
 use crate::engine::guard::CONSENT_LENGTH;
 use crate::plan::plan_file::Plan;
-use crate::report::plan_view::loss_words;
+use crate::report::outline::destroyed_words;
 
 /// The person at this process's terminal, if there is one.
 pub struct TerminalPerson {
@@ -36,19 +36,19 @@ impl TerminalPerson {
     pub fn consent(&self, plan: &Plan) -> Option<String> {
         if plan.protected {
             self.printer.error(&format!("The environment {} is protected.\n", plan.environment));
-            let name = Self::ask("Type the name of the environment to change it")?;
+            let name = Self::ask("To change it, type its name")?;
             if name.trim() != plan.environment {
                 return None;
             }
         }
         if !plan.destroys_something() {
-            let answer = Self::ask("Nothing is destroyed. Type yes to apply this plan")?;
+            let answer = Self::ask("Nothing is destroyed. To apply this plan, type yes")?;
             return (answer.trim() == "yes").then(|| "typed yes at the terminal".to_owned());
         }
         let loss = plan.loss();
-        self.printer.error(&format!("This plan destroys {} on {}.\n", loss_words(loss), plan.environment));
+        self.printer.error(&format!("This plan destroys {} on {}.\n", destroyed_words(loss), plan.environment));
         let total = loss.rows.to_string();
-        let answer = Self::ask("Type the number of rows that it destroys to apply it")?;
+        let answer = Self::ask("To apply it, type the number of rows that it destroys")?;
         let digits: String = answer.chars().filter(char::is_ascii_digit).collect();
         (digits == total).then(|| format!("typed {total} rows at the terminal for {}", &plan.digest[..CONSENT_LENGTH]))
     }

@@ -1,5 +1,7 @@
 //! Small pieces of text views: colours by meaning, numbers for people, wrapping.
 
+pub use crate::diag::grouped as number;
+
 /// Colours by meaning; off gives plain text, which says everything too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
@@ -47,20 +49,6 @@ impl Style {
     pub fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }
-}
-
-/// A number with narrow groups: `2 000 000`.
-#[must_use]
-pub fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Bytes in binary units: `1.4 GiB`.
@@ -136,9 +124,9 @@ fn words(line: &str) -> Vec<String> {
 fn goes_on(word: &str, next: &str) -> bool {
     let number = word.trim_start_matches('(');
     let is_number = number.starts_with(|c: char| c.is_ascii_digit())
-        && number.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '.'));
+        && number.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '.' | '×'));
     let digits = next.chars().take_while(char::is_ascii_digit).count();
-    is_number && (digits == 3 || (digits == 0 && next.starts_with(|c: char| c.is_ascii_alphabetic())))
+    is_number && (digits == 3 || (digits == 0 && next.starts_with(|c: char| c.is_ascii_alphabetic() || c == '×')))
 }
 
 /// A word in pieces that fit: as it is, or broken behind a bracket or comma, else behind a slash, else anywhere between
@@ -146,12 +134,17 @@ fn goes_on(word: &str, next: &str) -> bool {
 fn pieces(word: &str, room: usize, used: usize) -> Vec<&str> {
     let mut rest = word;
     let mut out = Vec::new();
-    // What is before a bracket stays on the line that it fits on: `ENGINE = ReplicatedMergeTree(`.
+    // Its beginning stays on the line that was begun: `ENGINE = ReplicatedMergeTree(`.
     if used > 0 && rest.chars().count() > room {
         let fits = room.saturating_sub(used + 1);
-        if let Some(at) = rest.find('(').filter(|at| *at > 0 && rest[..=*at].chars().count() <= fits) {
-            out.push(&rest[..=at]);
-            rest = &rest[at + 1..];
+        let bracket = rest
+            .find('(')
+            .map(|at| at + 1)
+            .filter(|end| rest[..*end].chars().count() <= fits && rest[*end..].chars().count() <= room);
+        let slash = || (fits > room / 2).then(|| break_behind(rest, fits, &['/'])).flatten();
+        if let Some(end) = bracket.or_else(slash) {
+            out.push(&rest[..end]);
+            rest = &rest[end..];
         }
     }
     while rest.chars().count() > room {
@@ -165,14 +158,16 @@ fn pieces(word: &str, room: usize, used: usize) -> Vec<&str> {
 
 /// Where a word that is too wide is broken, in bytes.
 fn break_at(word: &str, room: usize) -> usize {
+    let good = [&['(', ','][..], &['/'], &['.', '_', '-', '=', ':', '}', ' ']];
+    let found = good.into_iter().find_map(|good| break_behind(word, room, good));
+    found.unwrap_or_else(|| word.char_indices().nth(room).map_or(word.len(), |(at, _)| at))
+}
+
+/// The last place behind one of these characters, not too near the beginning and not within a late value.
+fn break_behind(word: &str, room: usize, good: &[char]) -> Option<usize> {
+    let is_within = |end: usize| word[..end].rfind("${").is_some_and(|at| !word[at..end].contains('}'));
     let ends: Vec<(usize, char)> = word.char_indices().map(|(at, c)| (at + c.len_utf8(), c)).take(room).collect();
-    let least = room / 4;
-    for good in [&['(', ','][..], &['/'], &['.', '_', '-', '=', ':', '}']] {
-        if let Some((end, _)) = ends.iter().skip(least).rev().find(|(_, c)| good.contains(c)) {
-            return *end;
-        }
-    }
-    ends.last().map_or(word.len(), |(end, _)| *end)
+    ends.iter().skip(room / 4).rev().find(|(end, c)| good.contains(c) && !is_within(*end)).map(|(end, _)| *end)
 }
 
 /// A word of a command line as a shell reads it back.
@@ -245,7 +240,8 @@ mod tests {
     fn a_number_stays_with_what_it_counts() {
         assert_eq!(wrap("there are about 2 175 531 rows", 26, ""), "there are about\n2 175 531 rows\n");
         assert_eq!(wrap("holds payloads (200 000 rows)", 24, ""), "holds payloads\n(200 000 rows)\n");
-        assert_eq!(wrap("a a a a a 103.4 MiB", 17, ""), "a a a a a 103.4 MiB\n");
+        assert_eq!(wrap("a a a a a a a a 103.4 MiB", 20, ""), "a a a a a a a a\n103.4 MiB\n");
+        assert_eq!(wrap("moved: 3 × version, 17 × definition", 27, ""), "moved: 3 × version,\n17 × definition\n");
     }
 
     #[test]
@@ -272,7 +268,15 @@ mod tests {
         let path = "at /clickhouse/tables/01/a_long_database/and_a_table_name_longer_than_all_of_it";
         assert_eq!(
             wrap(path, 40, ""),
-            "at\n/clickhouse/tables/01/a_long_database/\nand_a_table_name_longer_than_all_of_it\n"
+            "at /clickhouse/tables/01/\na_long_database/\nand_a_table_name_longer_than_all_of_it\n"
+        );
+        assert_eq!(
+            wrap(
+                "TO S3('http://s3.example/backups/${run.started %Y-%m-%d_%H%M%S}${attempt}', ${secret a.b.key})",
+                46,
+                "  "
+            ),
+            "  TO S3('http://s3.example/backups/\n  ${run.started %Y-%m-%d_%H%M%S}${attempt}',\n  ${secret a.b.key})\n"
         );
         assert_eq!(wrap(&"x".repeat(45), 20, ""), format!("{0}\n{0}\nxxxxx\n", "x".repeat(20)));
         for width in 20..90 {

@@ -24,6 +24,7 @@ mod plans_diff;
 mod plans_explain;
 mod plans_guards;
 mod plans_reader;
+mod plans_saved;
 mod plans_snapshot;
 mod plans_views;
 mod runbooks;

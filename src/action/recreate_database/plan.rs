@@ -1,8 +1,7 @@
 //! Planning: what is dropped on each host, and what that takes away.
 
 use super::{Arguments, CreateData, Data, DropData, PlannedTable};
-use crate::action::restore::words::grouped;
-use crate::diag::Refusal;
+use crate::diag::{Refusal, grouped};
 use crate::engine::context::PlanContext;
 use crate::model::observed::{Database, HostWorld};
 use crate::plan::fact::Fact;

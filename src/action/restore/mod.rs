@@ -12,7 +12,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod way;
-pub(crate) mod words;
+mod words;
 
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};

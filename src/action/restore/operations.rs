@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::action::backup::destination::destination;
 use crate::action::backup::settings::{Settings, clause};
 use crate::action::backup::tables::short;
+use crate::diag::grouped;
 use crate::engine::context::PlanContext;
 use crate::engine::manifest::columns_of;
 use crate::model::environment::S3Binding;
@@ -19,7 +20,7 @@ use super::RestoreArguments;
 use super::data::{RestoreData, Rule, kind};
 use super::source::{Source, SourceTable};
 use super::way::{Place, STAGING, Way, engine};
-use super::words::{check_words, grouped, hosts, noun};
+use super::words::{check_words, hosts, noun};
 
 /// Before statements that are sent only by a further attempt, after proof that the rows are this operation's own.
 const ONLY_IF: &str = "/* only if an earlier attempt of this operation left something */";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::diag::{Failure, Refusal};
+use crate::diag::{Failure, Refusal, grouped};
 use crate::plan::operation::Loss;
 use crate::plan::plan_file::Plan;
 
@@ -18,8 +18,8 @@ pub fn check_budget(plan: &Plan) -> Result<(), Failure> {
         if found > limit {
             problems.push(Refusal {
                 what: format!("the plan destroys more {name} than the runbook allows"),
-                expected: format!("at most {limit} {name} (`guards.loss.{name}`), over all replicas"),
-                found: format!("{found} {name}: {}", largest(plan, name)),
+                expected: format!("at most {} {name} (`guards.loss.{name}`), over all replicas", grouped(limit)),
+                found: format!("{} {name}: {}", grouped(found), largest(plan, name)),
                 evidence: "clickferry plan shows each operation that destroys, with its host".to_owned(),
                 action: format!(
                     "if this loss is meant, raise `guards.loss.{name}` in the runbook, have it reviewed, and plan again"
@@ -68,12 +68,14 @@ fn largest(plan: &Plan, name: &str) -> String {
         .take(3)
         .map(|operation| {
             format!(
-                "{} {} on {}",
-                amount(&operation.loss),
+                "{} of {} on {}",
+                grouped(amount(&operation.loss)),
                 operation.object,
                 operation.host.as_ref().map_or("-", |host| host.as_str())
             )
         })
         .collect();
-    words.join("; ")
+    let rest = destroying.len().saturating_sub(words.len());
+    let more = if rest > 0 { format!("; and {rest} more operations") } else { String::new() };
+    format!("{}{more}", words.join("; "))
 }

@@ -26,7 +26,7 @@ pub fn loss_words(loss: Loss) -> String {
 /// As [`loss_words`]; where nothing is lost with what is dropped, in words.
 #[must_use]
 pub fn destroyed_words(loss: Loss) -> String {
-    if loss.is_nothing() { "what holds nothing: 0 tables, 0 rows, 0 B".to_owned() } else { loss_words(loss) }
+    if loss.is_nothing() { "only what holds nothing (0 tables, 0 rows, 0 B)".to_owned() } else { loss_words(loss) }
 }
 
 /// `10 tables, 5 000 rows, bytes not limited`.
