@@ -4,7 +4,7 @@
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex};
 
-use dialoguer::console::Term;
+use console::Term;
 use indicatif::MultiProgress;
 
 use super::args::Colour;
@@ -146,7 +146,7 @@ fn hanging(text: &str, width: usize) -> String {
 
 /// Columns of a line without its colours.
 fn visible(line: &str) -> usize {
-    dialoguer::console::measure_text_width(line)
+    console::measure_text_width(line)
 }
 
 /// A reader that went away is no failure of ours.

@@ -19,6 +19,7 @@ mod lab_plan;
 mod lab_runbooks;
 mod lab_server;
 mod lab_steps;
+mod lab_terminal;
 mod plans_approvals;
 mod plans_diff;
 mod plans_explain;

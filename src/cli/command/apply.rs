@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::plan::plan_of;
 use crate::action::CATALOGUE;
 use crate::cli::args::{ApplyArgs, Common, Format};
 use crate::cli::interrupt::listen;
-use crate::cli::person::TerminalPerson;
+use crate::cli::person::{NoConsent, TerminalPerson};
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::saved_plan::{is_plan, read_plan, runbook_in};
@@ -36,32 +35,40 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let is_saved = is_plan(&args.what, &source.text);
     let runbook = if is_saved { runbook_in(&source) } else { Some(Arc::clone(&source)) };
     let session = open_for(common, &printer, runbook.as_ref()).await?;
-    let person = TerminalPerson { printer: Arc::clone(&printer) };
+    let interrupts = listen(Arc::clone(&printer));
+    let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() };
     let observer = ProgressView::new(Arc::clone(&printer));
-    let mut runner = Runner {
+    let runner = Runner {
         catalogue: CATALOGUE,
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,
         observer: &observer,
         person: &person,
-        stop: CancellationToken::new(),
-        detach: CancellationToken::new(),
+        stop: interrupts.stop.clone(),
+        detach: interrupts.detach.clone(),
         owner: owner(),
     };
     // Locked before anything is looked at: what the plan rests on cannot be moved by another run meanwhile.
-    let reserved = runner.reserve().await?;
+    // Whoever presses Ctrl-C twice leaves a lock behind where it was just being taken; it ends with its session.
+    let reserved = tokio::select! {
+        reserved = runner.reserve() => reserved?,
+        () = interrupts.detach.cancelled() => return Err(cancelled()),
+    };
     let asked = Asked { args, common, is_saved };
-    let (plan, consent) = match agreed_plan(&asked, &session, &person, &printer).await {
+    let agreed = tokio::select! {
+        agreed = agreed_plan(&asked, &session, &person, &printer) => agreed,
+        () = interrupts.stop.cancelled() => Err(cancelled()),
+    };
+    let agreed = if interrupts.stop.is_cancelled() { Err(cancelled()) } else { agreed };
+    let (plan, consent) = match agreed {
         Ok(agreed) => agreed,
         Err(failure) => {
             reserved.cancel().await;
             return Err(failure);
         }
     };
-    // Until here Ctrl-C simply ends the process.
-    let interrupts = listen(Arc::clone(&printer));
-    (runner.stop, runner.detach) = (interrupts.stop, interrupts.detach);
+    interrupts.begin();
     let result = runner.begin(&plan, &consent, reserved).await;
     let id = observer.run_id();
     if let Some(id) = &id {
@@ -153,12 +160,20 @@ fn consent(args: &ApplyArgs, plan: &Plan, person: &TerminalPerson, printer: &Pri
     let view = PlanView { width: printer.width(), style: printer.err_style(), summary: args.summary };
     printer.error(&view.render(plan));
     if TerminalPerson::is_there() {
-        return person.consent(plan).ok_or_else(|| no_consent(plan, "another answer at the terminal"));
+        return person.consent(plan).map_err(|why| match why {
+            NoConsent::Interrupted => cancelled(),
+            NoConsent::Other(found) => no_consent(plan, &found),
+        });
     }
     if plan.destroys_something() || plan.protected {
         return Err(no_consent(plan, "no terminal to ask at, and no --consent"));
     }
     Ok("not needed: nothing is destroyed".to_owned())
+}
+
+/// Ctrl-C before the run.
+fn cancelled() -> Failure {
+    Failure::Cancelled("stopped before the first operation; nothing was changed".to_owned())
 }
 
 fn no_consent(plan: &Plan, found: &str) -> Failure {

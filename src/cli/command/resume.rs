@@ -31,9 +31,10 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     })
     .await?;
     find_run(&**state, &id).await?;
-    let person = TerminalPerson { printer: Arc::clone(&printer) };
     let observer = ProgressView::new(Arc::clone(&printer));
     let interrupts = listen(Arc::clone(&printer));
+    interrupts.begin();
+    let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() };
     let runner = Runner {
         catalogue: CATALOGUE,
         environment: &session.environment,

@@ -45,7 +45,7 @@ fn too_many_hosts(plan: &Plan, limit: u64) -> Option<Refusal> {
         .collect();
     (hosts.len() as u64 > limit).then(|| Refusal {
         what: "the plan destroys something on more hosts than the runbook allows".to_owned(),
-        expected: format!("on at most {limit} hosts (`guards.loss.replicas`)"),
+        expected: format!("on at most {limit} host{} (`guards.loss.replicas`)", if limit == 1 { "" } else { "s" }),
         found: format!("on {}: {}", hosts.len(), hosts.into_iter().collect::<Vec<_>>().join(", ")),
         evidence: "clickferry plan shows each operation that destroys, with its host".to_owned(),
         action:
