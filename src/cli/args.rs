@@ -185,8 +185,9 @@ pub struct InspectArgs {
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// The runbook
-    pub runbook: PathBuf,
+    /// A runbook (YAML); or a plan saved with `-o` (JSON), which is shown as it is, without any connection
+    #[arg(value_name = "RUNBOOK|PLAN")]
+    pub what: PathBuf,
     /// Save the plan, to be reviewed and applied later
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: the first stops before the next operation, the second stops waiting as well.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,21 +15,32 @@ pub struct Interrupts {
     pub stop: CancellationToken,
     /// Stop waiting for what the servers carry on with.
     pub detach: CancellationToken,
+    is_changing: Arc<AtomicBool>,
 }
 
-/// Listens for signals until the process ends.
+impl Interrupts {
+    /// From now on something is changed: a first signal is told to stop at a safe point. Before, nothing is lost by
+    /// ending at once.
+    pub fn begin(&self) {
+        self.is_changing.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Listens for signals until the process ends. Called before anything that a signal must not end in the middle of.
 pub fn listen(printer: Arc<Printer>) -> Interrupts {
     let interrupts = Interrupts::default();
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return interrupts;
+    };
     let tokens = interrupts.clone();
     tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
         let mut wait = async || tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () };
         wait().await;
         tokens.stop.cancel();
-        printer.error("stopping at the next safe point; once more to stop waiting (the servers go on; `clickferry cancel RUN --kill` stops them)\n");
+        if tokens.is_changing.load(Ordering::Relaxed) {
+            printer.error("stopping at the next safe point; once more to stop waiting (the servers go on; `clickferry cancel RUN --kill` stops them)\n");
+        }
         wait().await;
         tokens.detach.cancel();
     });

@@ -8,6 +8,7 @@ mod observed;
 mod person;
 pub mod printer;
 mod progress;
+mod saved_plan;
 mod session;
 
 use std::ffi::OsString;
@@ -93,6 +94,6 @@ fn report(failure: &Failure, printer: &Printer) {
 
 fn refusals(all: &[crate::diag::Refusal], label: &str, printer: &Printer) {
     for refusal in all {
-        printer.error(&format!("{label}: {refusal}"));
+        printer.error(&printer.refusal(label, refusal));
     }
 }

@@ -1,21 +1,37 @@
 //! Questions to a person at the terminal.
 
-use std::io::IsTerminal;
+use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
-use dialoguer::Input;
-use dialoguer::theme::SimpleTheme;
+use tokio_util::sync::CancellationToken;
 
 use super::printer::Printer;
+use crate::diag::grouped;
 use crate::engine::event::Person;
 use crate::engine::guard::CONSENT_LENGTH;
 use crate::plan::plan_file::Plan;
-use crate::report::plan_view::loss_words;
+use crate::report::outline::destroyed_words;
+
+/// Between two looks at whether the person gave up.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The person at this process's terminal, if there is one.
 pub struct TerminalPerson {
     /// Where questions are explained.
     pub printer: Arc<Printer>,
+    /// Cancelled by Ctrl-C: nobody answers any more.
+    pub stop: CancellationToken,
+}
+
+/// Why there is no consent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoConsent {
+    /// Ctrl-C.
+    Interrupted,
+    /// What was answered instead, for the refusal.
+    Other(String),
 }
 
 impl TerminalPerson {
@@ -25,39 +41,98 @@ impl TerminalPerson {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    fn ask(prompt: &str) -> Option<String> {
-        Input::<String>::with_theme(&SimpleTheme).with_prompt(prompt).allow_empty(true).interact_text().ok()
+    /// Asks for one line. The terminal stays as it is: it edits the line, and Ctrl-C and Ctrl-D mean what they always do.
+    fn ask(&self, prompt: &str) -> Result<String, NoConsent> {
+        self.printer.error(&format!("{prompt}: "));
+        let (sender, receiver) = channel();
+        // Reading cannot be interrupted; the thread ends with the process where nobody answers.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line);
+            // Nobody waits any more after Ctrl-C.
+            let _ = sender.send(read.is_ok().then_some(line));
+        });
+        let answer = loop {
+            match receiver.recv_timeout(LOOK) {
+                Ok(answer) => break answer,
+                Err(RecvTimeoutError::Timeout) if !self.stop.is_cancelled() => {}
+                Err(_) => {
+                    self.printer.error("\n");
+                    return Err(NoConsent::Interrupted);
+                }
+            }
+        };
+        // A line that was not ended is no answer: the terminal went away, or Ctrl-D was typed.
+        match answer.as_deref().and_then(|line| line.strip_suffix('\n')) {
+            Some(line) => Ok(line.trim().to_owned()),
+            None => {
+                self.printer.error("\n");
+                Err(NoConsent::Other("no answer: the input ended".to_owned()))
+            }
+        }
     }
 
     /// Asks for consent to a plan: the number of rows it destroys, typed, or `yes` where it destroys nothing; before
     /// that the name of the environment, where it is protected.
     /// Returns how consent was given, for the journal.
-    #[must_use]
-    pub fn consent(&self, plan: &Plan) -> Option<String> {
+    ///
+    /// # Errors
+    /// Ctrl-C, the end of the input, and every other answer.
+    pub fn consent(&self, plan: &Plan) -> Result<String, NoConsent> {
+        let digest = plan.digest.get(..CONSENT_LENGTH).unwrap_or_default();
         if plan.protected {
             self.printer.error(&format!("The environment {} is protected.\n", plan.environment));
-            let name = Self::ask("Type the name of the environment to change it")?;
-            if name.trim() != plan.environment {
-                return None;
+            let name = self.ask("To change it, type its name")?;
+            if name != plan.environment {
+                return Err(NoConsent::Other(format!("the name `{name}`, typed at the terminal")));
             }
         }
         if !plan.destroys_something() {
-            let answer = Self::ask("Nothing is destroyed. Type yes to apply this plan")?;
-            return (answer.trim() == "yes").then(|| "typed yes at the terminal".to_owned());
+            let answer = self.ask("Nothing is destroyed. To apply this plan, type yes")?;
+            return if answer == "yes" {
+                Ok("typed yes at the terminal".to_owned())
+            } else {
+                Err(NoConsent::Other(format!("`{answer}`, typed at the terminal")))
+            };
         }
         let loss = plan.loss();
-        self.printer.error(&format!("This plan destroys {} on {}.\n", loss_words(loss), plan.environment));
-        let total = loss.rows.to_string();
-        let answer = Self::ask("Type the number of rows that it destroys to apply it")?;
-        let digits: String = answer.chars().filter(char::is_ascii_digit).collect();
-        (digits == total).then(|| {
-            format!("typed {total} as the number of rows at the terminal for {}", &plan.digest[..CONSENT_LENGTH])
-        })
+        self.printer.error(&format!("This plan destroys {} on {}.\n", destroyed_words(loss), plan.environment));
+        let answer = self.ask("To apply it, type the number of rows that it destroys")?;
+        let is_total = number_in(&answer).is_some_and(|number| number == loss.rows);
+        if is_total {
+            Ok(format!("typed {} rows at the terminal for {digest}", loss.rows))
+        } else {
+            Err(NoConsent::Other(format!("`{answer}`, typed at the terminal, not {}", grouped(loss.rows))))
+        }
     }
+}
+
+/// A number as people write it: `4387730`, `4 387 730`, `4,387,730`; nothing else may stand beside it.
+fn number_in(text: &str) -> Option<u64> {
+    let is_group = |c: char| matches!(c, ' ' | ',' | '.' | '_' | '\'' | '\u{a0}' | '\u{202f}');
+    if !text.chars().all(|c| c.is_ascii_digit() || is_group(c)) {
+        return None;
+    }
+    text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
 impl Person for TerminalPerson {
     fn confirm(&self, question: &str) -> bool {
-        Self::is_there() && Self::ask(&format!("{question} (type yes)")).is_some_and(|answer| answer.trim() == "yes")
+        Self::is_there() && self.ask(&format!("{question} (type yes)")).is_ok_and(|answer| answer == "yes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number_in;
+
+    #[test]
+    fn a_total_is_a_number_and_nothing_else() {
+        for good in ["4387730", "4 387 730", "4,387,730", "4'387'730"] {
+            assert_eq!(number_in(good), Some(4_387_730), "{good}");
+        }
+        for bad in ["", "no", "4387730 tables", "-4387730", "0x10", "+1"] {
+            assert_eq!(number_in(bad), None, "{bad}");
+        }
     }
 }

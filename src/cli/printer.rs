@@ -4,12 +4,13 @@
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex};
 
-use dialoguer::console::Term;
+use console::Term;
 use indicatif::MultiProgress;
 
 use super::args::Colour;
 use crate::adapter::redact::Redactor;
-use crate::report::text::Style;
+use crate::diag::Refusal;
+use crate::report::text::{self, Style, wrap};
 
 /// Writes for the user. Clones write to the same streams.
 #[derive(Clone)]
@@ -68,6 +69,26 @@ impl Printer {
         self.width
     }
 
+    /// A command for standard output: in lines of the terminal that can be copied, else in one.
+    #[must_use]
+    pub fn command(&self, words: &[String], indent: &str) -> String {
+        let width = if std::io::stdout().is_terminal() { self.width } else { usize::MAX };
+        text::command(words, width, indent)
+    }
+
+    /// A refusal behind its label for standard error; wrapped on a terminal, in whole lines for a log.
+    #[must_use]
+    pub fn refusal(&self, label: &str, refusal: &Refusal) -> String {
+        let text = format!("{label}: {refusal}");
+        if std::io::stderr().is_terminal() { hanging(&text, self.width) } else { text }
+    }
+
+    /// Columns that a line on standard error may have: those of the terminal, or any.
+    #[must_use]
+    pub fn err_width(&self) -> usize {
+        if std::io::stderr().is_terminal() { self.width } else { usize::MAX }
+    }
+
     /// Learns the secrets that must never be written.
     #[must_use]
     pub fn redactor(&self) -> &Redactor {
@@ -103,6 +124,29 @@ impl Printer {
             None => write(),
         }
     }
+}
+
+/// Wraps the lines of a refusal; what goes on stands below its text, not below its label.
+fn hanging(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let indent = if line.starts_with("  ") { " ".repeat(12) } else { "  ".to_owned() };
+        if visible(line) <= width {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        }
+        let (head, body) = line.split_at(line.char_indices().nth(indent.len()).map_or(line.len(), |(at, _)| at));
+        let wrapped = wrap(body, width, &indent);
+        out.push_str(head);
+        out.push_str(wrapped.strip_prefix(indent.as_str()).unwrap_or(&wrapped));
+    }
+    out
+}
+
+/// Columns of a line without its colours.
+fn visible(line: &str) -> usize {
+    console::measure_text_width(line)
 }
 
 /// A reader that went away is no failure of ours.

@@ -11,7 +11,7 @@ use crate::engine::event::{Observer, RunEvent};
 use crate::model::ids::{OperationId, RunId};
 use crate::plan::operation::Operation;
 use crate::report::plan_view::deed;
-use crate::report::text::duration;
+use crate::report::text::{duration, wrap};
 
 /// Between two lines about one operation where there are no bars.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -45,9 +45,18 @@ impl ProgressView {
         self.printer.error(&format!("{text}\n"));
     }
 
+    /// A line behind a sign; what does not fit goes on below the text, not below the sign.
+    fn told(&self, sign: &str, text: &str) {
+        let wrapped = wrap(text, self.printer.err_width(), "    ");
+        self.printer.error(&format!("  {sign} {}", wrapped.strip_prefix("    ").unwrap_or(&wrapped)));
+    }
+
     fn begin(&self, operation: &Operation) {
         let Some(bars) = &self.bars else { return };
         let bar = bars.add(ProgressBar::new_spinner());
+        if let Ok(style) = ProgressStyle::with_template("  {spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
         bar.set_message(label(operation));
         bar.enable_steady_tick(Duration::from_millis(120));
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(operation.id.clone(), (bar, Instant::now()));
@@ -72,11 +81,16 @@ impl ProgressView {
         }
         let Some((bar, _)) = running.get(operation) else { return };
         if let Some(total) = total.filter(|total| *total > 0) {
-            if bar.length() != Some(total)
-                && let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {bar:24} {percent}% {eta}")
-            {
-                bar.set_style(style);
-                bar.set_length(total);
+            // Nothing can be told of the time that is left before anything is done.
+            let is_begun = bar.position() > 0;
+            if bar.length() != Some(total) || (done > 0 && !is_begun) {
+                let left = if done > 0 { "{percent:>3}%, {eta} left" } else { "  0%" };
+                if let Ok(style) =
+                    ProgressStyle::with_template(&format!("  {{spinner}} {{wide_msg}} {{bar:16}} {left}"))
+                {
+                    bar.set_style(style);
+                    bar.set_length(total);
+                }
             }
             bar.set_position(done.min(total));
         }
@@ -106,24 +120,20 @@ impl Observer for ProgressView {
             RunEvent::OperationStarted { operation, .. } => self.begin(operation),
             RunEvent::Progress { operation, done, total, message } => self.progress(operation, *done, *total, message),
             RunEvent::Probing { operation, why } => {
-                self.line(&format!("  {} {}: outcome unknown ({why}); asking", style.notice("?"), label(operation)))
+                self.told(&style.notice("?"), &format!("{}: outcome unknown ({why}); asking", label(operation)))
             }
             RunEvent::Probed { operation, answer } => {
-                self.line(&format!("  {} {}: {answer}", style.notice("?"), operation.id))
+                self.told(&style.notice("?"), &format!("{}: {answer}", operation.id))
             }
             RunEvent::OperationDone { operation, elapsed, .. } => {
                 self.end(operation);
-                self.line(&format!("  {} {}  {}", style.good("✓"), label(operation), style.dim(&duration(*elapsed))));
+                self.told(&style.good("✓"), &format!("{}  {}", label(operation), duration(*elapsed)));
             }
             RunEvent::OperationFailed { operation, refusal, again } => {
                 self.end(operation);
                 let next = if *again { "; trying again" } else { "" };
-                self.line(&format!(
-                    "  {} {}: {}{next}",
-                    style.bad("✗"),
-                    label(operation),
-                    refusal.found.lines().next().unwrap_or(&refusal.what)
-                ));
+                let found = refusal.found.lines().next().unwrap_or(&refusal.what);
+                self.told(&style.bad("✗"), &format!("{}: {found}{next}", label(operation)));
             }
             RunEvent::Reproved { .. } | RunEvent::Stopped { .. } | RunEvent::Finished { .. } => {}
         }

@@ -218,7 +218,15 @@ pub async fn which_run(
             return Ok(run.clone());
         }
     }
-    Err(Failure::simple(format!("there is no such run in {}", state.describe()), "`clickferry runs` lists the runs"))
+    let (what, action) = if runs.is_empty() {
+        (
+            "there is no run",
+            "begin one with `clickferry apply`; or name the state folder of another environment with `-e` or `--state`",
+        )
+    } else {
+        ("every run is over", "`clickferry runs` lists the runs")
+    };
+    Err(Failure::simple(format!("{what} in {}", state.describe()), action))
 }
 
 /// A path that stays the same whatever the current folder is.

@@ -1,18 +1,6 @@
 //! Numbers as people read them, in every text that the tool writes.
 
-/// A number with narrow groups: `2 000 000`.
-#[must_use]
-pub fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
-}
+pub use crate::diag::grouped as number;
 
 /// `1 table`, `2 tables`, `2 entries`.
 #[must_use]

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use super::text::{Style, bytes, count, number, pad};
+use super::text::{Style, bytes, count, number, pad, wrap};
 use crate::model::observed::{HostWorld, World};
 
-/// Draws every server of a world.
+/// Draws every server of a world in a page of a width.
 #[must_use]
-pub fn render_world(world: &World, style: Style) -> String {
+pub fn render_world(world: &World, width: usize, style: Style) -> String {
     let mut out = String::new();
     for (role, target) in &world.targets {
         let cluster = target.cluster.as_ref().map(|name| format!(", cluster {name}")).unwrap_or_default();
@@ -17,23 +17,23 @@ pub fn render_world(world: &World, style: Style) -> String {
             style.heading(&format!("{role}: {}{cluster}", count(target.hosts.len() as u64, "server")))
         );
         for host in &target.hosts {
-            host_lines(host, style, &mut out);
+            host_lines(host, width, style, &mut out);
         }
         out.push('\n');
     }
     out
 }
 
-fn host_lines(host: &HostWorld, style: Style, out: &mut String) {
+fn host_lines(host: &HostWorld, width: usize, style: Style, out: &mut String) {
     let macros: Vec<String> = host.identity.macros.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let _ = writeln!(out, "  {}  {}  ClickHouse {}", style.heading(&host.name.0), host.url, host.version);
-    let _ = writeln!(
-        out,
-        "    {} free in {}{}",
+    let about = format!(
+        "{} free in {}{}",
         bytes(host.free_bytes),
         host.identity.data_path,
         if macros.is_empty() { String::new() } else { format!(", macros {}", macros.join(" ")) }
     );
+    out.push_str(&wrap(&about, width, "    "));
     for (name, database) in &host.databases {
         let tables: Vec<_> = host.tables_of(name).filter(|table| !table.is_inner()).collect();
         let rows: u64 = host.tables_of(name).filter(|table| table.holds_rows()).filter_map(|table| table.rows).sum();
@@ -46,18 +46,21 @@ fn host_lines(host: &HostWorld, style: Style, out: &mut String) {
             count(rows, "row"),
             bytes(size)
         );
-        let width = tables.iter().map(|table| table.name.chars().count()).max().unwrap_or(0);
+        let longest = tables.iter().map(|table| table.name.chars().count()).max().unwrap_or(0);
         for table in tables {
             let rows = table.rows.map_or_else(|| "-".to_owned(), number);
-            let path = table.zookeeper_path.as_ref().map(|path| format!("  {path}")).unwrap_or_default();
             let readonly = if table.is_readonly { style.bad("  read-only") } else { String::new() };
-            let _ = writeln!(
-                out,
-                "      {}  {:<28} {rows:>14}{}{readonly}",
-                pad(&table.name, width),
-                table.engine,
-                style.dim(&path)
-            );
+            let line = format!("      {}  {:<28} {rows:>14}", pad(&table.name, longest), table.engine);
+            let path = table.zookeeper_path.as_deref().unwrap_or_default();
+            if path.is_empty() || line.chars().count() + 2 + path.chars().count() <= width {
+                let path = if path.is_empty() { String::new() } else { style.dim(&format!("  {path}")) };
+                let _ = writeln!(out, "{line}{path}{readonly}");
+                continue;
+            }
+            let _ = writeln!(out, "{line}{readonly}");
+            for line in wrap(path, width, "        ").lines() {
+                let _ = writeln!(out, "{}", style.dim(line));
+            }
         }
     }
     for (label, list) in [

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use super::text::{Style, number};
@@ -33,10 +33,11 @@ pub fn render_matrix(outcomes: &[&Value], width: usize, style: Style) -> Option<
         .values()
         .flat_map(BTreeMap::values)
         .any(|cell| cell.get("expected_rows").is_some_and(|value| !value.is_null()));
+    let database = one_database(&rows);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(120));
-    let mut header = vec!["table".to_owned()];
+    let mut header = vec![database.map_or_else(|| "table".to_owned(), |name| format!("table of {name}"))];
     if has_expected {
         header.push("expected rows".to_owned());
     }
@@ -44,7 +45,8 @@ pub fn render_matrix(outcomes: &[&Value], width: usize, style: Style) -> Option<
     table.set_header(header.iter().map(|cell| style.heading(cell)));
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for (name, cells) in &rows {
-        let mut line = vec![name.clone()];
+        let own = database.and_then(|database| name.strip_prefix(database)?.strip_prefix('.'));
+        let mut line = vec![own.unwrap_or(name).to_owned()];
         if has_expected {
             line.push(
                 cells
@@ -64,15 +66,31 @@ pub fn render_matrix(outcomes: &[&Value], width: usize, style: Style) -> Option<
         }
         table.add_row(line);
     }
+    // A name that is broken in two is searched for in vain; the reasons beside it may be broken.
+    if let Some(column) = table.column_mut(0) {
+        let longest = rows.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+        if longest * 2 <= width {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     let mut out: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    let told: Vec<String> = counts.iter().map(|(verdict, number)| format!("{number} {verdict}")).collect();
-    out.push_str(&format!(
-        "\n{} on {}: {}\n",
-        count_of(rows.len(), "table"),
-        count_of(hosts.len(), "server"),
-        told.join(", ")
-    ));
+    let all = counts.values().sum();
+    let mut told = vec![format!("{} of {} pass", number(counts.remove("pass").unwrap_or(0)), number(all))];
+    told.extend(counts.iter().map(|(verdict, value)| format!("{} {verdict}", number(*value))));
+    let (tables, servers) = (count_of(rows.len(), "table"), count_of(hosts.len(), "server"));
+    out.push_str(&format!("\n{tables} on {servers}: {}\n", told.join(", ")));
     Some(out)
+}
+
+/// The database of all tables, where it is one.
+fn one_database<'v>(rows: &BTreeMap<String, BTreeMap<String, &'v Value>>) -> Option<&'v str> {
+    let mut databases: Vec<&'v str> = rows
+        .values()
+        .flat_map(BTreeMap::values)
+        .map(|cell| cell.get("database").and_then(Value::as_str).unwrap_or_default())
+        .collect();
+    databases.dedup();
+    if let [one] = databases.as_slice() { Some(one) } else { None }
 }
 
 fn verdict(cell: &Value) -> &str {

@@ -1,5 +1,6 @@
 //! Views of plans, runs and servers: text for terminals, the same facts as JSON.
 
+pub mod asked;
 pub mod diff_view;
 pub mod guards;
 pub mod inspect_view;

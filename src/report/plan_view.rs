@@ -25,9 +25,11 @@ impl PlanView {
         let outline = Outline::of(plan);
         let mut page = Page::new(self.width, self.style);
         self.head(plan, &mut page);
+        page.signs(&outline);
         page.destroyed(&outline);
         page.made(&outline);
         page.checked(&outline);
+        page.asked(&outline);
         for step in &outline.steps {
             page.step(step, self.summary);
         }
@@ -44,18 +46,24 @@ impl PlanView {
         if !plan.summary.is_empty() {
             page.wrapped(&plan.summary, "  ", "  ", Style::plain);
         }
+        page.wrapped("Nothing has been done yet: this is what an apply would do.", "  ", "  ", Style::dim);
         page.gap();
         let width = plan.hosts.iter().map(|host| host.name.0.chars().count()).max().unwrap_or(0);
         let role_width = plan.hosts.iter().map(|host| host.target.chars().count()).max().unwrap_or(0);
         for host in &plan.hosts {
             let shard = if host.shard == "-" { String::new() } else { format!("  shard {}", host.shard) };
-            page.line(&format!(
-                "  {}  {}  {}  {}{shard}",
+            let text = format!(
+                "{}  {}  {}  ClickHouse {}{shard}",
                 pad(&host.target, role_width),
                 pad(&host.name.0, width),
                 host.url,
                 host.version
-            ));
+            );
+            if text.chars().count() + 2 <= self.width {
+                page.line(&format!("  {text}"));
+            } else {
+                page.wrapped(&text, "  ", "    ", Style::plain);
+            }
         }
         for guard in super::guards::lines(plan) {
             page.wrapped(&guard, "  ", "    ", Style::plain);
@@ -68,7 +76,7 @@ impl PlanView {
                     format!("{name} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
                 })
                 .collect();
-            page.wrapped(&format!("with {}", values.join(", ")), "  ", "    ", Style::plain);
+            page.wrapped(&format!("Parameters: {}", values.join(", ")), "  ", "    ", Style::plain);
         }
         page.gap();
     }
@@ -91,18 +99,17 @@ impl PlanView {
     fn end(&self, outline: &Outline<'_>, page: &mut Page) {
         let plan = outline.plan;
         let totals = plan.totals;
-        let facts: Vec<String> = outline.facts().iter().map(|(number, kind)| format!("{number} {kind}")).collect();
         let text = format!(
-            "{}: {} destroy, {} write, {} read. The plan rests on {} that must still hold at apply: {}.",
+            "{}: {} destroy, {} write, {} read. The plan rests on {}; apply reads them again and refuses where one has moved: {}.",
             count(totals.operations, "operation"),
             number(totals.destroy),
             number(totals.write),
             number(totals.read),
             count(plan.facts.len() as u64, "fact"),
-            facts.join(", "),
+            outline.facts(),
         );
         page.wrapped(&text, "", "", Style::plain);
         let digest = plan.digest.get(..CONSENT_LENGTH).unwrap_or_default();
-        page.line(&format!("Digest {}", self.style.heading(digest)));
+        page.line(&format!("Digest {}, the name of exactly this plan", self.style.heading(digest)));
     }
 }

@@ -27,7 +27,7 @@ const OUTSIDE: &[&str] = &[
     "rustls",
     "indicatif",
     "clap",
-    "dialoguer",
+    "console",
 ];
 
 /// What a pure module must not touch.

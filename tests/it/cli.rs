@@ -70,7 +70,7 @@ fn there_are_no_runs_in_an_empty_state() {
     insta::assert_snapshot!(test.run(&["status"]), @"
     exit 1
     --- stderr
-    error: there is no such run in .clickferry
-      do this   `clickferry runs` lists the runs
+    error: there is no run in .clickferry
+      do this   begin one with `clickferry apply`; or name the state folder of another environment with `-e` or `--state`
     ");
 }

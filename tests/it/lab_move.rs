@@ -46,12 +46,12 @@ fn a_filled_destination_is_emptied_only_within_the_budget_and_rows_are_not_doubl
     --- stderr
     refused: the plan destroys more tables than the runbook allows
       expected  at most 0 tables (`guards.loss.tables`), over all replicas
-      found     8 tables: 4 database `DB` on DB-r1; 4 database `DB` on DB-r2
+      found     8 tables: 4 of database `DB` on DB-r1; 4 of database `DB` on DB-r2
       see it    clickferry plan shows each operation that destroys, with its host
       do this   if this loss is meant, raise `guards.loss.tables` in the runbook, have it reviewed, and plan again
     refused: the plan destroys more rows than the runbook allows
       expected  at most 0 rows (`guards.loss.rows`), over all replicas
-      found     6 388 rows: 3 194 database `DB` on DB-r1; 3 194 database `DB` on DB-r2
+      found     6 388 rows: 3 194 of database `DB` on DB-r1; 3 194 of database `DB` on DB-r2
       see it    clickferry plan shows each operation that destroys, with its host
       do this   if this loss is meant, raise `guards.loss.rows` in the runbook, have it reviewed, and plan again
     ");

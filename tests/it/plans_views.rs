@@ -70,15 +70,105 @@ fn colours_add_nothing_but_colours() {
     assert_eq!(bare, text(&plan(), 80, false, false));
 }
 
+/// The plan with names as long as they come in life, everything a guard can ask, and a host that is far away.
+fn demanding() -> Plan {
+    let text = std::fs::read_to_string(root().join("tests/cases/plans/move.json")).unwrap();
+    let text = text
+        .replace(
+            "/clickhouse/tables/01/default",
+            "/clickhouse/prod-eu-central-1/tracing/tables/01/langsmith_default_database",
+        )
+        .replace(
+            "http://clickhouse-0:8123",
+            "https://clickhouse-replica-0.clickhouse-headless.langsmith.svc.cluster.local:8443",
+        );
+    let mut plan = serde_json::from_str::<Plan>(&text).unwrap();
+    plan.protected = true;
+    plan.guards = serde_json::from_value(serde_json::json!({
+        "loss": { "tables": 10, "rows": 5000, "replicas": 2 },
+        "versions": { "max_distance": 4 },
+        "disk": { "headroom": 20 },
+        "write_freeze": { "on": ["source"], "databases": ["default"], "for": "30s" },
+        "window": { "days": ["sat"], "from": "01:00", "to": "05:00", "timezone": "Europe/Berlin" },
+        "approvals": { "count": 2, "signers": "who-may-approve" }
+    }))
+    .unwrap();
+    plan.sealed()
+}
+
 #[test]
-fn no_line_is_wider_than_the_terminal_but_for_long_words() {
-    for width in [80, 120] {
-        for summary in [true, false] {
-            for line in text(&plan(), width, summary, false).lines().filter(|line| line.chars().count() > width) {
-                let longest = line.split_whitespace().map(|word| word.chars().count()).max().unwrap();
-                assert!(longest + 20 > width, "{width}: {line}");
+fn no_line_is_wider_than_the_terminal() {
+    for plan in [plan(), demanding(), large_plan(40, 3)] {
+        for width in [80, 120] {
+            for summary in [true, false] {
+                let page = text(&plan, width, summary, false);
+                let wide: Vec<&str> = page.lines().filter(|line| line.chars().count() > width).collect();
+                assert!(wide.is_empty(), "{width}: {wide:#?}");
             }
         }
+    }
+}
+
+#[test]
+fn what_is_asked_of_people_stands_in_every_view() {
+    let plan = demanding();
+    let asked = clickferry::report::asked::asked(&plan);
+    let words: Vec<&str> = asked.iter().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(
+        words,
+        [
+            "signatures of 2 people named in who-may-approve",
+            "an apply within the window",
+            "that nobody writes to default on source",
+            "consent at apply",
+            "during the run, before step recreate, an answer to",
+            "to know that there is no way back after step recreate",
+        ]
+    );
+    for (name, view) in [
+        ("text", text(&plan, 80, false, false)),
+        ("summary", text(&plan, 120, true, false)),
+        ("markdown", markdown(&plan).replace("\\_", "_")),
+        ("html", render_html(&plan).replace("<code>", "`").replace("</code>", "`")),
+    ] {
+        let view = bare(&view);
+        for line in &asked {
+            assert!(view.contains(&blankless(line)), "{name} lacks: {line}");
+        }
+        for limit in ["4 releases apart", "20 percent more", "on 2 hosts"] {
+            assert!(view.contains(&blankless(limit)), "{name} lacks: {limit}");
+        }
+    }
+}
+
+#[test]
+fn what_replicas_hold_alike_is_told_once_and_with_its_rows() {
+    let mut plan = plan();
+    for operation in plan.operations.iter_mut().filter(|operation| operation.kind == "drop_database") {
+        operation.data["tables"] = serde_json::json!([
+            { "name": ".inner_id.5ba-1", "uuid": "7", "rows": 12 },
+            { "name": "daily", "uuid": "5ba-1", "rows": null },
+            { "name": "runs", "uuid": "8", "rows": 1000 },
+            { "name": "latest", "uuid": "9", "rows": null },
+        ]);
+    }
+    let plan = plan.sealed();
+    for (name, view) in [
+        ("text", text(&plan, 80, false, false)),
+        ("markdown", markdown(&plan)),
+        (
+            "html",
+            render_html(&plan)
+                .replace("<span class=\"nw\">", "")
+                .replace("</span>", "")
+                .replace("<code>", "")
+                .replace("</code>", ""),
+        ),
+    ] {
+        let view = bare(&view);
+        let words = blankless("runs (1 000 rows), daily (12 rows); without rows of their own: latest");
+        assert_eq!(view.matches(&words).count(), 1, "{name}");
+        assert!(!view.contains("inner_id"), "{name}");
     }
 }
 

@@ -90,13 +90,13 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         .promises(
             format!("nothing at {path} of storage `{role}`"),
             format!("a backup of {} at {path} of storage `{role}`", count_of(selection.tables.len(), "table")),
-            "manifest complete, every file's object there with its size; rows per table counted from the bucket",
+            "every file that the backup lists is in the bucket, with its size; rows per table counted from the bucket",
         )
         .with_data(&data);
-        operation.estimate_rows =
-            Some(selection.tables.iter().filter(|table| table.holds_rows()).filter_map(|table| table.rows).sum());
-        operation.estimate_bytes =
-            Some(selection.tables.iter().filter(|table| table.holds_rows()).filter_map(|table| table.bytes).sum());
+        // The same tables as a restore of it counts, so that both tell the same number.
+        let with_rows = || selection.tables.iter().filter(|table| has_rows(&table.engine, &table.create_query));
+        operation.estimate_rows = Some(with_rows().filter_map(|table| table.rows).sum());
+        operation.estimate_bytes = Some(with_rows().filter_map(|table| table.bytes).sum());
         operations.push(operation);
         let promised: Vec<Value> = selection
             .tables

@@ -106,7 +106,7 @@ fn one_statement_on_a_standalone_server() {
          ${secret storage.backups.secret_key}) SETTINGS id='${operation.id}', backup_restore_s3_retry_attempts=5 ASYNC"
     );
     assert_eq!(statement.late.len(), 5);
-    assert_eq!(operations[0].estimate_rows, Some(6), "jn and runs");
+    assert_eq!(operations[0].estimate_rows, Some(8), "runs and mv; of jn no rows are written");
     let promised = &planned.promises[&StepId::from("step")]["shards"]["-"]["tables"];
     let rows: Vec<(&str, Option<u64>)> = promised
         .as_array()

@@ -1,7 +1,7 @@
 //! Planning: what is dropped on each host, and what that takes away.
 
 use super::{Arguments, CreateData, Data, DropData, PlannedTable};
-use crate::diag::Refusal;
+use crate::diag::{Refusal, grouped};
 use crate::engine::context::PlanContext;
 use crate::model::observed::{Database, HostWorld};
 use crate::model::words::{count, count_of};
@@ -86,7 +86,7 @@ fn drop_operation(
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     let is_seen = !former.uuid.is_empty() && tables.iter().all(|table| !table.uuid.is_empty());
     let before = if is_seen {
-        format!("{}, {}, database UUID {}", count_of(tables.len(), "table"), count(loss.rows, "row"), former.uuid)
+        format!("{}, database UUID {}", contents(&loss, tables.len() as u64 - loss.tables), former.uuid)
     } else {
         format!("what earlier steps put there: {}", count_of(tables.len(), "table"))
     };
@@ -102,6 +102,18 @@ fn drop_operation(
             "not in system.databases, none of its tables in system.dropped_tables",
         )
         .with_data(&Data::Drop(data))
+}
+
+/// What is in a database; `others` are views and dictionaries, which the loss does not count.
+fn contents(loss: &Loss, others: u64) -> String {
+    let counted = |value: u64, one: &str| format!("{} {one}{}", grouped(value), if value == 1 { "" } else { "s" });
+    let mut words = vec![counted(loss.tables, "table"), counted(loss.rows, "row")];
+    match others {
+        0 => {}
+        1 => words.push("1 other without rows of its own".to_owned()),
+        _ => words.push(format!("{} others without rows of their own", grouped(others))),
+    }
+    words.join(", ")
 }
 
 fn create_operation(

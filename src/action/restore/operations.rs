@@ -155,7 +155,7 @@ impl Work<'_> {
         let on = data.copies.first().map(|host| host.0.clone()).unwrap_or_default();
         let mut plain = self.arguments.settings.clone();
         plain.retain(|name, _| !name.starts_with("allow_"));
-        let object = format!("table {}.{staging}", entry.database);
+        let object = format!("temporary copy {}.{staging}", entry.database);
         let rows = self.rows_words(entry);
         let stage = self
             .operation(context, entry, &data, kind::STAGE, object.clone(), 0)

@@ -87,9 +87,9 @@ fn parts_go_to_one_replica_and_logs_take_three_steps() {
         words(&operations),
         [
             "0 restore table app.runs on r1",
-            "0 stage table app.tiny__clickferry_restore on r1",
+            "0 stage temporary copy app.tiny__clickferry_restore on r1",
             "1 insert_into table app.tiny on r1",
-            "2 drop table app.tiny__clickferry_restore on r1",
+            "2 drop temporary copy app.tiny__clickferry_restore on r1",
             "4 define view app.v on r1",
             "4 define view app.v on r2",
         ]

@@ -19,9 +19,9 @@ pub(crate) fn hosts(data: &RestoreData) -> String {
 /// How the rows are proved.
 pub(crate) fn check_words(data: &RestoreData) -> &'static str {
     match data.rule {
-        Rule::Equal => "rows equal the manifest on every replica once nothing is pending; no new detached parts",
+        Rule::Equal => "as many rows as in the backup, on every replica once nothing is pending; no new detached parts",
         Rule::AtMost | Rule::AtMostOrNone => {
-            "no more rows than in the manifest on every replica (its engine merges or deletes rows by itself); nothing pending; no new detached parts"
+            "no more rows than in the backup, on every replica (its engine merges or deletes rows by itself); nothing pending; no new detached parts"
         }
     }
 }

@@ -5,25 +5,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::plan::plan_of;
 use crate::action::CATALOGUE;
 use crate::cli::args::{ApplyArgs, Common, Format};
 use crate::cli::event_lines::EventLines;
 use crate::cli::interrupt::listen;
-use crate::cli::person::TerminalPerson;
+use crate::cli::person::{NoConsent, TerminalPerson};
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
+use crate::cli::saved_plan::{is_plan, read_plan, runbook_in};
 use crate::cli::session::{Session, absolute, flags, given_parameters, open_for, read_source};
-use crate::diag::{Diagnostic, Failure, Refusal, SourceFile};
+use crate::diag::{Failure, Refusal, SourceFile};
 use crate::engine::event::{Happened, Observer, Observers};
 use crate::engine::guard::{check_consent, check_demands, check_start, check_unmoved, consent_text};
 use crate::engine::resume::OperationState;
 use crate::engine::run::{Runner, find_run};
 use crate::exit_code::Exit;
 use crate::model::ids::RunId;
-use crate::plan::plan_file::{PLAN_VERSION, Plan};
+use crate::plan::plan_file::Plan;
 use crate::report::matrix::render_matrix;
 use crate::report::plan_view::PlanView;
 
@@ -34,35 +34,45 @@ use crate::report::plan_view::PlanView;
 pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let printer = printer.shared();
     let source = read_source(&args.what)?;
-    let runbook = if is_plan(&args.what) { runbook_in(&source) } else { Some(Arc::clone(&source)) };
+    let is_saved = is_plan(&args.what, &source.text);
+    let runbook = if is_saved { runbook_in(&source) } else { Some(Arc::clone(&source)) };
     let session = open_for(common, &printer, runbook.as_ref()).await?;
-    let person = TerminalPerson { printer: Arc::clone(&printer) };
+    let interrupts = listen(Arc::clone(&printer));
+    let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let observer = observers(&progress, lines.as_ref());
-    let mut runner = Runner {
+    let runner = Runner {
         catalogue: CATALOGUE,
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,
         observer: &observer,
         person: &person,
-        stop: CancellationToken::new(),
-        detach: CancellationToken::new(),
+        stop: interrupts.stop.clone(),
+        detach: interrupts.detach.clone(),
         owner: owner(),
     };
     // Locked before anything is looked at: what the plan rests on cannot be moved by another run meanwhile.
-    let reserved = runner.reserve().await?;
-    let (plan, consent) = match agreed_plan(args, common, &session, &person, &printer).await {
+    // Whoever presses Ctrl-C twice leaves a lock behind where it was just being taken; it ends with its session.
+    let reserved = tokio::select! {
+        reserved = runner.reserve() => reserved?,
+        () = interrupts.detach.cancelled() => return Err(cancelled()),
+    };
+    let asked = Asked { args, common, is_saved };
+    let agreed = tokio::select! {
+        agreed = agreed_plan(&asked, &session, &person, &printer) => agreed,
+        () = interrupts.stop.cancelled() => Err(cancelled()),
+    };
+    let agreed = if interrupts.stop.is_cancelled() { Err(cancelled()) } else { agreed };
+    let (plan, consent) = match agreed {
         Ok(agreed) => agreed,
         Err(failure) => {
             reserved.cancel().await;
             return Err(failure);
         }
     };
-    // Until here Ctrl-C simply ends the process.
-    let interrupts = listen(Arc::clone(&printer));
-    (runner.stop, runner.detach) = (interrupts.stop, interrupts.detach);
+    interrupts.begin();
     let result = runner.begin(&plan, &consent, reserved).await;
     let id = progress.run_id();
     if let Some(id) = &id {
@@ -71,20 +81,24 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     finish(result.map(|_| ()), id.as_ref(), common, &printer)
 }
 
+/// What the command line asks for.
+struct Asked<'a> {
+    args: &'a ApplyArgs,
+    common: &'a Common,
+    /// Whether it is a saved plan, not a runbook.
+    is_saved: bool,
+}
+
 /// The plan as the world is now, and how consent was given to it; every guard has been asked.
 async fn agreed_plan(
-    args: &ApplyArgs,
-    common: &Common,
+    Asked { args, common, is_saved }: &Asked<'_>,
     session: &Session,
     person: &TerminalPerson,
     printer: &Printer,
 ) -> Result<(Plan, String), Failure> {
-    let plan = if is_plan(&args.what) {
-        saved_plan(&args.what, session).await?
-    } else {
-        fresh_plan(args, common, session).await?
-    };
-    let approved = check_demands(&plan, &session.base, &signatures(args)?, &session.ports).await?;
+    let plan =
+        if *is_saved { saved_plan(&args.what, session).await? } else { fresh_plan(args, common, session).await? };
+    let approved = check_demands(&plan, &session.base, &signatures(args, *is_saved)?, &session.ports).await?;
     let mut consent = consent(args, &plan, person, printer)?;
     if !approved.is_empty() {
         consent = format!("{consent}; approved by {}", approved.join(", "));
@@ -99,19 +113,9 @@ async fn agreed_plan(
     Ok((plan, consent))
 }
 
-/// The runbook that a saved plan holds.
-fn runbook_in(plan: &SourceFile) -> Option<Arc<SourceFile>> {
-    let json: Value = serde_json::from_str(&plan.text).ok()?;
-    Some(SourceFile::new(plan.name.clone(), json.get("runbook_text")?.as_str()?))
-}
-
-fn is_plan(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
-}
-
 /// Signatures given; else those beside a saved plan, by name.
-fn signatures(args: &ApplyArgs) -> Result<Vec<PathBuf>, Failure> {
-    if !args.approval.is_empty() || !is_plan(&args.what) {
+fn signatures(args: &ApplyArgs, is_saved: bool) -> Result<Vec<PathBuf>, Failure> {
+    if !args.approval.is_empty() || !is_saved {
         return args.approval.iter().map(|path| absolute(path)).collect();
     }
     let plan = absolute(&args.what)?;
@@ -132,43 +136,6 @@ fn signatures(args: &ApplyArgs) -> Result<Vec<PathBuf>, Failure> {
 async fn fresh_plan(args: &ApplyArgs, common: &Common, session: &Session) -> Result<Plan, Failure> {
     let source = read_source(&args.what)?;
     plan_of(&source, &given_parameters(common)?, session).await
-}
-
-/// Reads a saved plan that nobody has changed since.
-///
-/// # Errors
-/// A file that is no plan, is of a newer format, or was changed.
-pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
-    let source = read_source(path)?;
-    let version = serde_json::from_str::<Value>(&source.text)
-        .ok()
-        .and_then(|json| json.get("format_version").and_then(Value::as_u64));
-    if version.is_some_and(|version| version > u64::from(PLAN_VERSION)) {
-        return Err(Failure::refused(Refusal {
-            what: format!("{} was written by a newer clickferry", path.display()),
-            expected: format!("plan format {PLAN_VERSION} or older"),
-            found: format!("format {}", version.unwrap_or_default()),
-            evidence: String::new(),
-            action: "use the version that made the plan, or plan again".to_owned(),
-        }));
-    }
-    let saved: Plan = serde_json::from_str(&source.text).map_err(|error| {
-        Failure::Input(
-            Diagnostic::new("bad-plan", format!("{} is not a saved plan: {error}", path.display()))
-                .help("save one with `clickferry plan RUNBOOK -e ENV -o FILE`")
-                .into(),
-        )
-    })?;
-    if !saved.is_intact() || crate::plan::plan_file::sha256(saved.runbook_text.as_bytes()) != saved.runbook_digest {
-        return Err(Failure::refused(Refusal {
-            what: format!("{} was changed after it was saved", path.display()),
-            expected: "a plan whose digest fits its content".to_owned(),
-            found: "another content".to_owned(),
-            evidence: String::new(),
-            action: "plan again; plans are not edited by hand, runbooks are".to_owned(),
-        }));
-    }
-    Ok(saved)
 }
 
 /// Reads a saved plan and makes it again from its own runbook: it is applied exactly, or not at all.
@@ -197,12 +164,20 @@ fn consent(args: &ApplyArgs, plan: &Plan, person: &TerminalPerson, printer: &Pri
     let view = PlanView { width: printer.width(), style: printer.err_style(), summary: args.summary };
     printer.error(&view.render(plan));
     if TerminalPerson::is_there() {
-        return person.consent(plan).ok_or_else(|| no_consent(plan, "another answer at the terminal"));
+        return person.consent(plan).map_err(|why| match why {
+            NoConsent::Interrupted => cancelled(),
+            NoConsent::Other(found) => no_consent(plan, &found),
+        });
     }
     if plan.destroys_something() || plan.protected {
         return Err(no_consent(plan, "no terminal to ask at, and no --consent"));
     }
     Ok("not needed: nothing is destroyed".to_owned())
+}
+
+/// Ctrl-C before the run.
+fn cancelled() -> Failure {
+    Failure::Cancelled("stopped before the first operation; nothing was changed".to_owned())
 }
 
 fn no_consent(plan: &Plan, found: &str) -> Failure {

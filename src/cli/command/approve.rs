@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use super::apply::{owner, read_plan};
+use super::apply::owner;
 use crate::cli::args::{ApproveArgs, Common, Format};
 use crate::cli::printer::Printer;
+use crate::cli::saved_plan::read_plan;
 use crate::diag::{Failure, Refusal};
 use crate::engine::guard::{CONSENT_LENGTH, SIGNATURE_NAMESPACE, signed_text};
 use crate::exit_code::Exit;

@@ -38,7 +38,7 @@ pub async fn run(args: &CancelArgs, common: &Common, printer: &Printer) -> Resul
         environment_text: &session.environment_text,
         ports: &session.ports,
         observer: &ProgressView::new(Arc::clone(&printer)),
-        person: &TerminalPerson { printer: Arc::clone(&printer) },
+        person: &TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() },
         stop: interrupts.stop,
         detach: interrupts.detach,
         owner: owner(),

@@ -64,7 +64,7 @@ pub async fn run(args: &InspectArgs, common: &Common, printer: &Printer) -> Resu
     }
     match common.format {
         Format::Text => {
-            printer.result(&render_world(&world, printer.style()));
+            printer.result(&render_world(&world, printer.width(), printer.style()));
             printer.result(&render_buckets(&buckets, printer.style()));
         }
         Format::Json => {

@@ -25,13 +25,14 @@ pub async fn run(args: &ResolveArgs, common: &Common, printer: &Printer) -> Resu
     let session = open_for_run(common, &printer, Some(&args.run)).await?;
     let id = which_run(&*session.ports.state, Some(&args.run), async |_| true).await?;
     let interrupts = listen(Arc::clone(&printer));
+    interrupts.begin();
     let runner = Runner {
         catalogue: CATALOGUE,
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,
         observer: &ProgressView::new(Arc::clone(&printer)),
-        person: &TerminalPerson { printer: Arc::clone(&printer) },
+        person: &TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() },
         stop: interrupts.stop,
         detach: interrupts.detach,
         owner: owner(),

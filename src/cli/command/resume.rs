@@ -32,11 +32,12 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     })
     .await?;
     find_run(&**state, &id).await?;
-    let person = TerminalPerson { printer: Arc::clone(&printer) };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let observer = observers(&progress, lines.as_ref());
     let interrupts = listen(Arc::clone(&printer));
+    interrupts.begin();
+    let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() };
     let runner = Runner {
         catalogue: CATALOGUE,
         environment: &session.environment,

@@ -17,6 +17,7 @@ use crate::model::ids::RunId;
 use crate::plan::operation::Effect;
 use crate::plan::plan_file::{Plan, sha256};
 use crate::report::matrix::render_matrix;
+use crate::report::text::count;
 
 /// Runs the command.
 ///
@@ -33,11 +34,11 @@ pub async fn run(args: &VerifyArgs, common: &Common, printer: &Printer) -> Resul
             if let Some(matrix) = render_matrix(&outcomes, printer.width(), printer.style()) {
                 printer.result(&matrix);
             }
-            printer.result(&format!(
-                "{} checks asked, {} did not hold.\n",
-                checked.outcomes.len(),
-                checked.differing.len()
-            ));
+            let asked = count(checked.outcomes.len() as u64, "checking operation");
+            printer.result(&match checked.differing.len() {
+                0 => format!("{asked}: all hold.\n"),
+                differing => format!("{asked}: {differing} did not hold.\n"),
+            });
         }
         Format::Json => printer.result(&format!(
             "{:#}\n",

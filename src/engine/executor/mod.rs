@@ -125,6 +125,11 @@ impl Execution<'_> {
             return Ok(());
         }
         if !self.person.confirm(question) {
+            if self.stop.is_cancelled() {
+                let reason = format!("stopped at the question of step `{}`; `clickferry resume` asks again", step.id);
+                let _ = self.journal.append(Entry::Stopped { reason: reason.clone() }).await;
+                return Err(Stop::Failure(Failure::Cancelled(reason)));
+            }
             let reason = format!("step `{}` was not confirmed", step.id);
             let _ = self.journal.append(Entry::Stopped { reason: reason.clone() }).await;
             return Err(Stop::Failure(Failure::refused(Refusal {

@@ -70,12 +70,14 @@ fn largest(plan: &Plan, name: &str) -> String {
         .take(3)
         .map(|operation| {
             format!(
-                "{} {} on {}",
+                "{} of {} on {}",
                 number(amount(&operation.loss)),
                 operation.object,
                 operation.host.as_ref().map_or("-", |host| host.as_str())
             )
         })
         .collect();
-    words.join("; ")
+    let rest = destroying.len().saturating_sub(words.len());
+    let more = if rest > 0 { format!("; and {rest} more operations") } else { String::new() };
+    format!("{}{more}", words.join("; "))
 }

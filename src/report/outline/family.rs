@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::item::{Holding, Item, holdings};
 use super::told::{NAME, Told, replace_word, told};
-use super::words::{deed, noun_of};
+use super::words::{deed, noun_of, verb};
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::text_diff::TextChange;
 use crate::report::text::count;
@@ -86,7 +86,7 @@ impl<'p> Family<'p> {
         if let [one] = self.items.as_slice() {
             return deed(one.first());
         }
-        let kind = self.first().kind.replace('_', " ");
+        let kind = verb(self.first());
         let noun = self.noun();
         let verb = kind.strip_suffix(noun).map_or(kind.as_str(), str::trim_end);
         format!("{verb} {}", count(self.items.len() as u64, if noun.is_empty() { "object" } else { noun }))

@@ -21,9 +21,9 @@ pub struct Item<'p> {
 /// Something that stands in what is destroyed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Holding<'p> {
-    /// Name of the table.
+    /// Name of the table; of the view, where the table is the hidden one that holds a view's rows.
     pub name: &'p str,
-    /// Its rows, where they are known.
+    /// Its rows; absent where it has none of its own.
     pub rows: Option<u64>,
 }
 
@@ -83,16 +83,27 @@ impl<'p> Item<'p> {
 /// The tables that an operation destroys with its object, the largest first: its data names them.
 #[must_use]
 pub fn holdings(operation: &Operation) -> Vec<Holding<'_>> {
-    let mut found: Vec<Holding<'_>> = operation
-        .data
-        .get("tables")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|table| {
-            Some(Holding { name: table.get("name")?.as_str()?, rows: table.get("rows").and_then(Value::as_u64) })
-        })
-        .collect();
+    let tables = operation.data.get("tables").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let text = |table: &'_ Value, key: &str| table.get(key).and_then(Value::as_str).map(str::to_owned);
+    // A hidden table is named after the UUID of its view, which tells people nothing.
+    let views: HashMap<String, &str> =
+        tables.iter().filter_map(|table| Some((text(table, "uuid")?, table.get("name")?.as_str()?))).collect();
+    let mut found: Vec<Holding<'_>> = Vec::with_capacity(tables.len());
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for table in tables {
+        let Some(name) = table.get("name").and_then(Value::as_str) else { continue };
+        let view = name.strip_prefix(".inner_id.").and_then(|uuid| views.get(uuid).copied());
+        let view = view.or_else(|| name.strip_prefix(".inner."));
+        let rows = table.get("rows").and_then(Value::as_u64);
+        match known.get(view.unwrap_or(name)) {
+            // A view and its hidden table are told as one, with the rows of the latter.
+            Some(at) => found[*at].rows = found[*at].rows.or(rows),
+            None => {
+                known.insert(view.unwrap_or(name), found.len());
+                found.push(Holding { name: view.unwrap_or(name), rows });
+            }
+        }
+    }
     found.sort_by(|a, b| b.rows.cmp(&a.rows).then(a.name.cmp(b.name)));
     found
 }
@@ -142,5 +153,22 @@ mod tests {
         assert_eq!(last_name("table default.runs"), "runs");
         assert_eq!(last_name("database `default`"), "");
         assert_eq!(last_name("Keeper path /clickhouse/tables/01"), "");
+    }
+
+    #[test]
+    fn the_hidden_table_of_a_view_is_told_by_the_views_name() {
+        use crate::model::ids::StepId;
+        use crate::plan::operation::Effect;
+        let operation = Operation::new(&StepId::from("s"), "a", "drop", "database `d`", Effect::Destroy).with_data(
+            &serde_json::json!({ "tables": [
+                { "name": ".inner_id.u-1", "uuid": "u-9", "rows": 7 },
+                { "name": ".inner.old", "uuid": "u-8", "rows": 2 },
+                { "name": "daily", "uuid": "u-1", "rows": null },
+                { "name": "plain", "uuid": "u-2", "rows": 0 },
+                { "name": "v", "uuid": "u-3", "rows": null },
+            ] }),
+        );
+        let told: Vec<(&str, Option<u64>)> = holdings(&operation).iter().map(|held| (held.name, held.rows)).collect();
+        assert_eq!(told, [("daily", Some(7)), ("old", Some(2)), ("plain", Some(0)), ("v", None)]);
     }
 }

@@ -15,11 +15,11 @@ pub use family::{Family, Role};
 pub use ids::ranges;
 pub use item::{Holding, Item};
 pub use late::{LateToken, late_tokens};
-pub use lists::{A_DOZEN, a_dozen, becomes, others, told_words, which};
+pub use lists::{A_DOZEN, a_dozen, becomes, holding_words, others, told_words, which};
 pub use marked::{Mark, folded_lines, marked_lines};
 pub use sent::{Sent, fold};
 pub use told::{HOST, NAME, Told, is_common};
-pub use words::{deed, limit_words, loss_words, noun_of};
+pub use words::{deed, destroyed_words, limit_words, loss_words, noun_of};
 
 use crate::engine::guard::check_budget;
 use crate::plan::operation::{Loss, Operation};
@@ -91,21 +91,23 @@ impl<'p> Outline<'p> {
         check_budget(self.plan).is_ok()
     }
 
-    /// What the facts are about and how many there are, e.g. `3 version`.
+    /// What the facts are about and how many there are: `3 × version, 17 × definition`.
     #[must_use]
-    pub fn facts(&self) -> Vec<(u64, String)> {
+    pub fn facts(&self) -> String {
         let mut kinds: Vec<(u64, String)> = Vec::new();
         let mut known: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
         for fact in &self.plan.facts {
             let subject =
                 fact.subject.split(' ').take_while(|word| !word.contains(['`', '.', '/'])).collect::<Vec<_>>();
             let subject = subject.join(" ").trim_end_matches(" of").trim_end_matches(" at").to_owned();
+            // The name of a database has no mark of its own.
+            let subject = if subject.starts_with("database ") { "database".to_owned() } else { subject };
             let at = *known.entry(subject.clone()).or_insert_with(|| {
                 kinds.push((0, subject));
                 kinds.len() - 1
             });
             kinds[at].0 += 1;
         }
-        kinds
+        kinds.iter().map(|(number, kind)| format!("{number} × {kind}")).collect::<Vec<_>>().join(", ")
     }
 }

@@ -25,6 +25,15 @@ pub fn code(text: &str) -> String {
     format!("<code>{}</code>", escape(text))
 }
 
+/// Our own words; what stands between ticks in them is set off.
+#[must_use]
+pub fn with_code(text: &str) -> String {
+    if !text.matches('`').count().is_multiple_of(2) {
+        return escape(text);
+    }
+    text.split('`').enumerate().map(|(at, part)| if at % 2 == 0 { escape(part) } else { code(part) }).collect()
+}
+
 /// What an operation does to the world, as a mark with its word.
 #[must_use]
 pub fn badge(effect: Effect) -> String {
@@ -37,6 +46,7 @@ mod tests {
 
     #[test]
     fn no_name_becomes_an_element() {
+        assert_eq!(with_code("give `a<b` to <x>"), "give <code>a&lt;b</code> to &lt;x&gt;");
         assert_eq!(code("<script>'a' & \"b\""), "<code>&lt;script&gt;&#39;a&#39; &amp; &quot;b&quot;</code>");
     }
 }

@@ -48,7 +48,7 @@ fn notes(plan: &Plan, out: &mut String) {
 }
 
 fn legend(outline: &Outline<'_>, out: &mut String) {
-    out.push_str("<section>\n<h2>What stands for what</h2>\n<dl>\n");
+    out.push_str("<section id=\"legend\">\n<h2>What stands for what</h2>\n<dl>\n");
     for late in &outline.late {
         out.push_str(&format!("<dt>{}</dt><dd>{}</dd>\n", code(&late.token), escape(&late.meaning)));
     }
@@ -58,11 +58,10 @@ fn legend(outline: &Outline<'_>, out: &mut String) {
 
 fn facts(outline: &Outline<'_>, out: &mut String) {
     let facts = &outline.plan.facts;
-    let kinds: Vec<String> = outline.facts().iter().map(|(number, kind)| format!("{number} {kind}")).collect();
     out.push_str(&format!(
         "<section>\n<h2>What it rests on</h2>\n<p>{} must still hold at apply; otherwise apply refuses and names each that moved: {}.</p>\n",
         count(facts.len() as u64, "fact"),
-        escape(&kinds.join(", "))
+        escape(&outline.facts())
     ));
     out.push_str("<details><summary>All facts</summary>\n<div class=\"wide\"><table>\n<tr><th>host</th><th>fact</th><th>value</th><th>shown by</th></tr>\n");
     for fact in facts {

@@ -1,9 +1,11 @@
 //! The answers first: what is destroyed, what is created, what data moves, how it is checked.
 
-use super::element::{badge, code, escape};
-use crate::plan::operation::{Loss, Operation};
+use super::element::{badge, code, escape, with_code};
+use crate::plan::operation::Loss;
+use crate::report::asked::asked;
 use crate::report::outline::{
-    A_DOZEN, Family, Outline, Role, a_dozen, becomes, limit_words, loss_words, others, ranges, told_words,
+    A_DOZEN, Family, Holding, Item, Outline, Role, a_dozen, becomes, deed, destroyed_words, limit_words, others,
+    ranges, told_words,
 };
 use crate::report::text::{bytes, count, number};
 
@@ -11,7 +13,7 @@ use crate::report::text::{bytes, count, number};
 pub fn head(outline: &Outline<'_>, out: &mut String) {
     let plan = outline.plan;
     out.push_str(&format!(
-        "<header>\n<h1>Plan of {} on {}{}</h1>\n<p>{}</p>\n<p class=\"dim\">Nothing has been done yet. This is what an apply would do: {}, of which {} destroy, {} write and {} read. Digest <code>{}</code></p>\n</header>\n",
+        "<header>\n<h1>Plan of {} on {}{}</h1>\n<p>{}</p>\n<p class=\"dim\">Nothing has been done yet. This is what an apply would do: {}, of which {} destroy, {} write and {} read. Digest <code>{}</code></p>\n<nav><a href=\"#destroyed\">Destroyed</a> <a href=\"#checked\">How it is checked</a> <a href=\"#asked\">Asked of you</a> <a href=\"#steps\">Steps with every statement</a> <a href=\"#legend\">What <code>${{...}}</code> stands for</a></nav>\n</header>\n",
         escape(&plan.runbook),
         escape(&plan.environment),
         if plan.protected { " <span class=\"badge destroy\">protected</span>" } else { "" },
@@ -31,6 +33,11 @@ pub fn head(outline: &Outline<'_>, out: &mut String) {
         made(outline, role, heading, words, out);
     }
     checked(outline, out);
+    out.push_str("<section class=\"card\" id=\"asked\">\n<h2>Asked of you</h2>\n<ol>\n");
+    for line in asked(plan) {
+        out.push_str(&format!("<li>{}</li>\n", with_code(&line)));
+    }
+    out.push_str("</ol>\n</section>\n");
     servers(outline, out);
 }
 
@@ -40,13 +47,16 @@ fn destroyed(outline: &Outline<'_>, out: &mut String) {
     if families.is_empty() {
         let text =
             if plan.totals.write > 0 { "Nothing is destroyed." } else { "Nothing is changed: this plan only reads." };
-        out.push_str(&format!("<section class=\"card safe\">\n<h2>Destroyed</h2>\n<p>{text}</p>\n</section>\n"));
+        out.push_str(&format!(
+            "<section class=\"card safe\" id=\"destroyed\">\n<h2>Destroyed</h2>\n<p>{text}</p>\n</section>\n"
+        ));
         return;
     }
     let loss = plan.totals.loss;
     out.push_str(&format!(
-        "<section class=\"card danger\">\n<h2>Destroyed</h2>\n<p class=\"big\">{}</p>\n",
-        loss_words(loss)
+        "<section class=\"card {}\" id=\"destroyed\">\n<h2>Destroyed</h2>\n<p class=\"big\">{}</p>\n",
+        if loss.is_nothing() { "" } else { "danger" },
+        destroyed_words(loss)
     ));
     let verdict = if outline.is_within_limit() {
         format!("Within what the runbook allows: at most {}.", limit_words(&plan.guards.loss))
@@ -56,60 +66,93 @@ fn destroyed(outline: &Outline<'_>, out: &mut String) {
             limit_words(&plan.guards.loss)
         )
     };
-    out.push_str(&format!("<p>{verdict}</p>\n<div class=\"wide\"><table>\n<tr><th>object</th><th>where</th><th class=\"n\">tables</th><th class=\"n\">rows</th><th class=\"n\">bytes</th><th class=\"n\">Keeper nodes</th><th>what is in it</th><th>operation</th></tr>\n"));
+    out.push_str(&format!("<p>{verdict}</p>\n<div class=\"wide\"><table class=\"stack\">\n<tr><th>what</th><th>where</th>{}<th>operation</th></tr>\n", amount_names(loss)));
     for family in &families {
         let most = if family.items.len() > 1000 { A_DOZEN } else { family.items.len() };
-        for operation in family.items.iter().take(most).flat_map(|item| &item.operations) {
-            row(operation, out);
+        for item in family.items.iter().take(most) {
+            rows(item, loss, out);
         }
         if family.items.len() > most {
             let rest = &family.items[most..];
             let sum = rest.iter().fold(Loss::default(), |sum, item| sum.plus(item.loss()));
             out.push_str(&format!(
-                "<tr><td colspan=\"2\">and {} more, see the step</td>{}<td></td><td></td></tr>\n",
+                "<tr><td colspan=\"2\">and {} more, see the step</td>{}<td></td></tr>\n",
                 number(rest.len() as u64),
-                amounts(sum)
+                amounts(sum, loss)
             ));
         }
     }
-    out.push_str(&format!("<tr class=\"total\"><td colspan=\"2\">total, every replica's copy counted</td>{}<td></td><td></td></tr>\n</table></div>\n</section>\n", amounts(loss)));
+    out.push_str(&format!("<tr class=\"total\"><td colspan=\"2\">total, every replica's copy counted</td>{}<td></td></tr>\n</table></div>\n</section>\n", amounts(loss, loss)));
 }
 
-fn row(operation: &Operation, out: &mut String) {
-    let place = operation.host.as_ref().map_or(operation.lane.as_str(), |host| host.as_str());
-    out.push_str(&format!(
-        "<tr><td>{}</td><td>{}</td>{}<td>{}</td><td>{}</td></tr>\n",
-        code(&operation.object),
-        escape(place),
-        amounts(operation.loss),
-        held(operation),
-        code(operation.id.as_str())
-    ));
+/// The rows of an object, one per host, and below what it holds; once where all replicas hold the same.
+fn rows(item: &Item<'_>, total: Loss, out: &mut String) {
+    let held: Vec<Vec<Holding<'_>>> = item.operations.iter().map(|operation| Family::holdings(operation)).collect();
+    let is_same = held.iter().all(|other| *other == held[0]);
+    for (at, operation) in item.operations.iter().enumerate() {
+        let place = operation.host.as_ref().map_or(operation.lane.as_str(), |host| host.as_str());
+        out.push_str(&format!(
+            "<tr><td>{}</td><td data-l=\"where\">{}</td>{}<td data-l=\"operation\">{}</td></tr>\n",
+            code(&deed(operation)),
+            escape(place),
+            amounts(operation.loss, total),
+            code(operation.id.as_str())
+        ));
+        let is_last = at + 1 == item.operations.len();
+        if !held[at].is_empty() && (!is_same || is_last) {
+            let verb = if is_same && at > 0 { "each holds" } else { "holds" };
+            let columns = if total.keeper_nodes > 0 { 7 } else { 6 };
+            out.push_str(&format!(
+                "<tr class=\"held\"><td colspan=\"{columns}\">{verb} {}</td></tr>\n",
+                holds(&held[at])
+            ));
+        }
+    }
 }
 
-fn amounts(loss: Loss) -> String {
-    let cells = [number(loss.tables), number(loss.rows), bytes(loss.bytes), number(loss.keeper_nodes)];
-    cells.map(|cell| format!("<td class=\"n\">{cell}</td>")).concat()
+/// Names of the amounts; Keeper nodes only where any are lost.
+fn amount_names(total: Loss) -> String {
+    let names = ["tables", "rows", "bytes", "Keeper nodes"];
+    let most = if total.keeper_nodes > 0 { 4 } else { 3 };
+    names[..most].iter().map(|name| format!("<th class=\"n\">{name}</th>")).collect()
 }
 
-fn held(operation: &Operation) -> String {
-    let found = Family::holdings(operation);
-    let words: Vec<String> = found
+fn amounts(loss: Loss, total: Loss) -> String {
+    let cells = [
+        ("tables", number(loss.tables)),
+        ("rows", number(loss.rows)),
+        ("bytes", bytes(loss.bytes)),
+        ("Keeper nodes", number(loss.keeper_nodes)),
+    ];
+    let most = if total.keeper_nodes > 0 { 4 } else { 3 };
+    cells[..most].iter().map(|(name, cell)| format!("<td class=\"n\" data-l=\"{name}\">{cell}</td>")).collect()
+}
+
+fn holds(found: &[Holding<'_>]) -> String {
+    let with: Vec<String> = found
         .iter()
-        .map(|table| {
-            let rows = table.rows.map(|rows| format!(" ({})", count(rows, "row"))).unwrap_or_default();
-            format!("{}{rows}", code(table.name))
+        .filter_map(|table| {
+            Some(format!("{} <span class=\"nw\">({})</span>", code(table.name), count(table.rows?, "row")))
         })
         .collect();
-    if words.len() <= A_DOZEN {
-        return words.join(", ");
+    let without: Vec<String> =
+        found.iter().filter(|table| table.rows.is_none()).map(|table| code(table.name)).collect();
+    let mut words = Vec::new();
+    for (label, all) in [("", &with), ("without rows of their own: ", &without)] {
+        // One more name is not longer than the words on it.
+        let most = if all.len() <= A_DOZEN + 1 { all.len() } else { A_DOZEN };
+        if all.is_empty() {
+            continue;
+        }
+        let rest = &all[most..];
+        let more = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" <details><summary>and {} more</summary>{}</details>", number(rest.len() as u64), rest.join(", "))
+        };
+        words.push(format!("{label}{}{more}", all[..most].join(", ")));
     }
-    format!(
-        "{}<details><summary>and {} more</summary>{}</details>",
-        words[..A_DOZEN].join(", "),
-        number((words.len() - A_DOZEN) as u64),
-        words[A_DOZEN..].join(", ")
-    )
+    words.join("; ")
 }
 
 fn made(outline: &Outline<'_>, role: Role, heading: &str, words: &str, out: &mut String) {
@@ -123,7 +166,7 @@ fn made(outline: &Outline<'_>, role: Role, heading: &str, words: &str, out: &mut
     }
     out.push_str("<ul>\n");
     for family in families {
-        let size = family.size_words().map(|size| format!(", {size}")).unwrap_or_default();
+        let size = family.size_words().map(|size| format!(", <span class=\"nw\">{size}</span>")).unwrap_or_default();
         out.push_str(&format!(
             "<li><strong>{}</strong>{}{size} <a class=\"dim\" href=\"#{}\">{}</a>",
             escape(&family.deed()),
@@ -148,7 +191,7 @@ fn made(outline: &Outline<'_>, role: Role, heading: &str, words: &str, out: &mut
 }
 
 fn checked(outline: &Outline<'_>, out: &mut String) {
-    out.push_str("<section class=\"card\">\n<h2>How it is checked</h2>\n<p class=\"dim\">A server's word is not proof: after each operation its result is read again. A check that does not hold fails the run.</p>\n<div class=\"wide\"><table>\n<tr><th>step</th><th>operation</th><th>what must be true afterwards</th><th>how it is proved</th></tr>\n");
+    out.push_str("<section class=\"card\" id=\"checked\">\n<h2>How it is checked</h2>\n<p class=\"dim\">A server's word is not proof: after each operation its result is read again. A check that does not hold fails the run.</p>\n<div class=\"wide\"><table class=\"stack\">\n<tr><th>after step</th><th>operation</th><th>what must be true afterwards</th><th>how it is proved</th></tr>\n");
     for step in &outline.steps {
         for (at, family) in step.families.iter().enumerate() {
             let name = if at == 0 {
@@ -158,14 +201,14 @@ fn checked(outline: &Outline<'_>, out: &mut String) {
             };
             let join = |told: &[crate::report::outline::Told]| {
                 let mut words: Vec<String> =
-                    told.iter().take(3).map(|told| escape(&told_words(family, told))).collect();
+                    told.iter().take(3).map(|told| format!("<p>{}</p>", escape(&told_words(family, told)))).collect();
                 if told.len() > 3 {
-                    words.push(format!("<span class=\"dim\">{}, see the step</span>", others(told.len() - 3)));
+                    words.push(format!("<p class=\"dim\">{}, see the step</p>", others(told.len() - 3)));
                 }
-                words.join("<br>")
+                words.concat()
             };
             out.push_str(&format!(
-                "<tr><td>{name}</td><td>{} {}{}</td><td>{}</td><td>{}</td></tr>\n",
+                "<tr><td>{name}</td><td>{} {}{}</td><td data-l=\"must be\">{}</td><td data-l=\"proved by\">{}</td></tr>\n",
                 badge(family.first().effect),
                 escape(&family.deed()),
                 escape(&family.place()),
@@ -179,7 +222,7 @@ fn checked(outline: &Outline<'_>, out: &mut String) {
 
 fn servers(outline: &Outline<'_>, out: &mut String) {
     let plan = outline.plan;
-    out.push_str("<section class=\"card\">\n<h2>Servers</h2>\n<div class=\"wide\"><table>\n<tr><th>target</th><th>host</th><th>address</th><th>shard</th><th>version</th><th>identity</th></tr>\n");
+    out.push_str("<section class=\"card\">\n<h2>Servers</h2>\n<div class=\"wide\"><table class=\"stack\">\n<tr><th>target</th><th>host</th><th>address</th><th>shard</th><th>version</th><th>identity</th></tr>\n");
     for host in &plan.hosts {
         let cells = [host.target.as_str(), host.name.as_str(), &host.url, &host.shard, &host.version, &host.identity];
         out.push_str(&format!("<tr>{}</tr>\n", cells.map(|cell| format!("<td>{}</td>", escape(cell))).concat()));

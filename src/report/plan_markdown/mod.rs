@@ -114,7 +114,6 @@ fn notes(plan: &Plan, detail: Detail, command: &str) -> String {
 
 fn facts(outline: &Outline<'_>, detail: Detail, command: &str) -> String {
     let facts = &outline.plan.facts;
-    let kinds: Vec<String> = outline.facts().iter().map(|(number, kind)| format!("{number} {kind}")).collect();
     let mut out = String::new();
     line(
         &mut out,
@@ -123,7 +122,7 @@ fn facts(outline: &Outline<'_>, detail: Detail, command: &str) -> String {
             count(facts.len() as u64, "fact")
         ),
     );
-    line(&mut out, &format!("{}.\n", code(&kinds.join(", "))));
+    line(&mut out, &format!("{}.\n", code(&outline.facts())));
     if detail == Detail::Full && !facts.is_empty() {
         line(&mut out, "| host | fact | value | shown by |\n|---|---|---|---|");
         for fact in facts {

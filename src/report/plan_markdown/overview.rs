@@ -1,9 +1,11 @@
 //! The answers first.
 
-use super::span::{cell, code, line, prose};
+use super::span::{cell, code, line, prose, prose_with_code};
 use crate::plan::operation::{Loss, Operation};
+use crate::report::asked::asked;
 use crate::report::outline::{
-    A_DOZEN, Family, Outline, Role, a_dozen, becomes, limit_words, loss_words, others, ranges, told_words,
+    A_DOZEN, Family, Item, Outline, Role, a_dozen, becomes, deed, destroyed_words, holding_words, limit_words, others,
+    ranges, told_words,
 };
 use crate::report::text::{bytes, count, number};
 
@@ -27,7 +29,7 @@ pub fn head(outline: &Outline<'_>) -> String {
     line(
         &mut out,
         &format!(
-            "{} ({} destroy, {} write, {} read), digest {}\n",
+            "Nothing has been done yet: this is what an apply would do. {} ({} destroy, {} write, {} read), digest {}\n",
             count(totals.operations, "operation"),
             number(totals.destroy),
             number(totals.write),
@@ -37,12 +39,18 @@ pub fn head(outline: &Outline<'_>) -> String {
     );
     hosts(outline, &mut out);
     destroyed(outline, &mut out);
-    for (role, heading) in
-        [(Role::Creates, "Created"), (Role::Moves, "Data that moves"), (Role::Changes, "Changed otherwise")]
-    {
-        made(outline, role, heading, &mut out);
+    for (role, heading, meaning) in [
+        (Role::Creates, "Created", "Objects that were not there, or are there again and empty."),
+        (Role::Moves, "Data that moves", "Rows that are read in one place and written to another."),
+        (Role::Changes, "Changed otherwise", ""),
+    ] {
+        made(outline, role, (heading, meaning), &mut out);
     }
     checked(outline, &mut out);
+    line(&mut out, "\n### Asked of you\n");
+    for (at, text) in asked(plan).iter().enumerate() {
+        line(&mut out, &format!("{}. {}", at + 1, prose_with_code(text)));
+    }
     line(&mut out, "\n### Steps\n");
     out
 }
@@ -77,8 +85,9 @@ fn destroyed(outline: &Outline<'_>, out: &mut String) {
         return;
     }
     let loss = plan.totals.loss;
-    line(out, &format!("\n### 🔴 Destroyed: {}\n", loss_words(loss)));
-    line(out, "| object | where | tables | rows | bytes | Keeper nodes | operation |\n|---|---|--:|--:|--:|--:|---|");
+    let mark = if loss.is_nothing() { "" } else { "🔴 " };
+    line(out, &format!("\n### {mark}Destroyed: {}\n", destroyed_words(loss)));
+    line(out, "| what | where | tables | rows | bytes | Keeper nodes | operation |\n|---|---|--:|--:|--:|--:|---|");
     for family in &families {
         for item in family.items.iter().take(A_DOZEN) {
             for operation in &item.operations {
@@ -98,16 +107,14 @@ fn destroyed(outline: &Outline<'_>, out: &mut String) {
         "**Beyond what the runbook allows, so apply refuses this plan**"
     };
     line(out, &format!("\n{verdict}: at most {}.\n", limit_words(&plan.guards.loss)));
-    for operation in
-        families.iter().flat_map(|family| family.items.iter().take(A_DOZEN)).flat_map(|item| &item.operations)
-    {
-        held(operation, out);
+    for item in families.iter().flat_map(|family| family.items.iter().take(A_DOZEN)) {
+        held(item, out);
     }
 }
 
 fn row(operation: &Operation, out: &mut String) {
     let place = operation.host.as_ref().map_or(operation.lane.as_str(), |host| host.as_str());
-    let cells = [cell(&operation.object), cell(place), amounts(operation.loss), cell(operation.id.as_str())];
+    let cells = [cell(&deed(operation)), cell(place), amounts(operation.loss), cell(operation.id.as_str())];
     line(out, &format!("| {} |", cells.join(" | ")));
 }
 
@@ -115,28 +122,35 @@ fn amounts(loss: Loss) -> String {
     [number(loss.tables), number(loss.rows), bytes(loss.bytes), number(loss.keeper_nodes)].join(" | ")
 }
 
-fn held(operation: &Operation, out: &mut String) {
-    let found = Family::holdings(operation);
-    if found.is_empty() {
+/// What an object holds; once where all replicas hold the same.
+fn held(item: &Item<'_>, out: &mut String) {
+    let words = |operation: &Operation| holding_words(&Family::holdings(operation), str::to_owned);
+    let object = code(&item.first().object);
+    let of_first = words(item.first());
+    if item.operations.len() > 1 && item.operations.iter().all(|operation| words(operation) == of_first) {
+        if !of_first.is_empty() {
+            line(out, &format!("- {object} holds on each of them {}", code(&of_first)));
+        }
         return;
     }
-    let words: Vec<String> = found
-        .iter()
-        .map(|table| {
-            table.rows.map_or_else(|| table.name.to_owned(), |rows| format!("{} ({})", table.name, count(rows, "row")))
-        })
-        .collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let place = operation.host.as_ref().map_or(operation.lane.as_str(), |host| host.as_str());
-    line(out, &format!("- {} on {} holds {}", code(&operation.object), code(place), code(&a_dozen(&words))));
+    for operation in &item.operations {
+        let words = words(operation);
+        if !words.is_empty() {
+            let place = operation.host.as_ref().map_or(operation.lane.as_str(), |host| host.as_str());
+            line(out, &format!("- {object} on {} holds {}", code(place), code(&words)));
+        }
+    }
 }
 
-fn made(outline: &Outline<'_>, role: Role, heading: &str, out: &mut String) {
+fn made(outline: &Outline<'_>, role: Role, (heading, meaning): (&str, &str), out: &mut String) {
     let families: Vec<&Family<'_>> = outline.families(role).collect();
     if families.is_empty() {
         return;
     }
     line(out, &format!("\n### {heading}\n"));
+    if !meaning.is_empty() {
+        line(out, &format!("{meaning}\n"));
+    }
     for family in families {
         let size = family.size_words().map(|size| format!(", {size}")).unwrap_or_default();
         let names = if family.items.len() > 1 {
@@ -158,7 +172,10 @@ fn made(outline: &Outline<'_>, role: Role, heading: &str, out: &mut String) {
 }
 
 fn checked(outline: &Outline<'_>, out: &mut String) {
-    line(out, "\n### How it is checked\n\n| what | must be | proved by |\n|---|---|---|");
+    line(
+        out,
+        "\n### How it is checked\n\nEach result is read again. A check that does not hold fails the run.\n\n| after step | what | must be | proved by |\n|---|---|---|---|",
+    );
     for step in &outline.steps {
         for family in &step.families {
             let join = |told: &[crate::report::outline::Told]| {
@@ -169,7 +186,8 @@ fn checked(outline: &Outline<'_>, out: &mut String) {
                 words.join("<br>")
             };
             let what = format!("{}{}", family.deed(), family.place());
-            line(out, &format!("| {} | {} | {} |", cell(&what), join(&family.after), join(&family.check)));
+            let id = cell(step.step.id.as_str());
+            line(out, &format!("| {id} | {} | {} | {} |", cell(&what), join(&family.after), join(&family.check)));
         }
     }
 }

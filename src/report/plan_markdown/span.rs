@@ -40,6 +40,15 @@ pub fn prose(text: &str) -> String {
     out
 }
 
+/// As [`prose`]; what stands between ticks in our own words becomes a code span.
+#[must_use]
+pub fn prose_with_code(text: &str) -> String {
+    if !text.matches('`').count().is_multiple_of(2) {
+        return prose(text);
+    }
+    text.split('`').enumerate().map(|(at, part)| if at % 2 == 0 { prose(part) } else { code(part) }).collect()
+}
+
 /// Text in an HTML element of the page, such as a summary.
 #[must_use]
 pub fn escape(text: &str) -> String {
@@ -78,6 +87,8 @@ mod tests {
         assert_eq!(code("a"), "`a`");
         assert_eq!(cell("a|b"), "`a\\|b`");
         assert_eq!(prose("@all <b> _x_"), "&#64;all &lt;b> \\_x\\_");
+        assert_eq!(prose_with_code("run `a_b` on <x_y>"), "run `a_b` on &lt;x\\_y>");
+        assert_eq!(prose_with_code("one ` only_"), "one \\` only\\_");
         assert_eq!(fence("sql", "a ```` b"), "`````sql\na ```` b\n`````\n");
     }
 }

@@ -2,13 +2,31 @@
 
 use super::page::{Page, sign};
 use crate::plan::operation::{Loss, Operation};
-use crate::report::outline::{A_DOZEN, Family, Item, Outline, Role, a_dozen, becomes, loss_words, ranges, told_words};
+use crate::report::asked::asked;
+use crate::report::outline::{
+    A_DOZEN, Family, Item, Outline, Role, Told, becomes, deed, destroyed_words, holding_words, ranges, told_words,
+};
 use crate::report::text::{Style, bytes, count, number, pad};
 
 /// Columns of a number.
 const NUMBER: usize = 13;
 
 impl Page {
+    /// What the signs mean, and what stands at the right.
+    pub fn signs(&mut self, outline: &Outline<'_>) {
+        let late = if outline.late.is_empty() { "" } else { " ${...} is filled in by the run: see the end." };
+        self.wrapped(
+            &format!(
+                "Signs: - destroys, + creates, > moves data, ~ changes otherwise, ? only reads. At the right stand the \
+                 operations, as step/number.{late}"
+            ),
+            "  ",
+            "  ",
+            Style::dim,
+        );
+        self.gap();
+    }
+
     /// What is destroyed: every object, host by host, and the sum against the limit.
     pub fn destroyed(&mut self, outline: &Outline<'_>) {
         let plan = outline.plan;
@@ -26,7 +44,7 @@ impl Page {
             return;
         }
         let heading = self.style.heading("DESTROYED");
-        let total = self.style.bad(&loss_words(loss));
+        let total = self.style.bad(&destroyed_words(loss));
         self.line(&format!("{heading}  {total}"));
         let room = self.width.saturating_sub(3 * NUMBER).max(20);
         let head: String = ["tables", "rows", "bytes"].map(|word| left_pad(word, NUMBER)).concat();
@@ -46,6 +64,9 @@ impl Page {
         let most = limit.bytes.map_or_else(|| "no limit".to_owned(), bytes);
         let cells = [number(limit.tables), number(limit.rows), most].map(|cell| left_pad(&cell, NUMBER)).concat();
         self.line(&format!("{}{cells}", pad("  the runbook allows at most", room)));
+        if let Some(most) = limit.replicas {
+            self.line(&format!("{}{}", pad("", room), left_pad(&format!("on {}", count(most, "host")), 3 * NUMBER)));
+        }
         if outline.is_within_limit() {
             let text = self.style.good("  within what the runbook allows");
             self.line(&text);
@@ -57,36 +78,36 @@ impl Page {
     }
 
     fn destroyed_item(&mut self, item: &Item<'_>, room: usize) {
-        let object = &item.first().object;
-        self.with_side("- ", object, &ranges(item.operations.iter().copied()), 2, Style::bad);
+        self.with_side("- ", &deed(item.first()), &ranges(item.operations.iter().copied()), 2, Style::bad);
+        // Replicas mostly hold the same: told once then.
+        let held = |operation: &Operation| holding_words(&Family::holdings(operation), str::to_owned);
+        let is_same =
+            item.operations.len() > 1 && item.operations.iter().all(|operation| held(operation) == held(item.first()));
         for operation in &item.operations {
             let place =
                 operation.host.as_ref().map_or_else(|| format!("in {}", operation.lane), |host| format!("on {host}"));
             self.amounts(&format!("      {place}"), operation.loss, room);
-            self.holdings(operation);
+            if !is_same {
+                self.holdings("holds", operation);
+            }
+        }
+        if is_same {
+            self.holdings("each holds", item.first());
         }
     }
 
-    fn holdings(&mut self, operation: &Operation) {
+    fn holdings(&mut self, verb: &str, operation: &Operation) {
         let found = Family::holdings(operation);
         if found.is_empty() {
             return;
         }
-        let words: Vec<String> = found
-            .iter()
-            .map(|table| {
-                table
-                    .rows
-                    .map_or_else(|| table.name.to_owned(), |rows| format!("{} ({})", table.name, count(rows, "row")))
-            })
-            .collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.wrapped(&format!("holds {}", a_dozen(&words)), "        ", "        ", Style::dim);
+        let words = holding_words(&found, str::to_owned);
+        self.wrapped(&format!("{verb} {words}"), "        ", "        ", Style::plain);
     }
 
     fn amounts(&mut self, text: &str, loss: Loss, room: usize) {
         let cells = if loss.is_nothing() {
-            left_pad("nothing that holds rows", 3 * NUMBER)
+            left_pad("holds nothing", 3 * NUMBER)
         } else if loss.tables == 0 && loss.rows == 0 && loss.bytes == 0 {
             left_pad(&count(loss.keeper_nodes, "Keeper node"), 3 * NUMBER)
         } else {
@@ -109,15 +130,16 @@ impl Page {
 
     /// What comes, moves, changes.
     pub fn made(&mut self, outline: &Outline<'_>) {
-        for (role, heading) in
-            [(Role::Creates, "CREATED"), (Role::Moves, "DATA THAT MOVES"), (Role::Changes, "CHANGED OTHERWISE")]
-        {
+        for (role, heading, meaning) in [
+            (Role::Creates, "CREATED", "objects that were not there, or are there again and empty"),
+            (Role::Moves, "DATA THAT MOVES", "rows that are read in one place and written to another"),
+            (Role::Changes, "CHANGED OTHERWISE", ""),
+        ] {
             let families: Vec<&Family<'_>> = outline.families(role).collect();
             if families.is_empty() {
                 continue;
             }
-            let heading = self.style.heading(heading);
-            self.line(&heading);
+            self.heading(heading, meaning);
             for family in families {
                 let (sign, paint) = sign(role);
                 self.with_side(sign, &format!("{}{}", family.deed(), family.place()), &ranges(family.all()), 2, paint);
@@ -133,36 +155,51 @@ impl Page {
         }
     }
 
-    /// What is proved, when and how.
+    /// What is proved, when and how: step by step.
     pub fn checked(&mut self, outline: &Outline<'_>) {
-        let heading = self.style.heading("HOW IT IS CHECKED");
-        self.line(&heading);
-        for step in &outline.steps {
+        self.heading("HOW IT IS CHECKED", "each result is read again; a check that does not hold fails the run");
+        for step in outline.steps.iter().filter(|step| !step.families.is_empty()) {
+            self.line(&self.style.dim(&format!("  after step {}. {}", step.number, step.step.id)));
             for family in &step.families {
-                let (sign, paint) = sign(family.role);
-                let when = if family.role == Role::Checks {
-                    family.first().id.0.clone()
-                } else {
-                    format!("after {}", step.step.id)
+                let words = |told: &[Told]| -> Vec<String> {
+                    told.iter().take(3).map(|told| told_words(family, told)).collect()
                 };
-                let side = if family.role == Role::Checks { ranges(family.all()) } else { when };
-                let text = format!(
-                    "{}{}",
-                    family.deed(),
-                    if family.role == Role::Checks { family.place() } else { String::new() }
-                );
-                self.with_side(sign, &text, &side, 2, paint);
+                // What is only looked at has a result of its own; of all else it stands above.
+                let mut checks = words(&family.check);
                 if family.role == Role::Checks {
-                    for told in family.after.iter().take(3) {
-                        self.wrapped(&told_words(family, told), "    must be: ", "      ", Style::plain);
-                    }
+                    checks.splice(0..0, words(&family.after));
                 }
-                for told in family.check.iter().take(3) {
-                    self.wrapped(&told_words(family, told), "    ", "    ", Style::plain);
+                if checks.is_empty() {
+                    continue;
                 }
+                let place = if family.role == Role::Checks { family.place() } else { String::new() };
+                let text = format!("{}{place}: {}", family.deed(), checks.join("; "));
+                self.wrapped(&text, "    ", "      ", Style::plain);
             }
         }
         self.gap();
+    }
+
+    /// What people have to do.
+    pub fn asked(&mut self, outline: &Outline<'_>) {
+        self.heading("ASKED OF YOU", "");
+        for (at, line) in asked(outline.plan).iter().enumerate() {
+            self.wrapped(line, &format!("  {}. ", at + 1), "     ", Style::plain);
+        }
+        self.gap();
+    }
+
+    /// A heading, and behind it or below what it means.
+    fn heading(&mut self, heading: &str, meaning: &str) {
+        let bold = self.style.heading(heading);
+        if meaning.is_empty() {
+            self.line(&bold);
+        } else if heading.chars().count() + 2 + meaning.chars().count() <= self.width {
+            self.line(&format!("{bold}  {}", self.style.dim(meaning)));
+        } else {
+            self.line(&bold);
+            self.wrapped(meaning, "  ", "  ", Style::dim);
+        }
     }
 }
 

@@ -56,8 +56,11 @@ impl Page {
         let rest = format!("{blank}{}", " ".repeat(sign.chars().count()));
         let first = format!("{blank}{}", paint(self.style, sign));
         self.wrapped(text, &first, &rest, Style::plain);
-        if !side.is_empty() {
-            self.wrapped(side, &rest, &rest, Style::dim);
+        // At the right all the same: a note under the text would read as part of it.
+        for line in wrap(side, self.width, &rest).lines() {
+            let line = line.strip_prefix(rest.as_str()).unwrap_or(line);
+            let room = self.width.saturating_sub(line.chars().count());
+            self.line(&format!("{}{}", " ".repeat(room), self.style.dim(line)));
         }
     }
 

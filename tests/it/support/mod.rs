@@ -9,6 +9,7 @@ pub mod proof;
 pub mod proxy;
 pub mod scene;
 pub mod sent;
+pub mod terminal;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,93 @@
+//! Plans that were saved with `plan -o`: told from runbooks by what is in the file, and read only where nobody has
+//! changed them since.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::session::read_source;
+use crate::diag::{Diagnostic, Failure, Refusal, SourceFile};
+use crate::plan::plan_file::{PLAN_VERSION, Plan, sha256};
+
+/// Whether a file is a saved plan and no runbook. A runbook may be written in JSON, since that is YAML; a plan that was
+/// cut off is a plan all the same, so that it is told as what it is.
+#[must_use]
+pub fn is_plan(path: &Path, text: &str) -> bool {
+    match serde_json::from_str::<Value>(text) {
+        Ok(json) if json.get("apiVersion").is_some() || json.get("kind").is_some() => false,
+        Ok(json) if json.get("format_version").is_some() => true,
+        _ => {
+            let has_name = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+            has_name || (text.trim_start().starts_with('{') && text.contains("\"format_version\""))
+        }
+    }
+}
+
+/// The runbook that a saved plan holds.
+#[must_use]
+pub fn runbook_in(plan: &SourceFile) -> Option<Arc<SourceFile>> {
+    let json: Value = serde_json::from_str(&plan.text).ok()?;
+    Some(SourceFile::new(plan.name.clone(), json.get("runbook_text")?.as_str()?))
+}
+
+/// Reads a saved plan that nobody has changed since.
+///
+/// # Errors
+/// A file that is no plan, is of a newer format, or was changed.
+pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
+    plan_in(&*read_source(path)?)
+}
+
+/// The plan in a file that was read.
+///
+/// # Errors
+/// A file that is no plan, is of a newer format, or was changed.
+pub fn plan_in(source: &SourceFile) -> Result<Plan, Failure> {
+    let version = serde_json::from_str::<Value>(&source.text)
+        .ok()
+        .and_then(|json| json.get("format_version").and_then(Value::as_u64));
+    if version.is_some_and(|version| version > u64::from(PLAN_VERSION)) {
+        return Err(Failure::refused(Refusal {
+            what: format!("{} was written by a newer clickferry", source.name),
+            expected: format!("plan format {PLAN_VERSION} or older"),
+            found: format!("format {}", version.unwrap_or_default()),
+            evidence: String::new(),
+            action: "use the version that made the plan, or plan again".to_owned(),
+        }));
+    }
+    let saved: Plan = serde_json::from_str(&source.text).map_err(|error| {
+        Failure::Input(
+            Diagnostic::new("bad-plan", format!("{} is not a saved plan: {error}", source.name))
+                .help("save one with `clickferry plan RUNBOOK -e ENV -o FILE`")
+                .into(),
+        )
+    })?;
+    if !saved.is_intact() || sha256(saved.runbook_text.as_bytes()) != saved.runbook_digest {
+        return Err(Failure::refused(Refusal {
+            what: format!("{} was changed after it was saved", source.name),
+            expected: "a plan whose digest fits its content".to_owned(),
+            found: "another content".to_owned(),
+            evidence: String::new(),
+            action: "plan again; plans are not edited by hand, runbooks are".to_owned(),
+        }));
+    }
+    Ok(saved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_are_told_from_runbooks_by_what_they_hold() {
+        let is = |name: &str, text: &str| is_plan(Path::new(name), text);
+        assert!(is("plan.json", "{ \"format_version\": 1 }"));
+        assert!(is("plan.txt", "{ \"format_version\": 1 }"));
+        assert!(is("plan.txt", "{\n  \"format_version\": 1, \"operations\": ["), "cut off");
+        assert!(is("plan.json", ""));
+        assert!(!is("move.yaml", "kind: Runbook"));
+        assert!(!is("move.json", "{ \"apiVersion\": \"clickferry/v1\", \"kind\": \"Runbook\" }"));
+        assert!(!is("move.yaml", "{ kind: Runbook }"));
+    }
+}
