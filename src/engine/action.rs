@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::context::{ObserveContext, PlanContext, RunContext};
 use super::ports::SqlError;
 use crate::diag::{Failure, Refusal};
+use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
 
 /// A mistake in an action's arguments that its schema cannot express.
@@ -103,6 +104,11 @@ pub trait Action: Send + Sync {
     /// Reads what the action needs beyond the common observation. Only reads.
     async fn observe(&self, _context: &ObserveContext<'_>) -> Result<Value, Failure> {
         Ok(Value::Null)
+    }
+
+    /// Facts of its plans that are known not to hold because `observe` failed so, with what was found instead.
+    fn unseen(&self, _arguments: &Value, _problems: &[Refusal]) -> Vec<Fact> {
+        Vec::new()
     }
 
     /// Makes the operations, from the world as the steps before will leave it, and changes that world to what it
