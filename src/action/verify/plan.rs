@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::arguments::{Against, ContentRule, Health, RowsRule, SchemaRule, VerifyArguments};
 use super::count::{content_query, count_query, view_query};
+use super::facts::{detached, host_facts};
 use super::live::replicas_query;
 use super::table::{Key, Kind, LiveTable, Scope};
 use crate::action::select::select;
@@ -98,6 +99,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let mut operations = Vec::new();
     for host in select(&target, arguments.every) {
         let peers: Vec<HostName> = target.replicas(&host.shard).map(|replica| replica.name.clone()).collect();
+        context.facts.extend(host_facts(host, &shown, arguments.parts));
         let data = VerifyData {
             role: role.clone(),
             shard: host.shard.clone(),
@@ -111,7 +113,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
             schema: arguments.schema,
             parts: arguments.parts,
             content: arguments.content,
-            detached: host.detached_parts.clone(),
+            detached: detached(host, &shown),
         };
         // All in one wave: where one replica differs, the others are still to be told of.
         operations.push(operation(context, &arguments, data, host, &shown));
