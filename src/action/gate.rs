@@ -8,7 +8,7 @@ use crate::diag::Refusal;
 use crate::engine::action::{Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::errors::explain_sql;
-use crate::engine::planner::{IDENTITY_QUERY, identity_line};
+use crate::engine::identity::{IDENTITY_QUERY, identity_line};
 use crate::engine::ports::{Answer, KeeperError, SqlError};
 use crate::engine::retry::class_of;
 use crate::model::ids::HostName;

@@ -4,6 +4,7 @@ pub mod assert;
 pub mod backup;
 pub mod clear_keeper;
 pub mod create_replicated;
+pub mod facts;
 pub mod gate;
 pub mod mark_migrations_clean;
 #[cfg(test)]

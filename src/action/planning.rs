@@ -23,6 +23,14 @@ pub struct Planned {
     pub promises: BTreeMap<StepId, Value>,
 }
 
+/// Hosts and subjects of facts, sorted, each once.
+pub fn subjects(facts: &[Fact]) -> Vec<String> {
+    let mut subjects: Vec<String> = facts.iter().map(|fact| format!("{}: {}", fact.host, fact.subject)).collect();
+    subjects.sort();
+    subjects.dedup();
+    subjects
+}
+
 /// Plans one step.
 pub fn plan_with(action: &dyn Action, arguments: &Value, observed: &Value, world: World) -> Planned {
     plan_after(action, arguments, observed, world, BTreeMap::new())

@@ -9,7 +9,9 @@ use super::printer::Printer;
 use super::session::{compile_for, load, narrow, open_for, read_source};
 use crate::diag::{Failure, SourceFile};
 use crate::engine::compile::CompiledRunbook;
-use crate::engine::planner::{Observations, observe_for};
+use crate::engine::environment_file::LoadedEnvironment;
+use crate::engine::guard::signers_facts;
+use crate::engine::look::{Observations, observe_for};
 use crate::engine::snapshot::Snapshot;
 use crate::model::environment::Environment;
 
@@ -37,16 +39,18 @@ pub async fn observed(
     let Some(path) = against else {
         let session = open_for(common, printer, Some(source)).await?;
         let compiled = compile_for(source, given, &session.environment.metadata.name)?;
-        let observations = observe_for(&compiled, &session.environment, &session.ports).await?;
+        let mut observations = observe_for(&compiled, &session.environment, &session.ports).await?;
+        observations.local = signers_facts(&compiled.runbook.guards, &session.base);
         return Ok(Observed { compiled, environment: session.environment, observations });
     };
-    let mut environment = load(common)?.0.environment;
+    let LoadedEnvironment { mut environment, base } = load(common)?.0;
     narrow(&mut environment, source);
     let compiled = compile_for(source, given, &environment.metadata.name)?;
     let file = read_source(path)?;
     let snapshot = Snapshot::read(&file)?;
     let head = format!("{} was taken at {}; no server is contacted.\n", file.name, snapshot.taken);
-    let observations = snapshot.observations_for(&file.name, &compiled, &environment)?;
+    let mut observations = snapshot.observations_for(&file.name, &compiled, &environment)?;
+    observations.local = signers_facts(&compiled.runbook.guards, &base);
     printer.error(&printer.err_style().notice(&head));
     Ok(Observed { compiled, environment, observations })
 }

@@ -11,6 +11,7 @@ use super::ports::SqlError;
 use super::retry::class_of;
 use crate::diag::{Failure, Refusal};
 use crate::model::runbook::ErrorClass;
+use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
 
 /// A mistake in an action's arguments that its schema cannot express.
@@ -107,6 +108,11 @@ pub trait Action: Send + Sync {
     /// Reads what the action needs beyond the common observation. Only reads.
     async fn observe(&self, _context: &ObserveContext<'_>) -> Result<Value, Failure> {
         Ok(Value::Null)
+    }
+
+    /// Facts of its plans that are known not to hold because `observe` failed so, with what was found instead.
+    fn unseen(&self, _arguments: &Value, _problems: &[Refusal]) -> Vec<Fact> {
+        Vec::new()
     }
 
     /// Makes the operations, from the world as the steps before will leave it, and changes that world to what it

@@ -16,6 +16,33 @@ use crate::model::words::count_of;
 /// Databases of the server itself.
 const OWN: &str = "('system', 'information_schema', 'INFORMATION_SCHEMA')";
 
+/// UUID of what has none.
+const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The world as far as it could be seen.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The servers that answered.
+    pub world: World,
+    /// Servers that did not, and why.
+    pub silent: Vec<(HostName, Refusal)>,
+    /// Servers that answered and do not fit the environment.
+    pub unfit: Vec<Refusal>,
+}
+
+impl Seen {
+    /// The world, where every server was seen and fits.
+    ///
+    /// # Errors
+    /// Every host that does not answer or does not fit the environment, in one go.
+    pub fn whole(self) -> Result<World, Failure> {
+        let mut problems: Vec<Refusal> = self.silent.into_iter().map(|(_, refusal)| refusal).collect();
+        problems.extend(self.unfit);
+        problems.dedup();
+        if problems.is_empty() { Ok(self.world) } else { Err(Failure::Error(problems)) }
+    }
+}
+
 /// Observes the targets that a runbook names, or all targets of the environment.
 ///
 /// # Errors
@@ -25,29 +52,32 @@ pub async fn observe(
     wanted: &BTreeMap<String, Topology>,
     ports: &Ports,
 ) -> Result<World, Failure> {
+    see(environment, wanted, ports).await.whole()
+}
+
+/// As [`observe`], and what could not be seen is told beside the rest.
+pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>, ports: &Ports) -> Seen {
     let mut tasks = Vec::new();
     for role in wanted.keys() {
         let Some(binding) = environment.targets.get(role) else { continue };
         for host in &binding.hosts {
-            tasks.push(async move { (role.clone(), observe_host(host, binding, ports).await) });
+            tasks.push(async move { (role.clone(), host.host_name(), observe_host(host, binding, ports).await) });
         }
     }
-    let mut problems = Vec::new();
+    let mut seen = Seen::default();
     let mut hosts: BTreeMap<String, Vec<HostWorld>> = BTreeMap::new();
-    for (role, result) in join_all(tasks).await {
+    for (role, name, result) in join_all(tasks).await {
         match result {
-            Ok(host) => hosts.entry(role).or_default().push(host),
-            Err(refusal) => problems.push(refusal),
+            Ok((host, unfit)) => {
+                hosts.entry(role).or_default().push(host);
+                seen.unfit.extend(unfit);
+            }
+            Err(refusal) => seen.silent.push((name, refusal)),
         }
     }
-    problems.dedup();
-    if !problems.is_empty() {
-        return Err(Failure::Error(problems));
-    }
-    let mut world = World::default();
     for (role, topology) in wanted {
         let Some(binding) = environment.targets.get(role) else { continue };
-        world.targets.insert(
+        seen.world.targets.insert(
             role.clone(),
             TargetWorld {
                 topology: *topology,
@@ -57,11 +87,15 @@ pub async fn observe(
             },
         );
     }
-    Ok(world)
+    seen
 }
 
-/// Observes one server.
-async fn observe_host(binding: &HostBinding, target: &TargetBinding, ports: &Ports) -> Result<HostWorld, Refusal> {
+/// Observes one server; with it comes in what it does not fit the environment.
+async fn observe_host(
+    binding: &HostBinding,
+    target: &TargetBinding,
+    ports: &Ports,
+) -> Result<(HostWorld, Vec<Refusal>), Refusal> {
     let host = binding.host_name();
     let asker = Asker { host: &host, ports };
     let what = || format!("looking at {host}");
@@ -102,7 +136,7 @@ async fn observe_host(binding: &HostBinding, target: &TargetBinding, ports: &Por
             databases.text(row, "name").unwrap_or_default(),
             Database {
                 engine: databases.text(row, "engine").unwrap_or_default(),
-                uuid: databases.text(row, "uuid").unwrap_or_default(),
+                uuid: databases.text(row, "uuid").unwrap_or_else(|| NO_UUID.to_owned()),
             },
         );
     }
@@ -116,9 +150,13 @@ async fn observe_host(binding: &HostBinding, target: &TargetBinding, ports: &Por
             .detached_parts
             .insert(detached.text(row, "name").unwrap_or_default(), detached.number(row, "parts").unwrap_or(0));
     }
-    world.shard = shard_of(binding, &world)?;
-    check_cluster(&asker, target, &world).await?;
-    Ok(world)
+    let mut unfit = Vec::new();
+    world.shard = shard_of(binding, &world, &mut unfit);
+    if let Some(cluster) = &target.cluster {
+        world.cluster_members = members(&asker, cluster).await.map_err(explain)?;
+        unfit.extend(check_cluster(cluster, target, &world));
+    }
+    Ok((world, unfit))
 }
 
 struct Asker<'a> {
@@ -154,7 +192,9 @@ async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
         .await?;
     let parts = asker.ask(&format!("SELECT database, table, count() AS parts, sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database NOT IN {OWN} GROUP BY database, table")).await?;
     let replicas = asker
-        .optional("SELECT database, table, zookeeper_path, replica_name, is_readonly FROM system.replicas")
+        .optional(
+            "SELECT database, table, zookeeper_path, replica_name, is_readonly, total_replicas FROM system.replicas",
+        )
         .await?;
     let by_name = |answer: &Answer| -> BTreeMap<(String, String), usize> {
         (0..answer.rows.len())
@@ -169,7 +209,7 @@ async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
         let mut table = Table {
             engine: text("engine"),
             engine_full: text("engine_full"),
-            uuid: text("uuid"),
+            uuid: all.text(row, "uuid").unwrap_or_else(|| NO_UUID.to_owned()),
             create_query: text("create_table_query"),
             rows: all.number(row, "total_rows"),
             bytes: all.number(row, "total_bytes"),
@@ -185,6 +225,7 @@ async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
             table.zookeeper_path = replicas.text(row, "zookeeper_path");
             table.replica_name = replicas.text(row, "replica_name");
             table.is_readonly = replicas.number(row, "is_readonly") == Some(1);
+            table.total_replicas = replicas.number(row, "total_replicas");
         }
         (table.database, table.name) = key;
         tables.push(table);
@@ -192,33 +233,46 @@ async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
     Ok(tables)
 }
 
-fn shard_of(binding: &HostBinding, world: &HostWorld) -> Result<String, Refusal> {
+fn shard_of(binding: &HostBinding, world: &HostWorld, unfit: &mut Vec<Refusal>) -> String {
     let in_macro = world.identity.macros.get("shard");
-    match (&binding.shard, in_macro) {
-        (Some(said), Some(is)) if said != is => Err(Refusal {
+    if let (Some(said), Some(is)) = (&binding.shard, in_macro)
+        && said != is
+    {
+        unfit.push(Refusal {
             what: format!("{} is not in the shard the environment says", world.name),
             expected: format!("shard {said}"),
             found: format!("its macro {{shard}} is {is}"),
             evidence: format!("on {}: SELECT * FROM system.macros", world.name),
             action: "correct `shard` of this host in the environment, or its address".to_owned(),
-        }),
-        (Some(said), _) => Ok(said.clone()),
-        (None, Some(is)) => Ok(is.clone()),
-        (None, None) => Ok("-".to_owned()),
+        });
     }
+    binding.shard.as_ref().or(in_macro).cloned().unwrap_or_else(|| "-".to_owned())
+}
+
+/// The statement that shows who belongs to a cluster.
+#[must_use]
+pub fn cluster_query(cluster: &str) -> String {
+    format!(
+        "SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = {} ORDER BY shard_num, replica_num",
+        crate::plan::sql::literal(cluster)
+    )
+}
+
+async fn members(asker: &Asker<'_>, cluster: &str) -> Result<Vec<String>, SqlError> {
+    let answer = asker.ask(&cluster_query(cluster)).await?;
+    let member = |row: usize| {
+        let text = |column: &str| answer.text(row, column).unwrap_or_default();
+        format!("{}/{} {}:{}", text("shard_num"), text("replica_num"), text("host_name"), text("port"))
+    };
+    Ok((0..answer.rows.len()).map(member).collect())
 }
 
 /// Every member of the cluster must be named in the environment, or replicas would be forgotten.
-async fn check_cluster(asker: &Asker<'_>, target: &TargetBinding, world: &HostWorld) -> Result<(), Refusal> {
-    let Some(cluster) = &target.cluster else { return Ok(()) };
-    let query = format!(
-        "SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = {}",
-        crate::plan::sql::literal(cluster)
-    );
-    let answer = asker.ask(&query).await.map_err(|error| explain_sql(format!("looking at {}", world.name), &error))?;
-    let evidence = format!("on {}: {query}", world.name);
-    if answer.rows.is_empty() {
-        return Err(Refusal {
+fn check_cluster(cluster: &str, target: &TargetBinding, world: &HostWorld) -> Option<Refusal> {
+    let evidence = format!("on {}: {}", world.name, cluster_query(cluster));
+    let members = world.cluster_members.len();
+    if members == 0 {
+        return Some(Refusal {
             what: format!("{} does not know the cluster `{cluster}`", world.name),
             expected: format!("a cluster `{cluster}` in system.clusters"),
             found: "none of that name".to_owned(),
@@ -226,15 +280,11 @@ async fn check_cluster(asker: &Asker<'_>, target: &TargetBinding, world: &HostWo
             action: "correct `cluster` in the environment".to_owned(),
         });
     }
-    if answer.rows.len() != target.hosts.len() {
-        return Err(Refusal {
-            what: format!("the environment does not name every server of the cluster `{cluster}`"),
-            expected: format!("{}, as {} knows the cluster", count_of(answer.rows.len(), "server"), world.name),
-            found: format!("{} in the environment", count_of(target.hosts.len(), "host")),
-            evidence,
-            action: "list every replica of every shard under `hosts:`; a forgotten replica would keep old data"
-                .to_owned(),
-        });
-    }
-    Ok(())
+    (members != target.hosts.len()).then(|| Refusal {
+        what: format!("the environment does not name every server of the cluster `{cluster}`"),
+        expected: format!("{}, as {} knows the cluster", count_of(members, "server"), world.name),
+        found: format!("{} in the environment", count_of(target.hosts.len(), "host")),
+        evidence,
+        action: "list every replica of every shard under `hosts:`; a forgotten replica would keep old data".to_owned(),
+    })
 }

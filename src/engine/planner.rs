@@ -2,80 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::action::DEFAULT_TIMEOUT;
 use super::compile::{CompiledRunbook, CompiledStep};
-use super::context::{ObserveContext, PlanContext};
+use super::context::PlanContext;
 use super::guard::{Space, check_versions};
-use super::observe::observe;
-use super::ports::Ports;
+use super::identity::{identity_line, server_facts};
+use super::look::{Observations, active, first_of_each};
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
 use crate::model::formats::DurationText;
-use crate::model::ids::{OperationId, StepId};
-use crate::model::observed::{TargetWorld, World};
-use crate::model::runbook::{OnFailure, Topology};
-use crate::model::words::count_of;
+use crate::model::ids::OperationId;
+use crate::model::observed::World;
+use crate::model::runbook::OnFailure;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::plan_file::{PLAN_VERSION, Plan, PlannedHost, PlannedStep, Totals, sha256};
-
-/// What planning needs of the world: one snapshot of the servers, and what each action looked at besides.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Observations {
-    /// The servers.
-    pub world: World,
-    /// By step, what its action observed.
-    pub steps: BTreeMap<StepId, Value>,
-}
-
-/// Observes everything a runbook needs. Only reads.
-///
-/// # Errors
-/// Everything that cannot be reached or does not fit the environment, in one go.
-pub async fn observe_for(
-    compiled: &CompiledRunbook,
-    environment: &Environment,
-    ports: &Ports,
-) -> Result<Observations, Failure> {
-    check_bindings(compiled, environment)?;
-    let wanted: BTreeMap<String, Topology> =
-        compiled.runbook.targets.iter().map(|(role, need)| (role.clone(), need.topology)).collect();
-    let mut world = observe(environment, &wanted, ports).await?;
-    name_standalone_shards(&mut world);
-    check_topology(compiled, &world)?;
-    let mut steps = BTreeMap::new();
-    let mut problems = Vec::new();
-    for step in active(compiled) {
-        let context = ObserveContext { arguments: &step.arguments, world: &world, environment, ports };
-        match step.action.observe(&context).await {
-            Ok(value) => {
-                steps.insert(step.id.clone(), value);
-            }
-            Err(Failure::Error(found) | Failure::Refused(found)) => {
-                for refusal in found {
-                    // Several steps that use one bucket would tell the same story several times.
-                    if !problems.contains(&refusal) {
-                        problems.push(refusal);
-                    }
-                }
-            }
-            Err(other) => return Err(other),
-        }
-    }
-    if problems.is_empty() { Ok(Observations { world, steps }) } else { Err(Failure::Error(problems)) }
-}
-
-/// Whether observations made earlier fit what the runbook needs; [`observe_for`] asks the same of what it sees.
-///
-/// # Errors
-/// Roles that the environment does not bind, targets that are not what the runbook needs.
-pub fn check_observed(compiled: &CompiledRunbook, environment: &Environment, world: &World) -> Result<(), Failure> {
-    check_bindings(compiled, environment)?;
-    check_topology(compiled, world)
-}
 
 /// A plan, and the world as it leaves it.
 #[derive(Clone, Debug)]
@@ -107,9 +50,26 @@ pub fn simulate(
     environment: &Environment,
     observations: &Observations,
 ) -> Result<Simulated, Failure> {
+    attempt(compiled, environment, observations).result
+}
+
+/// What came of planning.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Facts, sorted; where a step is impossible, those of the steps up to it.
+    pub facts: Vec<Fact>,
+    /// Whether no step was impossible, so that these are all facts.
+    pub is_whole: bool,
+    /// The plan, or why there is none.
+    pub result: Result<Simulated, Failure>,
+}
+
+/// As [`simulate`], with the facts told also where no plan can be made.
+pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observations: &Observations) -> Attempt {
     let mut world = observations.world.clone();
     let (mut operations, mut notes, mut promises, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
-    let mut facts = identity_facts(&world);
+    let mut facts = server_facts(&world);
+    facts.extend(observations.local.iter().cloned());
     let guards = &compiled.runbook.guards;
     let mut space = Space::new(guards, &world);
     for step in active(compiled) {
@@ -135,17 +95,31 @@ pub fn simulate(
         }
         space.after(&step.id, &world);
     }
+    first_of_each(&mut facts);
+    facts.sort();
     let (refused, told) = refused_by_guards(compiled, &observations.world, space);
     notes.extend(told);
-    if !problems.is_empty() {
+    let is_whole = problems.is_empty();
+    let result = if !is_whole {
         problems.extend(refused);
-        return Err(Failure::Error(problems));
-    }
-    if !refused.is_empty() {
-        return Err(Failure::Refused(refused));
-    }
-    facts.sort();
-    facts.dedup();
+        Err(Failure::Error(problems))
+    } else if refused.is_empty() {
+        let plan = plan_file(compiled, environment, &observations.world, operations, facts.clone(), notes);
+        Ok(Simulated { plan, after: world })
+    } else {
+        Err(Failure::Refused(refused))
+    };
+    Attempt { facts, is_whole, result }
+}
+
+fn plan_file(
+    compiled: &CompiledRunbook,
+    environment: &Environment,
+    world: &World,
+    operations: Vec<Operation>,
+    facts: Vec<Fact>,
+    notes: Vec<String>,
+) -> Plan {
     let plan = Plan {
         format_version: PLAN_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -157,16 +131,16 @@ pub fn simulate(
         environment: environment.metadata.name.clone(),
         protected: environment.metadata.protected,
         parameters: compiled.parameters.0.clone(),
-        hosts: planned_hosts(&observations.world),
+        hosts: planned_hosts(world),
         steps: compiled.steps.iter().map(planned_step).collect(),
         operations,
         totals: Totals::default(),
         facts,
-        guards: guards.clone(),
+        guards: compiled.runbook.guards.clone(),
         notes,
         digest: String::new(),
     };
-    Ok(Simulated { plan: plan.sealed(), after: world })
+    plan.sealed()
 }
 
 /// What the guards on versions and free space refuse, and what a reviewer should know.
@@ -177,10 +151,6 @@ fn refused_by_guards(compiled: &CompiledRunbook, world: &World, space: Space) ->
     refused.extend(lacking);
     told.extend(untold);
     (refused, told)
-}
-
-fn active(compiled: &CompiledRunbook) -> impl Iterator<Item = &CompiledStep> {
-    compiled.steps.iter().filter(|step| step.skipped.is_none())
 }
 
 fn numbered(step: &CompiledStep, planned: Vec<Operation>) -> Vec<Operation> {
@@ -247,107 +217,4 @@ fn planned_hosts(world: &World) -> Vec<PlannedHost> {
         }
     }
     hosts
-}
-
-/// Who a server is, in one line.
-#[must_use]
-pub fn identity_line(host: &crate::model::observed::HostWorld) -> String {
-    let identity = &host.identity;
-    let macros: Vec<String> = identity.macros.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!(
-        "uuid {} on {} in {} with macros {}",
-        identity.server_uuid,
-        identity.host_name,
-        identity.data_path,
-        if macros.is_empty() { "none".to_owned() } else { macros.join(", ") }
-    )
-}
-
-/// The statement that shows [`identity_line`].
-pub const IDENTITY_QUERY: &str = "SELECT serverUUID(), hostName(), (SELECT path FROM system.disks WHERE name = 'default'), (SELECT groupArray((macro, substitution)) FROM system.macros)";
-
-fn identity_facts(world: &World) -> Vec<Fact> {
-    let mut facts = Vec::new();
-    for target in world.targets.values() {
-        for host in &target.hosts {
-            facts.push(Fact::new(&host.name, "identity", identity_line(host), IDENTITY_QUERY));
-            facts.push(Fact::new(&host.name, "version", host.version.clone(), "SELECT version()"));
-        }
-    }
-    facts
-}
-
-/// A standalone server has no shard of its own, whatever its macros say.
-fn name_standalone_shards(world: &mut World) {
-    for target in world.targets.values_mut() {
-        if target.topology == Topology::Standalone {
-            for host in &mut target.hosts {
-                "-".clone_into(&mut host.shard);
-            }
-        }
-    }
-}
-
-fn check_bindings(compiled: &CompiledRunbook, environment: &Environment) -> Result<(), Failure> {
-    let mut problems = Vec::new();
-    let mut missing = |kind: &str, role: &str, known: Vec<&String>| {
-        let known: Vec<String> = known.into_iter().cloned().collect();
-        problems.push(Refusal {
-            what: format!("the environment `{}` does not bind the {kind} `{role}`", environment.metadata.name),
-            expected: format!(
-                "`{role}` under `{}:`, as the runbook needs it",
-                if kind == "storage" { "storage" } else { "targets" }
-            ),
-            found: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
-            evidence: String::new(),
-            action: "add it to the environment, or use the environment meant for this runbook".to_owned(),
-        });
-    };
-    for role in compiled.runbook.targets.keys().filter(|role| !environment.targets.contains_key(*role)) {
-        missing("target", role, environment.targets.keys().collect());
-    }
-    for role in compiled.runbook.storage.keys().filter(|role| !environment.storage.contains_key(*role)) {
-        missing("storage", role, environment.storage.keys().collect());
-    }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::Error(problems)) }
-}
-
-fn check_topology(compiled: &CompiledRunbook, world: &World) -> Result<(), Failure> {
-    let mut problems = Vec::new();
-    for (role, need) in &compiled.runbook.targets {
-        let Some(target) = world.targets.get(role) else { continue };
-        problems.extend(topology_problem(role, need.topology, need.min_replicas, target));
-    }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::Error(problems)) }
-}
-
-fn topology_problem(
-    role: &str,
-    topology: Topology,
-    min_replicas: Option<u32>,
-    target: &TargetWorld,
-) -> Option<Refusal> {
-    let refuse = |expected: String, found: String| {
-        Some(Refusal {
-            what: format!("the target `{role}` is not what the runbook needs"),
-            expected,
-            found,
-            evidence: "clickferry inspect -e ENVIRONMENT".to_owned(),
-            action: "correct the hosts of the target in the environment".to_owned(),
-        })
-    };
-    if topology == Topology::Standalone && target.hosts.len() != 1 {
-        return refuse("one standalone server".to_owned(), count_of(target.hosts.len(), "host"));
-    }
-    let least = min_replicas.unwrap_or(1) as usize;
-    for shard in target.shards() {
-        let replicas = target.replicas(&shard).count();
-        if topology == Topology::Replicated && replicas < least {
-            return refuse(
-                format!("at least {} in every shard", count_of(least, "replica")),
-                format!("{replicas} in shard {shard}"),
-            );
-        }
-    }
-    None
 }

@@ -90,6 +90,10 @@ pub struct HostWorld {
     pub detached_parts: BTreeMap<String, u64>,
     /// Free bytes of the disk `default`.
     pub free_bytes: u64,
+    /// Members of the target's cluster as this server knows it, as `shard/replica host:port`; none where the
+    /// environment names no cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cluster_members: Vec<String>,
 }
 
 impl HostWorld {
@@ -120,7 +124,7 @@ impl HostWorld {
 pub struct Database {
     /// Engine, e.g. `Atomic`.
     pub engine: String,
-    /// UUID; all zeros for engines without one. Empty for a database that a plan will create.
+    /// UUID; all zeros for engines and servers without one. Empty for a database that a plan will create.
     pub uuid: String,
 }
 
@@ -135,7 +139,7 @@ pub struct Table {
     pub engine: String,
     /// Engine with its clauses, as the server writes it.
     pub engine_full: String,
-    /// UUID; all zeros for engines without one. Empty for a table that a plan will create.
+    /// UUID; all zeros for engines and servers without one. Empty for a table that a plan will create.
     pub uuid: String,
     /// The server's own CREATE statement.
     pub create_query: String,
@@ -151,6 +155,9 @@ pub struct Table {
     pub replica_name: Option<String>,
     /// Whether a replicated table is read-only now.
     pub is_readonly: bool,
+    /// Replicas that a replicated table has in Keeper, those of servers that the environment does not name too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_replicas: Option<u64>,
 }
 
 impl Table {

@@ -19,6 +19,12 @@ pub struct Fact {
 }
 
 impl Fact {
+    /// Whether another fact tells of the same thing.
+    #[must_use]
+    pub fn is_about(&self, other: &Self) -> bool {
+        self.host == other.host && self.subject == other.subject
+    }
+
     /// A fact of a host.
     #[must_use]
     pub fn new(

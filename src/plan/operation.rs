@@ -39,7 +39,7 @@ pub struct Loss {
     pub tables: u64,
     /// Rows.
     pub rows: u64,
-    /// Bytes on disk.
+    /// Bytes on disk; every merge of parts changes them, so they are not part of the digest.
     pub bytes: u64,
     /// Nodes in Keeper.
     pub keeper_nodes: u64,

@@ -54,7 +54,7 @@ pub struct Plan {
     pub guards: Guards,
     /// Things a reviewer should know: what is left out and why.
     pub notes: Vec<String>,
-    /// SHA-256 over all of the above but the estimates, hexadecimal. This is what consent is given to.
+    /// SHA-256 over all of the above but the estimates and the bytes lost, hexadecimal. This is what consent is given to.
     pub digest: String,
 }
 
@@ -174,7 +174,10 @@ impl Plan {
         self.digest == self.compute_digest()
     }
 
-    fn compute_digest(&self) -> String {
+    /// The plan without what may change while it waits to be applied. Bytes on disk do with every merge of parts;
+    /// how many rows and tables are lost does not, and the budget of bytes is compared with what is there at apply.
+    #[must_use]
+    pub fn binding(&self) -> Self {
         let mut bare = self.clone();
         bare.digest = String::new();
         // The same runbook may be read under another name; its text counts through its own digest.
@@ -183,9 +186,15 @@ impl Plan {
         for operation in &mut bare.operations {
             operation.estimate_rows = None;
             operation.estimate_bytes = None;
+            operation.loss.bytes = 0;
         }
+        bare.totals.loss.bytes = 0;
+        bare
+    }
+
+    fn compute_digest(&self) -> String {
         // Plain data with text keys always becomes JSON; an empty text would never equal a stored digest.
-        let text = serde_json::to_vec(&bare).unwrap_or_default();
+        let text = serde_json::to_vec(&self.binding()).unwrap_or_default();
         hex(&Sha256::digest(text))
     }
 }

@@ -96,13 +96,41 @@ fn signatures_of_others_and_over_something_else_are_refused() {
 }
 
 #[test]
+fn who_may_sign_is_a_part_of_what_is_signed() {
+    let (scene, digest) = scene("signers");
+    approve(&scene, "ann");
+    approve(&scene, "mallory");
+    let own = std::fs::read_to_string(scene.test.path().join("who/signers")).unwrap();
+    let key = std::fs::read_to_string(scene.test.path().join("mallory.pub")).unwrap();
+    scene.test.write("who/signers", &format!("{own}mallory {key}"));
+    let output = scene.cli(&["apply", "plan.json", "--consent", &digest]);
+    refused(&scene, &output, &[]);
+    let filters = scene.filters();
+    insta::assert_snapshot!(output, @"
+    exit 3
+    --- stderr
+    refused: the world has moved since the plan was made: signers in `who/signers` (`guards.approvals`)
+      expected  content with SHA-256 SHA256
+      found     content with SHA-256 SHA256
+      see it    sha256sum who/signers, in the folder of the environment file
+      do this   nothing was changed; plan again, read what differs, and give consent to the new plan
+    ");
+    drop(filters);
+    scene.test.write("who/signers", &own);
+    std::fs::remove_file(scene.test.path().join("plan.json.mallory.sig")).unwrap();
+    approve(&scene, "ben");
+    let done = scene.cli(&["apply", "plan.json", "--consent", &digest]);
+    assert_eq!(done.code, Some(0), "{done}");
+}
+
+#[test]
 fn without_ssh_keygen_or_signers_nothing_is_approved() {
     let (mut scene, digest) = scene("unable");
     approve(&scene, "ann");
     approve(&scene, "ben");
     std::fs::rename(scene.test.path().join("who"), scene.test.path().join("who-not")).unwrap();
     let output = scene.cli(&["apply", "plan.json", "--consent", &digest]);
-    refused(&scene, &output, &["the file of those who may approve cannot be read", "relative to the environment file"]);
+    refused(&scene, &output, &["the world has moved", "signers in `who/signers`", "found     cannot be read"]);
     std::fs::rename(scene.test.path().join("who-not"), scene.test.path().join("who")).unwrap();
     scene.test.set("PATH", "/nonexistent");
     let output = scene.cli(&["apply", "plan.json", "--consent", &digest]);

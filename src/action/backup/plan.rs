@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
+use crate::model::ids::HostName;
 use crate::model::observed::TargetWorld;
 use crate::model::words::count_of;
+use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::statement::Statement;
 
@@ -48,8 +50,11 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
     let target = context.target(arguments.from.as_str())?.clone();
     let (mut operations, mut problems, mut shards) = (Vec::new(), taken(context), Map::new());
     let names = target.shards();
+    let paths = place_facts(context, &arguments, &names);
+    context.facts.extend(paths);
     for shard in &names {
         let Some(host) = target.replicas(shard).next() else { continue };
+        context.facts.extend(facts(&arguments, host));
         let selection = match select(context, &arguments, host) {
             Ok(selection) => selection,
             Err(found) => {
@@ -57,7 +62,6 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
                 continue;
             }
         };
-        context.facts.extend(facts(&arguments, host, &selection));
         let told = notes(context, host, target.replicas(shard).count(), &selection);
         context.notes.extend(told);
         let path = format!("{}${{attempt}}", shard_path(&arguments.path, shard, names.len()));
@@ -118,6 +122,22 @@ fn object(arguments: &BackupArguments, target: &TargetWorld, shard: &str) -> Str
     words.extend(arguments.tables.iter().map(|table| format!("table {}", table.as_str())));
     let of = if target.shards().len() > 1 { format!(" of shard {shard}") } else { String::new() };
     format!("{}{of}", words.join(", "))
+}
+
+/// What lies at a fixed path now; one that the run completes is new by itself.
+fn place_facts(context: &PlanContext<'_>, arguments: &BackupArguments, shards: &[String]) -> Vec<Fact> {
+    if arguments.path.contains("${") {
+        return Vec::new();
+    }
+    let observed: Observed = serde_json::from_value(context.observed.clone()).unwrap_or_default();
+    let storage = arguments.to.as_str();
+    let paths = shards.iter().map(|shard| shard_path(&arguments.path, shard, shards.len()));
+    let fact = |path: String| {
+        let value = observed.taken.get(&path).map_or_else(|| "nothing".to_owned(), |names| names.join(", "));
+        let query = format!("the objects below {path}/ in storage `{storage}`");
+        Fact::new(&HostName::default(), format!("what is at the path {path} of storage `{storage}`"), value, query)
+    };
+    paths.map(fact).collect()
 }
 
 /// A fixed path that already holds something.

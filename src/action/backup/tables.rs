@@ -2,14 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::facts;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::engine::manifest::{inner_engine_of, is_refreshable};
 use crate::model::formats::parse_table;
 use crate::model::observed::{HostWorld, Table};
-use crate::model::words::count_of;
 use crate::plan::fact::Fact;
-use crate::plan::plan_file::sha256;
 use crate::plan::sql::{identifier, literal, qualified};
 
 use super::BackupArguments;
@@ -174,39 +173,25 @@ fn unusable(context: &PlanContext<'_>, host: &HostWorld, table: &Table) -> Optio
 }
 
 /// Facts: which tables there are and how they are defined. Not their rows: a source may be written to.
-pub(crate) fn facts(arguments: &BackupArguments, host: &HostWorld, selection: &Selection<'_>) -> Vec<Fact> {
-    let query =
-        |filter: String| format!("SELECT name, create_table_query FROM system.tables WHERE {filter} ORDER BY name");
+pub(crate) fn facts(arguments: &BackupArguments, host: &HostWorld) -> Vec<Fact> {
     let mut facts = Vec::new();
-    for database in &arguments.databases {
-        let tables: Vec<&Table> =
-            selection.tables.iter().copied().filter(|table| table.database == database.as_str()).collect();
-        let text: String = tables.iter().map(|table| format!("{}\n{}\n", table.name, table.create_query)).collect();
-        let value = format!("{}, definitions {}", count_of(tables.len(), "table"), short(&text));
-        facts.push(Fact::new(
-            &host.name,
-            format!("tables of {}", identifier(database.as_str())),
-            value,
-            query(format!("database = {}", literal(database.as_str()))),
-        ));
+    for database in arguments.databases.iter().map(|database| database.as_str()) {
+        facts.extend(facts::tables_of(host, database));
+        let is_excepted = |table: &Table| {
+            arguments
+                .except_tables
+                .iter()
+                .filter_map(|name| parse_table(name.as_str()).ok())
+                .any(|(of, name)| of == table.database && name == table.name)
+        };
+        let tables = host.tables_of(database).filter(|table| !table.is_inner() && !is_excepted(table));
+        facts.extend(tables.filter_map(|table| facts::definition(host, database, &table.name)));
     }
-    for table in &selection.tables {
-        if !arguments.databases.iter().any(|database| database.as_str() == table.database) {
-            let filter = format!("database = {} AND name = {}", literal(&table.database), literal(&table.name));
-            facts.push(Fact::new(
-                &host.name,
-                format!("definition of {}", qualified(&table.database, &table.name)),
-                short(&table.create_query),
-                query(filter),
-            ));
-        }
+    for name in &arguments.tables {
+        let Ok((database, table)) = parse_table(name.as_str()) else { continue };
+        facts.extend(facts::definition(host, &database, &table));
     }
     facts
-}
-
-/// The first characters of a digest, for facts.
-pub(crate) fn short(text: &str) -> String {
-    sha256(text.as_bytes()).chars().take(12).collect()
 }
 
 /// What a reviewer should know: rows that stay behind.

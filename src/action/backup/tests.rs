@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Backup;
-use crate::action::planning::{Planned, table};
+use crate::action::planning::{Planned, subjects, table};
 use crate::diag::Refusal;
 use crate::engine::action::Action;
 use crate::engine::context::PlanContext;
@@ -116,7 +116,16 @@ fn one_statement_on_a_standalone_server() {
         .collect();
     assert_eq!(rows, [("jn", None), ("mv", Some(3)), ("runs", Some(5)), ("v", None)]);
     assert!(planned.notes.iter().any(|note| note.contains("app.jn (Join)")), "{:?}", planned.notes);
-    assert_eq!(planned.facts.len(), 1);
+    assert_eq!(
+        subjects(&planned.facts),
+        [
+            "h: definition of app.jn",
+            "h: definition of app.mv",
+            "h: definition of app.runs",
+            "h: definition of app.v",
+            "h: tables of `app`"
+        ]
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod observe;
 mod plan;
 mod run;
+mod still;
 #[cfg(test)]
 mod tests;
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Arguments;
+use super::still::{Still, still};
 use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
@@ -30,6 +31,9 @@ pub struct Subtree {
     pub tables: BTreeMap<String, KeeperTable>,
     /// Ephemeral nodes that are not `is_active` of a replica.
     pub sessions: Vec<String>,
+    /// What stands still, by the path that it stands below.
+    #[serde(default)]
+    pub still: BTreeMap<String, Still>,
 }
 
 /// A replicated table in Keeper.
@@ -81,7 +85,8 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
             let nodes = keeper.subtree(&path).await.map_err(|error| {
                 Failure::error(explain_keeper(format!("looking below the Keeper path {path} of `{role}`"), &error))
             })?;
-            observed.paths.insert(path, summary(&nodes));
+            let summary = summary(&nodes, &observed.tables);
+            observed.paths.insert(path, summary);
         }
     }
     serde_json::to_value(&observed).map_err(|error| Failure::simple(error.to_string(), "report this as a defect"))
@@ -126,8 +131,9 @@ fn live_tables(world: &World) -> Vec<LiveTable> {
     tables
 }
 
-/// Tables are nodes with `replicas` and one of the other nodes every table has.
-pub fn summary(nodes: &[KeeperNode]) -> Subtree {
+/// Tables are nodes with `replicas` and one of the other nodes every table has. Those of `live` are written to by
+/// their servers.
+pub fn summary(nodes: &[KeeperNode], live: &[LiveTable]) -> Subtree {
     let by_path: BTreeMap<&str, &KeeperNode> = nodes.iter().map(|node| (node.path.as_str(), node)).collect();
     let below = |path: &str| nodes.iter().filter(|node| is_at_or_below(&node.path, path)).count() as u64;
     let mut subtree = Subtree { nodes: nodes.len() as u64, ..Subtree::default() };
@@ -155,6 +161,12 @@ pub fn summary(nodes: &[KeeperNode]) -> Subtree {
             .collect();
         subtree.tables.insert(table.to_owned(), KeeperTable { nodes: below(table), replicas });
     }
+    let tables: Vec<&str> = subtree.tables.keys().map(String::as_str).collect();
+    let is_live = |path: &str| {
+        let is_active = |table: &KeeperTable| table.replicas.values().any(|replica| replica.is_active);
+        live.iter().any(|table| table.path == path) || subtree.tables.get(path).is_some_and(is_active)
+    };
+    subtree.still = still(nodes, &tables, is_live);
     subtree.sessions = nodes
         .iter()
         .filter(|node| node.stat.ephemeral && !node.path.ends_with("/is_active"))

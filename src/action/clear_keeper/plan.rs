@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::observe::{LiveTable, Observed, Subtree, expanded, is_at_or_below};
 use super::{Arguments, Data};
+use crate::action::facts::ABSENT;
 use crate::action::gate::first_of;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
@@ -33,6 +34,9 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     }
     let observed = Observed::deserialize(context.observed).unwrap_or_default();
     let paths = expanded(&arguments, &target);
+    for (path, subtree) in paths.keys().filter_map(|path| Some((path, observed.paths.get(path)?))) {
+        context.facts.extend(facts(role, path, subtree));
+    }
     let mut problems = Vec::new();
     for (path, hosts) in &paths {
         if let Some(at) = path.find('{') {
@@ -58,7 +62,6 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let mut operations = Vec::new();
     for path in paths.keys() {
         let subtree = observed.paths.get(path).cloned().unwrap_or_default();
-        context.facts.extend(facts(role, path, &subtree));
         operations.push(operation(context, role, path, &subtree, &observed.tables));
     }
     Ok(operations)
@@ -198,16 +201,25 @@ fn dropped_nodes(subtree: &Subtree, dropped: &[&LiveTable]) -> u64 {
 
 fn facts(role: &str, path: &str, subtree: &Subtree) -> Vec<Fact> {
     let nowhere = HostName::default();
-    let query = |path: &str| format!("SELECT name FROM system.zookeeper WHERE path = {}", literal(path));
-    let state = if subtree.nodes == 0 { "not there" } else { "there" };
-    let mut facts = vec![Fact::new(&nowhere, format!("Keeper path {path} of {role}"), state, query(path))];
+    let query =
+        |columns: &str, path: &str| format!("SELECT {columns} FROM system.zookeeper WHERE path = {}", literal(path));
+    let state = if subtree.nodes == 0 { ABSENT } else { "there" };
+    let mut facts = vec![Fact::new(&nowhere, format!("Keeper path {path} of {role}"), state, query("name", path))];
     for (table, seen) in &subtree.tables {
         let replicas: Vec<&str> = seen.replicas.keys().map(String::as_str).collect();
         facts.push(Fact::new(
             &nowhere,
             format!("replicas in Keeper at {table} of {role}"),
             replicas.join(", "),
-            query(&format!("{table}/replicas")),
+            query("name", &format!("{table}/replicas")),
+        ));
+    }
+    for (above, still) in &subtree.still {
+        facts.push(Fact::new(
+            &nowhere,
+            format!("Keeper nodes below {above} of {role}"),
+            format!("{} ({})", still.names, still.digest),
+            query("name, value", above),
         ));
     }
     facts

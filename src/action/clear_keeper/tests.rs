@@ -38,7 +38,7 @@ fn seen(with_stale: bool) -> observe::Subtree {
     if with_stale {
         paths.extend(["/t/replicas/r9", "/t/replicas/r9/host"]);
     }
-    summary(&paths.into_iter().map(|path| node(&format!("{root}{path}"))).collect::<Vec<_>>())
+    summary(&paths.into_iter().map(|path| node(&format!("{root}{path}"))).collect::<Vec<_>>(), &[])
 }
 
 fn observed(subtree: &observe::Subtree, with_table: bool) -> Value {

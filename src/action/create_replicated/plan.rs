@@ -56,6 +56,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         found.push(refusal);
     }
     let (objects, refused) = convert(context, &arguments, &source);
+    facts(context, &arguments, &source, &target, &observed, &objects);
     found.extend(problems::of_statements(context, &source, database, &refused));
     found.extend(problems::of_needs(context, &target, database, &objects));
     for host in &target.hosts {
@@ -86,7 +87,6 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         create_in_world(context, arguments.on.as_str(), database, &order);
         return Err(found);
     }
-    facts(context, &arguments, &source, &target);
     if observed.keeper.is_none() {
         context.notes.push(format!("the environment names no Keeper for `{}`: what earlier tables left there is only found when a table is created", arguments.on.as_str()));
     }

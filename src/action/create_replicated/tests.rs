@@ -3,7 +3,7 @@ use serde_json::json;
 use super::gather::Observed;
 use super::seen::{SeenReplica, column_differences, replica_differences};
 use super::*;
-use crate::action::planning::{Planned, host, plan_with, table, world};
+use crate::action::planning::{Planned, host, plan_with, subjects, table, world};
 use crate::model::observed::{Database, HostWorld, TargetWorld, World};
 use crate::model::runbook::Topology;
 
@@ -113,7 +113,17 @@ fn tables_come_before_what_reads_them_and_the_check_comes_last() {
         ]
     );
     assert_eq!(r2.tables[2].replica_name.as_deref(), Some("r2"));
-    assert_eq!(planned.facts.len(), 2, "definitions of the source only: the database is created by an earlier step");
+    // The database on the replicas is created by an earlier step.
+    assert_eq!(
+        subjects(&planned.facts),
+        [
+            ": Keeper path /clickhouse/tables/01/d/mv of a table to create on destination",
+            ": Keeper path /clickhouse/tables/01/d/t of a table to create on destination",
+            "s: definition of d.mv",
+            "s: definition of d.t",
+            "s: tables of `d`"
+        ]
+    );
 }
 
 #[test]

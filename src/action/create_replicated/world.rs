@@ -1,45 +1,65 @@
 //! The facts that the plan rests on, and the world as it will be.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Arguments;
+use super::gather::Observed;
 use super::plan::Object;
+use crate::action::clear_keeper::is_cleared;
+use crate::action::facts;
 use crate::engine::context::PlanContext;
+use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
-use crate::model::words::count_of;
 use crate::plan::convert::{Created, Ddl, ObjectKind};
 use crate::plan::fact::Fact;
-use crate::plan::plan_file::sha256;
 use crate::plan::sql::literal;
 
-pub fn facts(context: &mut PlanContext<'_>, arguments: &Arguments, source: &HostWorld, target: &TargetWorld) {
+pub fn facts(
+    context: &mut PlanContext<'_>,
+    arguments: &Arguments,
+    source: &HostWorld,
+    target: &TargetWorld,
+    observed: &Observed,
+    objects: &BTreeMap<String, Object>,
+) {
     let database = arguments.database.as_str();
-    for table in source.tables_of(database).filter(|table| !table.is_inner() && !table.uuid.is_empty()) {
-        let digest = sha256(table.create_query.as_bytes());
-        context.facts.push(Fact::new(
-            &source.name,
-            format!("definition of {}", table.full_name()),
-            digest[..12].to_owned(),
-            format!(
-                "SELECT create_table_query FROM system.tables WHERE database = {} AND name = {}",
-                literal(database),
-                literal(&table.name)
-            ),
-        ));
-    }
+    let mut facts: Vec<Fact> = facts::tables_of(source, database).into_iter().collect();
+    let read = source.tables_of(database).filter(|table| !table.is_inner() && !arguments.leaves_out(&table.name));
+    facts.extend(read.filter_map(|table| facts::definition(source, database, &table.name)));
     for host in &target.hosts {
-        // A database that an earlier step creates is no fact of the world as it is now.
-        let Some(uuid) = host.databases.get(database).map(|found| &found.uuid).filter(|uuid| !uuid.is_empty()) else {
-            continue;
-        };
-        let mut names: Vec<&str> = host.tables_of(database).map(|table| table.name.as_str()).collect();
-        names.sort_unstable();
-        let digest = sha256(names.join("\n").as_bytes());
-        context.facts.push(Fact::new(
-            &host.name,
-            format!("database {database} that tables are created in"),
-            format!("UUID {uuid}, {} ({})", count_of(names.len(), "table"), &digest[..12]),
-            format!("SELECT name FROM system.tables WHERE database = {}", literal(database)),
-        ));
+        facts.extend(facts::database(host, database));
+        facts.extend(facts::tables_of(host, database));
+        let existing = objects.keys().filter(|name| host.table(database, name).is_some());
+        facts.extend(existing.filter_map(|name| facts::definition(host, database, name)));
     }
+    facts.extend(keeper_facts(context, arguments, target, observed, objects));
+    context.facts.extend(facts);
+}
+
+/// What stands at the paths of the new tables, where no earlier step clears them.
+fn keeper_facts(
+    context: &PlanContext<'_>,
+    arguments: &Arguments,
+    target: &TargetWorld,
+    observed: &Observed,
+    objects: &BTreeMap<String, Object>,
+) -> Vec<Fact> {
+    let Some(seen) = &observed.keeper else { return Vec::new() };
+    let role = arguments.on.as_str();
+    let templates = objects.values().filter_map(|object| object.created.replicated.as_ref());
+    let paths: BTreeSet<String> = templates
+        .flat_map(|(template, _)| target.hosts.iter().map(|host| host.expand_macros(template)))
+        .filter(|path| !path.contains('{') && !is_cleared(context.promises, role, path))
+        .collect();
+    let fact = |path: String| {
+        let value = match seen.get(&path) {
+            Some(replicas) => facts::listed(replicas.iter().map(String::as_str), "replica"),
+            None => facts::ABSENT.to_owned(),
+        };
+        let query = format!("SELECT name FROM system.zookeeper WHERE path = {}", literal(&format!("{path}/replicas")));
+        Fact::new(&HostName::default(), format!("Keeper path {path} of a table to create on {role}"), value, query)
+    };
+    paths.into_iter().map(fact).collect()
 }
 
 /// The world afterwards: every object is there on every host, empty.

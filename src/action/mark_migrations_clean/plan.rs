@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Arguments, Data, Row, Seen, last_row_query, table_sql};
+use crate::action::facts;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::ids::HostName;
@@ -30,6 +31,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let mut problems = Vec::new();
     let mut histories: BTreeMap<String, History<'_>> = BTreeMap::new();
     for host in &target.hosts {
+        context.facts.extend(facts::definition(host, &database, &name));
         match host.table(&database, &name) {
             Some(table) => {
                 let key = table
@@ -50,6 +52,10 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
                 problems.push(refusal);
             }
         }
+    }
+    // The history of a server that is only read says which version is to be marked.
+    for (host, history) in seen.iter().filter(|(host, _)| target.hosts.iter().all(|own| own.name.0 != **host)) {
+        context.facts.push(last_row_fact(&HostName::from(host.as_str()), history, &sql));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -75,6 +81,14 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     Ok(planned)
 }
 
+fn last_row_fact(host: &HostName, seen: &Seen, sql: &str) -> Fact {
+    let value = match &seen.last {
+        Some(row) => format!("{}, sequence {}", Row::words(Some(row)), row.sequence),
+        None => Row::words(None),
+    };
+    Fact::new(host, format!("last row of {sql}"), value, last_row_query(sql))
+}
+
 fn operation(
     context: &mut PlanContext<'_>,
     role: &str,
@@ -95,11 +109,7 @@ fn operation(
         .collect();
     for ((host, _), seen) in history.hosts.iter().zip(&known) {
         if let Some(seen) = seen {
-            let value = match &seen.last {
-                Some(row) => format!("{}, sequence {}", Row::words(Some(row)), row.sequence),
-                None => Row::words(None),
-            };
-            context.facts.push(Fact::new(&host.name, format!("last row of {sql}"), value, query.clone()));
+            context.facts.push(last_row_fact(&host.name, seen, sql));
         }
     }
     let is_clean =

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::action::planning::{host, plan_with, table, world};
+use crate::action::planning::{host, plan_with, subjects, table, world};
 use crate::plan::operation::Effect;
 
 const ROLE: &str = "destination";
@@ -50,7 +50,15 @@ fn each_history_of_its_own_gets_its_row() {
             .starts_with("INSERT INTO `d`.`schema_migrations` (version, dirty, sequence) SELECT 42, 0, greatest(")
     );
     assert_eq!(operations[0].before, "version 42, dirty");
-    assert_eq!(planned.facts.len(), 2);
+    assert_eq!(
+        subjects(&planned.facts),
+        [
+            "r1: definition of d.schema_migrations",
+            "r1: last row of `d`.`schema_migrations`",
+            "r2: definition of d.schema_migrations",
+            "r2: last row of `d`.`schema_migrations`"
+        ]
+    );
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Planning: what is dropped on each host, and what that takes away.
 
 use super::{Arguments, CreateData, Data, DropData, PlannedTable};
+use crate::action::facts;
 use crate::diag::{Refusal, grouped};
 use crate::engine::context::PlanContext;
 use crate::model::observed::{Database, HostWorld};
-use crate::model::words::{count, count_of};
+use crate::model::words::count_of;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Loss, Operation};
-use crate::plan::plan_file::sha256;
 use crate::plan::sql::{TokenKind, identifier, literal, tokenize};
 use crate::plan::statement::Statement;
 
@@ -17,6 +17,9 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let arguments: Arguments = context.arguments()?;
     let (role, database) = (arguments.on.as_str(), arguments.database.as_str());
     let target = context.target(role)?.clone();
+    for host in &target.hosts {
+        context.facts.extend(facts(host, database));
+    }
     let problems: Vec<Refusal> = target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
     if !problems.is_empty() {
         // Later steps are checked against the world as it would be.
@@ -26,7 +29,6 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let mut operations = Vec::new();
     for host in &target.hosts {
         let former = host.databases.get(database);
-        context.facts.extend(facts(host, database));
         context.notes.extend(notes(host, database));
         if let Some(former) = former {
             operations.push(drop_operation(context, role, host, database, former));
@@ -135,34 +137,14 @@ fn create_operation(
         .with_data(&Data::Create(data))
 }
 
-/// What is dropped must be what the plan says: the database, its tables, their definitions and their rows.
+/// What is dropped must be what the plan says: the database, its tables, their definitions, rows and replicas.
 fn facts(host: &HostWorld, database: &str) -> Vec<Fact> {
-    let query = format!("SELECT engine, uuid FROM system.databases WHERE name = {}", literal(database));
-    let value = match host.databases.get(database) {
-        // Made by an earlier step: not a fact of the world as it is now.
-        Some(found) if found.uuid.is_empty() => return Vec::new(),
-        Some(found) => format!("{}, UUID {}", found.engine, found.uuid),
-        None => "not there".to_owned(),
-    };
-    let mut facts = vec![Fact::new(&host.name, format!("database {database}"), value, query)];
-    for table in host.tables_of(database).filter(|table| !table.uuid.is_empty()) {
-        let rows = match table.rows {
-            Some(rows) if table.holds_rows() => count(rows, "row"),
-            _ => "no rows of its own".to_owned(),
-        };
-        let definition = sha256(table.create_query.as_bytes());
-        facts.push(Fact::new(
-            &host.name,
-            format!("table {} that is dropped", table.full_name()),
-            format!("{rows}, UUID {}, definition {}", table.uuid, &definition[..12]),
-            format!(
-                "SELECT uuid, total_rows, create_table_query FROM system.tables WHERE database = {} AND name = {}",
-                literal(database),
-                literal(&table.name)
-            ),
-        ));
-    }
-    facts
+    let Some(found) = facts::database(host, database) else { return Vec::new() };
+    let tables = host
+        .tables_of(database)
+        .flat_map(|table| [facts::loses(&host.name, table, "dropped"), facts::replicas(&host.name, table)])
+        .flatten();
+    std::iter::once(found).chain(tables).collect()
 }
 
 fn notes(host: &HostWorld, database: &str) -> Vec<String> {

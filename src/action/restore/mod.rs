@@ -1,6 +1,7 @@
 //! `restore`: ClickHouse's own RESTORE, table by table, on one replica of each shard, proved on all of them.
 
 mod data;
+mod facts;
 mod gate;
 mod operations;
 mod outcome;
@@ -28,6 +29,7 @@ use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
 use crate::engine::manifest::{object_refusal, read};
 use crate::model::formats::{DatabaseName, TableName, TargetRole};
+use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
 use source::BackupSource;
 
@@ -158,7 +160,19 @@ impl Action for Restore {
                 json!({ "database": table.database, "table": table.table, "engine": table.engine, "create_query": table.create_query, "rows": table.rows, "bytes": table.bytes })
             })
             .collect();
-        Ok(json!({ "uuid": manifest.head.uuid, "timestamp": manifest.head.timestamp, "tables": tables }))
+        Ok(json!({
+            "uuid": manifest.head.uuid,
+            "timestamp": manifest.head.timestamp,
+            "objects": manifest.objects.number,
+            "stored_bytes": manifest.objects.bytes,
+            "objects_digest": manifest.objects.digest,
+            "tables": tables,
+        }))
+    }
+
+    fn unseen(&self, arguments: &Value, problems: &[Refusal]) -> Vec<Fact> {
+        let Ok(arguments) = RestoreArguments::deserialize(arguments) else { return Vec::new() };
+        facts::unreadable(&arguments, problems).into_iter().collect()
     }
 
     fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {

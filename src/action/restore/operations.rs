@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::action::backup::destination::destination;
 use crate::action::backup::settings::{Settings, clause};
-use crate::action::backup::tables::short;
 use crate::engine::context::PlanContext;
 use crate::engine::manifest::columns_of;
 use crate::model::environment::S3Binding;
 use crate::model::ids::HostName;
-use crate::model::observed::{HostWorld, Table};
 use crate::model::words::count;
-use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::sql::{identifier, literal, qualified};
 use crate::plan::statement::Statement;
@@ -36,7 +33,6 @@ pub(crate) struct Work<'a> {
     pub(crate) operations: Vec<Operation>,
     /// Operations so far per host and wave, for the lanes.
     pub(crate) lanes: BTreeMap<(HostName, u32), u32>,
-    pub(crate) facts: Vec<Fact>,
     /// What the world will have.
     pub(crate) done: Vec<(HostName, SourceTable)>,
 }
@@ -46,12 +42,6 @@ impl Work<'_> {
     pub(crate) fn add(&mut self, context: &PlanContext<'_>, place: &Place<'_>, way: Way, from: &str, to: &str) {
         let entry = place.entry;
         let found = place.found();
-        for (host, table) in &found {
-            // A table that the plan itself creates has no UUID yet, and is no fact of the world.
-            if !table.uuid.is_empty() {
-                self.facts.push(definition_fact(host, table));
-            }
-        }
         let engine_there = found.first().map_or(entry.engine.as_str(), |(_, table)| table.engine.as_str());
         let create_there = found.first().map_or(entry.create_query.as_str(), |(_, table)| table.create_query.as_str());
         let kept = engine(engine_there, create_there);
@@ -230,20 +220,6 @@ impl Work<'_> {
         operation.estimate_bytes = entry.bytes;
         operation
     }
-}
-
-fn definition_fact(host: &HostWorld, table: &Table) -> Fact {
-    let query = format!(
-        "SELECT uuid, create_table_query FROM system.tables WHERE database = {} AND name = {}",
-        literal(&table.database),
-        literal(&table.name)
-    );
-    Fact::new(
-        &host.name,
-        format!("definition of {}", qualified(&table.database, &table.name)),
-        format!("uuid {}, definition {}", table.uuid, short(&table.create_query)),
-        query,
-    )
 }
 
 /// Tables first, then what reads from them: dictionaries, views, materialized views.

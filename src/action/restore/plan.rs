@@ -6,10 +6,10 @@ use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
-use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
 
 use super::RestoreArguments;
+use super::facts::{backup_fact, place_facts};
 use super::operations::Work;
 use super::source::{Source, SourceTable, find, select};
 use super::way::{Place, Way};
@@ -17,6 +17,7 @@ use super::way::{Place, Way};
 /// Plans the step.
 pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
     let arguments: RestoreArguments = context.arguments()?;
+    context.facts.extend(backup_fact(&arguments, context.observed));
     let source = find(context, &arguments)?;
     let role = source.origin("-").storage;
     let Some(storage) = context.environment.storage.get(&role).map(|binding| binding.s3().clone()) else {
@@ -34,10 +35,10 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         storage: &storage,
         operations: Vec::new(),
         lanes: BTreeMap::new(),
-        facts: Vec::new(),
         done: Vec::new(),
     };
     let (mut problems, mut notes) = (Vec::new(), Vec::new());
+    let mut facts = Vec::new();
     for (from, to) in pairs(context, &arguments, &source, &target)? {
         let entries = match select(context, &arguments, source.shards.get(&from).map_or(&[], Vec::as_slice)) {
             Ok(entries) => entries,
@@ -49,6 +50,7 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         let hosts: Vec<&HostWorld> = target.replicas(&to).collect();
         let mut left = Vec::new();
         for entry in &entries {
+            facts.extend(place_facts(&arguments, &hosts, entry));
             let place = Place { context, arguments: &arguments, hosts: &hosts, entry };
             match place.way() {
                 Ok(Way::Nothing) => left.push(entry.full_name()),
@@ -64,12 +66,11 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
             ));
         }
     }
+    let Work { operations, done, .. } = work;
+    context.facts.extend(facts);
     if !problems.is_empty() {
         return Err(problems);
     }
-    let Work { operations, mut facts, done, .. } = work;
-    facts.extend(backup_fact(context, &source));
-    context.facts.extend(facts);
     context.notes.extend(notes);
     if let Some(target) = context.world.targets.get_mut(arguments.to.as_str()) {
         for (host, entry) in &done {
@@ -123,20 +124,6 @@ fn pairs(
             "restore one shard per step with `shard:`, or use a target with the same shards",
         ),
     }
-}
-
-/// An existing backup is a part of the world.
-fn backup_fact(context: &PlanContext<'_>, source: &Source) -> Option<Fact> {
-    let text = |key: &str| context.observed.get(key).and_then(serde_json::Value::as_str);
-    let origin = source.origin("-");
-    let path = origin.path?;
-    let value = format!("uuid {} of {}", text("uuid")?, text("timestamp")?);
-    Some(Fact::new(
-        &HostName::default(),
-        format!("backup {path} in storage `{}`", origin.storage),
-        value,
-        format!("the manifest {path}/.backup in storage `{}`", origin.storage),
-    ))
 }
 
 /// The world afterwards, on one host.

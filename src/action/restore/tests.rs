@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Restore;
 use crate::action::backup::tests::{defined, plan_step, server, target};
-use crate::action::planning::Planned;
+use crate::action::planning::{Planned, subjects};
 use crate::engine::action::Action;
 use crate::model::ids::StepId;
 use crate::model::observed::{Table, World};
@@ -125,14 +125,32 @@ fn parts_go_to_one_replica_and_logs_take_three_steps() {
     let host = &planned.world.targets["d"].hosts[1];
     assert_eq!(host.table("app", "runs").and_then(|table| table.rows), Some(1234));
     assert!(host.table("app", "v").is_some());
-    assert_eq!(planned.facts.len(), 4, "two tables on two replicas");
+    assert_eq!(
+        subjects(&planned.facts),
+        [
+            "r1: database app",
+            "r1: definition of app.runs",
+            "r1: definition of app.tiny",
+            "r1: definition of app.v",
+            "r1: rows of app.runs",
+            "r1: rows of app.tiny",
+            "r2: database app",
+            "r2: definition of app.runs",
+            "r2: definition of app.tiny",
+            "r2: definition of app.v",
+            "r2: rows of app.runs",
+            "r2: rows of app.tiny"
+        ]
+    );
     assert!(!serde_json::to_string(&operations[0].data).unwrap_or_default().contains("1234"));
 }
 
 #[test]
 fn rows_of_an_existing_backup_stand_in_the_plan() {
     let arguments = json!({ "backup": { "storage": "backups", "path": "old/x" }, "to": "d", "tables": ["app.runs"], "settings": different() });
-    let observed = json!({ "uuid": "u", "timestamp": "t", "tables": entries() });
+    let observed = json!({
+        "uuid": "u", "timestamp": "t", "objects": 3, "stored_bytes": 9, "objects_digest": "d", "tables": entries()
+    });
     let planned = plan_step(&Restore, &arguments, &observed, replicas(0), BTreeMap::new());
     let operations = planned.operations.expect("planned");
     assert!(operations[0].statements[0].text.contains("'http://s3:9000/b/p/old/x'"));
@@ -140,7 +158,9 @@ fn rows_of_an_existing_backup_stand_in_the_plan() {
         (operations[0].before.as_str(), operations[0].after.as_str()),
         ("empty on r1, r2", "1 234 rows on r1, r2")
     );
-    assert!(planned.facts.iter().any(|fact| fact.host.0.is_empty() && fact.value == "uuid u of t"));
+    let backup: Vec<&str> =
+        planned.facts.iter().filter(|fact| fact.host.0.is_empty()).map(|fact| fact.value.as_str()).collect();
+    assert_eq!(backup, ["UUID u of t, 3 objects with 9 bytes, digest of their names, sizes and ETags 18ac3e7343f0"]);
 }
 
 #[test]

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::arguments::{DeclaredLoss, Parsed, SqlArguments, one_query};
 use super::first_line;
 use super::simulate::{Impossible, Simulated, inserts_twice, simulate};
+use crate::action::facts;
 use crate::action::select::{Scalar, select};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::ids::HostName;
-use crate::plan::classify::{Change, Losing};
+use crate::model::observed::HostWorld;
+use crate::plan::classify::{Change, Losing, Name};
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::statement::Statement;
@@ -68,6 +70,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         for (place, host) in places.iter().zip(&hosts) {
             let database = arguments.database.as_ref().map(|name| name.as_str());
             let Some(target) = context.world.targets.get_mut(&role) else { continue };
+            context.facts.extend(object_facts(target.hosts.get(*place), statement, database));
             match simulate(target, *place, statement, database, &mut counted) {
                 Err(impossible) => problems.push(refusal(context, host, impossible)),
                 Ok(mut simulated) => {
@@ -76,9 +79,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
                         simulated.loss = declared(arguments.loss.unwrap_or_default());
                         simulated.before = "what it destroys is declared in the runbook, not observed".to_owned();
                     }
-                    for (subject, value, query) in &simulated.facts {
-                        context.facts.push(Fact::new(host, subject.as_str(), value.as_str(), query.as_str()));
-                    }
+                    context.facts.append(&mut simulated.facts);
                     let operation = operation(context, &arguments, statement, simulated, host, last);
                     operations.push(operation.in_wave(u32::try_from(wave).unwrap_or(u32::MAX)));
                 }
@@ -86,6 +87,24 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         }
     }
     if problems.is_empty() { Ok(operations) } else { Err(problems) }
+}
+
+/// What a changing statement is about, as it is before: that it is there, and how it is defined. Rows may move where
+/// the statement takes none away.
+fn object_facts(host: Option<&HostWorld>, statement: &Parsed, database: Option<&str>) -> Vec<Fact> {
+    let Some(host) = host.filter(|_| statement.class.effect != Effect::Read) else { return Vec::new() };
+    let definition = |name: &Name| {
+        let database = name.database.as_deref().or(database)?;
+        facts::definition(host, database, &name.name)
+    };
+    match &statement.class.change {
+        Change::DropTables { names, .. } => names.iter().filter_map(definition).collect(),
+        Change::DropDatabase { name, .. } | Change::TruncateDatabase { name, .. } => {
+            facts::database(host, name).into_iter().chain(facts::tables_of(host, name)).collect()
+        }
+        Change::CreateDatabase { name, .. } => facts::database(host, name).into_iter().collect(),
+        _ => statement.class.object.iter().filter_map(definition).collect(),
+    }
 }
 
 fn operation(

@@ -4,6 +4,7 @@ mod arguments;
 mod count;
 mod ddl;
 mod expected;
+mod facts;
 mod health;
 mod known;
 mod live;

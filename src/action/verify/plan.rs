@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::arguments::{Against, ContentRule, Health, RowsRule, SchemaRule, VerifyArguments};
+use super::facts::{detached, host_facts};
 use super::known::Known;
 use super::reads::{Asked, Planned, reads};
 use super::table::Key;
@@ -107,7 +108,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let mut operations = Vec::new();
     for host in select(&target, arguments.every) {
         let peers: Vec<HostName> = target.replicas(&host.shard).map(|replica| replica.name.clone()).collect();
-        let data = VerifyData {
+        let mut data = VerifyData {
             role: role.clone(),
             shard: host.shard.clone(),
             shards: target.shards(),
@@ -122,10 +123,12 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
             schema: arguments.schema,
             parts: arguments.parts,
             content: arguments.content,
-            detached: host.detached_parts.clone(),
+            detached: BTreeMap::new(),
         };
         // All in one wave: where one replica differs, the others are still to be told of.
         let known = Known::of(context, &arguments, &data, host);
+        data.detached = detached(host, &known.databases);
+        context.facts.extend(host_facts(host, &known.databases, arguments.parts));
         context.facts.extend(known.fact(host));
         operations.push(operation(context, &arguments, data, host, known));
     }

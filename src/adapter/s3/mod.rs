@@ -160,7 +160,11 @@ impl Objects for Bucket {
             for object in page.contents() {
                 let Some(key) = object.key() else { continue };
                 let size = object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
-                found.push(ObjectInfo { key: self.strip(key).to_owned(), size });
+                let version = object
+                    .e_tag()
+                    .map(str::to_owned)
+                    .or_else(|| Some(object.last_modified()?.to_millis().ok()?.to_string()));
+                found.push(ObjectInfo { key: self.strip(key).to_owned(), size, version });
             }
         })
         .await?;

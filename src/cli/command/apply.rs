@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::plan::plan_of;
+use super::plan::{now_of, plan_of};
 use crate::action::CATALOGUE;
 use crate::cli::args::{ApplyArgs, Common, Format};
 use crate::cli::event_lines::EventLines;
@@ -147,9 +147,7 @@ async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
         .iter()
         .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
-    let now = plan_of(&runbook, &given, session).await?;
-    check_unmoved(&saved, &now)?;
-    Ok(now)
+    check_unmoved(&saved, now_of(&runbook, &given, session).await?)
 }
 
 /// Consent for exactly this plan, and how it was given.

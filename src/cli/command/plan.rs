@@ -8,8 +8,9 @@ use crate::cli::printer::Printer;
 use crate::cli::saved_plan::{is_plan, plan_in};
 use crate::cli::session::{Session, compile_for, given_parameters, read_source};
 use crate::diag::{Diagnostic, Diagnostics, Failure, SourceFile};
-use crate::engine::guard::{check_budget, consent_text};
-use crate::engine::planner::{make_plan, observe_for};
+use crate::engine::guard::{Now, check_budget, consent_text, signers_facts};
+use crate::engine::look::look;
+use crate::engine::planner::make_plan;
 use crate::exit_code::Exit;
 use crate::plan::plan_file::Plan;
 use crate::report::plan_html::render_html;
@@ -97,9 +98,22 @@ pub async fn plan_of(
     given: &std::collections::BTreeMap<String, String>,
     session: &Session,
 ) -> Result<Plan, Failure> {
+    now_of(source, given, session).await?.plan
+}
+
+/// Looks at the world as it is now and plans a runbook, as far as what is seen allows.
+///
+/// # Errors
+/// Mistakes in the files.
+pub async fn now_of(
+    source: &std::sync::Arc<crate::diag::SourceFile>,
+    given: &std::collections::BTreeMap<String, String>,
+    session: &Session,
+) -> Result<Now, Failure> {
     let compiled = compile_for(source, given, &session.environment.metadata.name)?;
-    let observations = observe_for(&compiled, &session.environment, &session.ports).await?;
-    make_plan(&compiled, &session.environment, &observations)
+    let mut looked = look(&compiled, &session.environment, &session.ports).await?;
+    looked.observations.local = signers_facts(&compiled.runbook.guards, &session.base);
+    Ok(Now::of(&compiled, &session.environment, looked))
 }
 
 /// The command that shows the whole plan at a terminal.

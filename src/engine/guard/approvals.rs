@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::diag::Refusal;
 use crate::engine::ports::{Command, CommandOutput, Commands};
-use crate::model::guards::ApprovalsGuard;
-use crate::plan::plan_file::Plan;
+use crate::model::guards::{ApprovalsGuard, Guards};
+use crate::model::ids::HostName;
+use crate::plan::fact::Fact;
+use crate::plan::plan_file::{Plan, sha256};
 
 /// Namespace of the signatures: one made for something else does not count.
 pub const SIGNATURE_NAMESPACE: &str = "clickferry-plan";
@@ -24,6 +26,19 @@ pub fn signed_text(plan: &Plan) -> String {
 struct Signer {
     name: String,
     key: String,
+}
+
+/// Who may sign is a part of what is signed: their file must be the same at apply. Relative names start at `folder`.
+#[must_use]
+pub fn signers_facts(guards: &Guards, folder: &Path) -> Vec<Fact> {
+    let Some(guard) = &guards.approvals else { return Vec::new() };
+    let value = match std::fs::read(folder.join(&guard.signers)) {
+        Ok(content) => format!("content with SHA-256 {}", sha256(&content)),
+        Err(_) => "cannot be read".to_owned(),
+    };
+    let subject = format!("signers in `{}` (`guards.approvals`)", guard.signers);
+    let query = format!("sha256sum {}, in the folder of the environment file", guard.signers);
+    vec![Fact::new(&HostName::default(), subject, value, query)]
 }
 
 /// Checks the signatures over a plan; relative names of signers' files start at `folder`. Returns who signed, each

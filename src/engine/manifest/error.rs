@@ -92,9 +92,10 @@ impl ManifestError {
                         None => format!("{} ({} bytes) is not there", object.key, object.expected),
                     })
                     .collect();
+                let head = if *count == 1 { "1 object does".to_owned() } else { format!("{count} objects do") };
                 (
                     "every file of the manifest has its object with its size".to_owned(),
-                    format!("{count} do not: {}", first.join("; ")),
+                    format!("{head} not fit the manifest: {}", first.join("; ")),
                     "this backup has lost data: do not use it",
                 )
             }

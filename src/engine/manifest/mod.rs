@@ -13,11 +13,13 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use ddl::{columns_of, deletes_rows_by_ttl, engine_of, inner_engine_of, is_refreshable, layout_of};
 pub use error::{ManifestError, MissingObject, object_refusal};
 
-use super::ports::{ObjectError, Objects};
+use super::ports::{ObjectError, ObjectInfo, Objects};
+use crate::plan::plan_file::hex;
 use collect::{Collected, Counted};
 use parse::parse;
 
@@ -37,6 +39,37 @@ pub struct Manifest {
     pub databases: Vec<String>,
     /// Tables, views and dictionaries, sorted by database and name.
     pub tables: Vec<ManifestTable>,
+    /// What lies below its path.
+    pub objects: StoredObjects,
+}
+
+/// All objects below the path of a backup: another listing means that something was added, removed or overwritten.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredObjects {
+    /// How many.
+    pub number: u64,
+    /// Sum of their sizes.
+    pub bytes: u64,
+    /// SHA-256 over the manifest and over names, sizes and versions of all objects, hexadecimal.
+    pub digest: String,
+}
+
+impl StoredObjects {
+    fn of(manifest: &[u8], listed: &[ObjectInfo], prefix: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(Sha256::digest(manifest));
+        for object in listed {
+            let name = object.key.strip_prefix(prefix).unwrap_or(&object.key);
+            // No name holds a zero byte.
+            let line = format!("{name}\0{}\0{}\0", object.size, object.version.as_deref().unwrap_or_default());
+            digest.update(line.as_bytes());
+        }
+        Self {
+            number: listed.len() as u64,
+            bytes: listed.iter().map(|object| object.size).sum(),
+            digest: hex(&digest.finalize()),
+        }
+    }
 }
 
 /// What identifies a backup.
@@ -134,6 +167,7 @@ pub async fn read(objects: &dyn Objects, path: &str) -> Result<Manifest, Manifes
     let mut collected = Collected::default();
     let head =
         parse(&manifest, &mut |file| collected.add(file, &sizes)).map_err(|reason| damaged(objects, path, reason))?;
+    let stored = StoredObjects::of(&manifest, &listed, &prefix);
     drop(manifest);
     if !collected.unsupported.is_empty() {
         return Err(ManifestError::Unsupported { location: location(objects, path), reason: collected.unsupported });
@@ -150,7 +184,7 @@ pub async fn read(objects: &dyn Objects, path: &str) -> Result<Manifest, Manifes
     contents.extend(read_all(objects, &prefix, columns).await?);
     let tables = collected.tables(&contents).map_err(|reason| damaged(objects, path, reason))?;
     let Counted { files, total_size, databases } = collected.counted();
-    Ok(Manifest { head, files, total_size, databases, tables })
+    Ok(Manifest { head, files, total_size, databases, tables, objects: stored })
 }
 
 async fn get_manifest(objects: &dyn Objects, path: &str) -> Result<Bytes, ManifestError> {

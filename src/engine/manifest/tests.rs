@@ -20,7 +20,7 @@ struct Memory {
 impl Objects for Memory {
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, ObjectError> {
         let found = self.objects.iter().filter(|(key, _)| key.starts_with(prefix));
-        Ok(found.map(|(key, bytes)| ObjectInfo { key: key.clone(), size: bytes.len() as u64 }).collect())
+        Ok(found.map(|(key, bytes)| ObjectInfo { key: key.clone(), size: bytes.len() as u64, version: None }).collect())
     }
 
     async fn list_level(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {

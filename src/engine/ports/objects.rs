@@ -3,13 +3,16 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// Key and size of an object.
+/// What a listing tells of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// Key below the storage's prefix.
     pub key: String,
     /// Size in bytes.
     pub size: u64,
+    /// What changes when the object is written again: its `ETag`, else the time of its last change; `None` where the
+    /// store tells neither.
+    pub version: Option<String>,
 }
 
 /// Why the store did not do what it was asked.

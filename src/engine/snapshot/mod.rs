@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use self::asked::TakenFor;
 use self::asked::{Compared, bindings, taken_for};
 use super::compile::CompiledRunbook;
-use super::planner::{Observations, check_observed};
+use super::look::{Observations, check_observed};
 use crate::diag::{Diagnostic, Failure, Refusal, SourceFile};
 use crate::model::environment::Environment;
 use crate::model::observed::World;
@@ -77,7 +77,7 @@ impl Snapshot {
     /// A snapshot of the servers alone, for no runbook.
     #[must_use]
     pub fn of_world(environment: &Environment, world: World, taken: String) -> Self {
-        Self::new(environment, None, Observations { world, steps: BTreeMap::new() }, taken)
+        Self::new(environment, None, Observations { world, steps: BTreeMap::new(), local: Vec::new() }, taken)
     }
 
     /// The text that is saved.

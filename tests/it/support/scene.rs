@@ -260,6 +260,7 @@ impl Scene {
         }
         settings.add_filter(self.lab.s3_endpoint().strip_prefix("http://").unwrap(), "S3");
         settings.add_filter(&self.lab.keeper_address(), "KEEPER");
+        settings.add_filter(r"127\.0\.0\.1:\d{4,5}", "ADDRESS");
         settings.add_filter(&self.database, "DB");
         settings.add_filter(r"\d{8}-\d{6}-[0-9a-f]{4}", "RUN");
         settings.add_filter(r"of \S+@\S+", "of USER@HOST");
@@ -268,7 +269,7 @@ impl Scene {
         settings.add_filter(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID");
         settings.add_filter(r"\b[0-9a-f]{64}\b", "SHA256");
         settings.add_filter(r"\b[0-9a-f]{12}\b", "DIGEST");
-        settings.add_filter(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "WHEN");
+        settings.add_filter(r"\d{4}-\d\d-\d\d(T[0-9:.]+Z| \d\d:\d\d:\d\d)", "WHEN");
         settings.add_filter(r"\d{4}-\d\d-\d\d_\d{6}", "STARTED");
         settings.add_filter(r"\b\d+(\.\d+)? (ms|s|min)\b", "TIME");
         settings.add_filter(r"\b\d+(\.\d+)? (B|KiB|MiB)\b", "SIZE");

@@ -7,9 +7,12 @@ use create::{create_database, create_table};
 use remove::{at_most, drop_database, drop_tables, truncate, truncate_database};
 
 use super::arguments::Parsed;
+use crate::action::facts;
+use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::model::words::{count, number};
 use crate::plan::classify::{Change, Classified, Losing, Name};
+use crate::plan::fact::Fact;
 use crate::plan::operation::Loss;
 use crate::plan::sql::literal;
 
@@ -26,8 +29,8 @@ pub struct Simulated {
     pub after: String,
     /// A query whose single value tells whether it took effect, and that value.
     pub promise: Option<(String, u64)>,
-    /// Tables that lose rows: what the plan rests on, as (subject, value, query).
-    pub facts: Vec<(String, String, String)>,
+    /// Tables that lose rows, on whichever host: what the plan rests on.
+    pub facts: Vec<Fact>,
 }
 
 /// Why a statement cannot work: expected, found, the statement that shows it, what to do.
@@ -108,7 +111,7 @@ pub fn inserts_twice(
 }
 
 impl Simulated {
-    fn charge(&mut self, table: &Table) {
+    fn charge(&mut self, host: &HostName, table: &Table) {
         if !table.holds_rows() {
             return;
         }
@@ -119,17 +122,8 @@ impl Simulated {
             bytes: table.bytes.unwrap_or(0),
             keeper_nodes: 0,
         });
-        if is_uuid(&table.uuid) {
-            self.facts.push((
-                format!("rows of {} that are taken away", table.full_name()),
-                format!("{}, uuid {}", count(rows, "row"), table.uuid),
-                format!(
-                    "SELECT total_rows, uuid FROM system.tables WHERE database = {} AND name = {}",
-                    literal(&table.database),
-                    literal(&table.name)
-                ),
-            ));
-        }
+        self.facts.extend(facts::loses(host, table, "to lose rows"));
+        self.facts.extend(facts::replicas(host, table));
     }
 }
 

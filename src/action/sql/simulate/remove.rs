@@ -24,7 +24,7 @@ pub(super) fn drop_tables(
         conditions.push(condition + ")");
         if !keeps_rows {
             for lost in with_inner(host, &table) {
-                done.charge(&lost);
+                done.charge(&host.name, &lost);
             }
         }
         let inner = inner_names(&table);
@@ -47,7 +47,7 @@ pub(super) fn drop_database(host: &mut HostWorld, name: &str, if_exists: bool) -
     };
     let mut done = Simulated::default();
     for table in host.tables_of(name) {
-        done.charge(table);
+        done.charge(&host.name, table);
     }
     host.tables.retain(|table| table.database != name);
     let mut query = format!("SELECT count() FROM system.databases WHERE name = {}", literal(name));
@@ -116,7 +116,7 @@ pub(super) fn empty_everywhere(target: &mut TargetWorld, at: usize, table: &Tabl
                 None => place == at && victim.database == *database && victim.name == *name,
             });
             if hit && victim.holds_rows() {
-                done.charge(victim);
+                done.charge(&other.name, victim);
                 victim.rows = Some(0);
                 victim.bytes = Some(0);
             }
@@ -139,12 +139,12 @@ pub(super) fn at_most(
         Some(path) if counted.contains(path) => {}
         Some(path) => {
             counted.push(path.clone());
-            let replicas = target.hosts.iter().flat_map(|host| &host.tables);
-            for replica in replicas.filter(|replica| replica.zookeeper_path.as_ref() == Some(path)) {
-                done.charge(replica);
+            let replicas = target.hosts.iter().flat_map(|host| host.tables.iter().map(move |table| (host, table)));
+            for (host, replica) in replicas.filter(|(_, replica)| replica.zookeeper_path.as_ref() == Some(path)) {
+                done.charge(&host.name, replica);
             }
         }
-        None => with_inner(host, table).into_iter().for_each(|one| done.charge(&one)),
+        None => with_inner(host, table).into_iter().for_each(|one| done.charge(&host.name, &one)),
     }
     done.before = format!("at most {}", rows_words(done.loss));
     done

@@ -1,0 +1,240 @@
+//! Facts that several actions state of databases and tables, each in one form: two steps that rest on the same thing
+//! say the same.
+//!
+//! A table or database without a UUID is made by an earlier step of the plan and no fact of the world as it is now.
+
+use crate::model::ids::HostName;
+use crate::model::observed::{HostWorld, Table};
+use crate::plan::fact::Fact;
+use crate::plan::plan_file::sha256;
+use crate::plan::sql::{Token, identifier, literal, tokenize};
+
+/// So many names are listed in the value of a fact.
+const LISTED: usize = 12;
+/// So many characters of a column are shown.
+const LONGEST: usize = 60;
+/// What a fact says of a thing that is not there.
+pub const ABSENT: &str = "not there";
+
+/// The first characters of a digest.
+pub fn short(text: &str) -> String {
+    sha256(text.as_bytes()).chars().take(12).collect()
+}
+
+fn by_name(database: &str, name: &str) -> String {
+    format!("database = {} AND name = {}", literal(database), literal(name))
+}
+
+/// Whether a database of this name is made by an earlier step.
+fn is_planned(host: &HostWorld, database: &str) -> bool {
+    host.databases.get(database).is_some_and(|found| found.uuid.is_empty())
+}
+
+/// How a table is defined, or that it is not there.
+pub fn definition(host: &HostWorld, database: &str, name: &str) -> Option<Fact> {
+    let value = match host.table(database, name) {
+        Some(table) if table.uuid.is_empty() => return None,
+        Some(table) => definition_words(table),
+        None if is_planned(host, database) => return None,
+        None => ABSENT.to_owned(),
+    };
+    let query = format!("SELECT uuid, create_table_query FROM system.tables WHERE {}", by_name(database, name));
+    Some(Fact::new(&host.name, format!("definition of {database}.{name}"), value, query))
+}
+
+/// The columns stand in it, so that a column that came, went or changed is seen; the digest is of the whole statement.
+fn definition_words(table: &Table) -> String {
+    let columns = columns(&table.create_query);
+    let shown = match columns.len() {
+        0 => String::new(),
+        number if number > LISTED => format!("{} and {} more; ", columns[..LISTED].join(", "), number - LISTED),
+        _ => format!("{}; ", columns.join(", ")),
+    };
+    format!("UUID {}, {shown}definition {}", table.uuid, short(&table.create_query))
+}
+
+/// What a CREATE statement says of each column, in its own words; cut where it is long.
+fn columns(create: &str) -> Vec<String> {
+    let tokens = tokenize(create).unwrap_or_default();
+    let is_end = |token: &Token<'_>| token.depth == 0 && (token.is_word("ENGINE") || token.is_word("AS"));
+    let inside: Vec<&Token<'_>> = tokens
+        .iter()
+        .take_while(|token| !is_end(token))
+        .skip_while(|token| !(token.depth == 0 && token.is_symbol("(")))
+        .skip(1)
+        .take_while(|token| token.depth > 0)
+        .collect();
+    let words = |item: &[&Token<'_>]| {
+        let (first, last) = (item.first()?, item.last()?);
+        let text = create.get(first.start..last.end())?.split_whitespace().collect::<Vec<_>>().join(" ");
+        Some(match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}...", &text[..end]),
+            None => text,
+        })
+    };
+    inside.split(|token| token.depth == 1 && token.is_symbol(",")).filter_map(words).collect()
+}
+
+/// A database: its engine and UUID, or that it is not there.
+pub fn database(host: &HostWorld, name: &str) -> Option<Fact> {
+    let value = match host.databases.get(name) {
+        Some(found) if found.uuid.is_empty() => return None,
+        Some(found) => format!("{}, UUID {}", found.engine, found.uuid),
+        None => ABSENT.to_owned(),
+    };
+    let query = format!("SELECT engine, uuid FROM system.databases WHERE name = {}", literal(name));
+    Some(Fact::new(&host.name, format!("database {name}"), value, query))
+}
+
+/// Which tables, views and dictionaries a database holds, without the hidden ones of views.
+pub fn tables_of(host: &HostWorld, database: &str) -> Option<Fact> {
+    let value = match host.databases.get(database) {
+        Some(found) if found.uuid.is_empty() => return None,
+        Some(_) => {
+            let tables = host.tables_of(database).filter(|table| !table.is_inner() && !table.uuid.is_empty());
+            listed(tables.map(|table| table.name.as_str()), "table")
+        }
+        None => "no such database".to_owned(),
+    };
+    let query = format!("SELECT name FROM system.tables WHERE database = {} ORDER BY name", literal(database));
+    Some(Fact::new(&host.name, format!("tables of {}", identifier(database)), value, query))
+}
+
+/// `3 tables: a, b, c`; of a long list the first names, with a digest of all.
+pub fn listed<'n>(names: impl Iterator<Item = &'n str>, noun: &str) -> String {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let head = format!("{} {noun}{plural}", names.len());
+    match names.len() {
+        0 => format!("no {noun}s"),
+        number if number > LISTED => {
+            let more = number - LISTED;
+            format!("{head}: {} and {more} more ({})", names[..LISTED].join(", "), short(&names.join("\n")))
+        }
+        _ => format!("{head}: {}", names.join(", ")),
+    }
+}
+
+/// A table whose rows are taken away, with `what` happens to it: what it holds, and how it is defined.
+pub fn loses(host: &HostName, table: &Table, what: &str) -> Option<Fact> {
+    if table.uuid.is_empty() {
+        return None;
+    }
+    let (database, name) = (&table.database, &table.name);
+    Some(Fact::new(
+        host,
+        format!("table {database}.{name} that is {what}"),
+        format!("{}, {}", rows_words(table), definition_words(table)),
+        format!(
+            "SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE {}",
+            by_name(database, name)
+        ),
+    ))
+}
+
+/// What a table holds where nothing may be added to it.
+pub fn rows(host: &HostName, table: &Table) -> Option<Fact> {
+    if table.uuid.is_empty() {
+        return None;
+    }
+    let (database, name) = (&table.database, &table.name);
+    let query = format!("SELECT total_rows, total_bytes FROM system.tables WHERE {}", by_name(database, name));
+    Some(Fact::new(host, format!("rows of {database}.{name}"), rows_words(table), query))
+}
+
+/// Engines that do not count their rows are told apart by their bytes.
+fn rows_words(table: &Table) -> String {
+    match (table.holds_rows(), table.rows, table.bytes) {
+        (false, ..) => "no rows of its own".to_owned(),
+        (true, Some(1), _) => "1 row".to_owned(),
+        (true, Some(rows), _) => format!("{rows} rows"),
+        (true, None, Some(bytes)) => format!("{bytes} bytes, rows not told"),
+        (true, None, None) => "rows not told".to_owned(),
+    }
+}
+
+/// How many replicas of a replicated table there are. One on a server that the environment does not name counts too:
+/// what is done to the table reaches it, or leaves it behind.
+pub fn replicas(host: &HostName, table: &Table) -> Option<Fact> {
+    let number = table.total_replicas.filter(|_| !table.uuid.is_empty())?;
+    let (database, name) = (&table.database, &table.name);
+    Some(Fact::new(
+        host,
+        format!("replicas of {database}.{name}"),
+        format!("{number} in Keeper"),
+        format!(
+            "SELECT total_replicas, zookeeper_path FROM system.replicas WHERE database = {} AND table = {}",
+            literal(database),
+            literal(name)
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::planning::{host, table};
+    use crate::model::observed::Database;
+
+    fn values(facts: [Option<Fact>; 4]) -> Vec<String> {
+        facts.into_iter().map(|fact| fact.map_or_else(|| "-".to_owned(), |fact| fact.value)).collect()
+    }
+
+    #[test]
+    fn what_an_earlier_step_makes_is_no_fact_and_what_is_missing_is_one() {
+        let mut host = host("r1");
+        let seen = |host: &HostWorld| {
+            let lost = host.table("d", "t").and_then(|table| loses(&host.name, table, "dropped"));
+            values([database(host, "d"), tables_of(host, "d"), definition(host, "d", "t"), lost])
+        };
+        assert_eq!(seen(&host), ["not there", "no such database", "not there", "-"]);
+        host.databases.insert("d".into(), Database { engine: "Atomic".into(), uuid: String::new() });
+        assert_eq!(seen(&host), ["-", "-", "-", "-"]);
+        host.databases.insert("d".into(), Database { engine: "Atomic".into(), uuid: "u".into() });
+        host.tables = vec![table("d", "t", "MergeTree", Some(1)), table("d", ".inner.v", "MergeTree", Some(1))];
+        let definition = "UUID uuid-t, definition e3b0c44298fc";
+        assert_eq!(seen(&host), ["Atomic, UUID u", "1 table: t", definition, &format!("1 row, {definition}")]);
+        host.tables[0].uuid.clear();
+        assert_eq!(seen(&host), ["Atomic, UUID u", "no tables", "-", "-"]);
+    }
+
+    #[test]
+    fn a_row_more_is_seen_whatever_the_engine_tells() {
+        let words = |engine: &str, rows, bytes| rows_words(&Table { bytes, ..table("d", "t", engine, rows) });
+        assert_eq!(words("MergeTree", Some(2), Some(9)), "2 rows");
+        assert_eq!(words("TinyLog", None, Some(9)), "9 bytes, rows not told");
+        assert_eq!(words("Join", None, None), "rows not told");
+        assert_eq!(words("View", None, None), "no rows of its own");
+    }
+
+    #[test]
+    fn columns_are_told_in_the_words_of_the_statement() {
+        let create = "CREATE TABLE d.t\n(\n    `a` UInt8,\n    `b` Decimal(12, 2) DEFAULT if(1, 2, 3),\n    INDEX i a TYPE minmax\n)\nENGINE = MergeTree(x)";
+        assert_eq!(columns(create), ["`a` UInt8", "`b` Decimal(12, 2) DEFAULT if(1, 2, 3)", "INDEX i a TYPE minmax"]);
+        assert_eq!(columns("CREATE VIEW d.v (`a` UInt8) AS SELECT (1, 2) AS a"), ["`a` UInt8"]);
+        assert!(columns("CREATE VIEW d.v AS SELECT (1, 2)").is_empty());
+        assert!(columns("CREATE TABLE d.t AS d.u ENGINE = Distributed(a, b)").is_empty());
+        let wide = Table {
+            create_query: format!("CREATE TABLE t ({})", ["`a` Int8"; 14].join(", ")),
+            ..table("d", "t", "Log", None)
+        };
+        let words = definition_words(&wide);
+        assert!(words.starts_with("UUID uuid-t, `a` Int8, ") && words.contains(" and 2 more; definition "), "{words}");
+        assert_eq!(columns(&format!("CREATE TABLE t (`e` Enum8({}))", "'x' = 1, ".repeat(20)))[0].chars().count(), 63);
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_still_told_apart() {
+        let names = |last: &str| -> String {
+            let all: Vec<String> = (10..30).map(|number| format!("t{number}")).chain([last.to_owned()]).collect();
+            listed(all.iter().map(String::as_str), "table")
+        };
+        assert!(
+            names("x").starts_with("21 tables: t10, t11,") && names("x").contains("and 9 more ("),
+            "{}",
+            names("x")
+        );
+        assert_ne!(names("x"), names("y"));
+    }
+}
