@@ -2,7 +2,9 @@
 
 use crate::diag::{Failure, Refusal};
 use crate::model::words::count_of;
+use crate::plan::operation::Operation;
 use crate::plan::plan_file::Plan;
+use crate::plan::statement::Statement;
 
 /// Compares a saved plan with one made now from the same runbook.
 ///
@@ -59,8 +61,8 @@ fn operations_differ(saved: &Plan, now: &Plan) -> Refusal {
     });
     let (expected, found) = match differing {
         Some((before, after)) => (
-            format!("{} {}: {}", before.id, before.object, first_statement(before)),
-            format!("{} {}: {}", after.id, after.object, first_statement(after)),
+            format!("{} {}: {}", before.id, before.object, differing_statement(before, after)),
+            format!("{} {}: {}", after.id, after.object, differing_statement(after, before)),
         ),
         None => (
             format!(
@@ -86,6 +88,9 @@ fn operations_differ(saved: &Plan, now: &Plan) -> Refusal {
     }
 }
 
-fn first_statement(operation: &crate::plan::operation::Operation) -> &str {
-    operation.statements.first().map_or("-", |statement| statement.text.as_str())
+/// The first statement that the other operation does not have at its place; the first one where all are the same.
+fn differing_statement<'o>(operation: &'o Operation, other: &Operation) -> &'o str {
+    let differs = |(at, statement): &(usize, &'o Statement)| other.statements.get(*at) != Some(*statement);
+    let found = operation.statements.iter().enumerate().find(differs).map(|(_, statement)| statement);
+    found.or(operation.statements.first()).map_or("-", |statement| statement.text.as_str())
 }

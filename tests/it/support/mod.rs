@@ -1,5 +1,6 @@
 //! What every test uses: a folder of its own, the real binary, full output in a form that snapshots can hold.
 
+pub mod asked;
 pub mod engine;
 pub mod keeper;
 pub mod lab;
