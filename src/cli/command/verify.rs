@@ -14,6 +14,7 @@ use crate::engine::outcomes::Outcomes;
 use crate::engine::run::find_run;
 use crate::exit_code::Exit;
 use crate::model::ids::RunId;
+use crate::model::words::count_of;
 use crate::plan::operation::Effect;
 use crate::plan::plan_file::{Plan, sha256};
 use crate::report::matrix::render_matrix;
@@ -34,8 +35,8 @@ pub async fn run(args: &VerifyArgs, common: &Common, printer: &Printer) -> Resul
                 printer.result(&matrix);
             }
             printer.result(&format!(
-                "{} checks asked, {} did not hold.\n",
-                checked.outcomes.len(),
+                "{} asked, {} did not hold.\n",
+                count_of(checked.outcomes.len(), "check"),
                 checked.differing.len()
             ));
         }

@@ -120,12 +120,9 @@ fn without_tables(text: &str) -> (String, usize) {
         let end = rest.match_indices('`').nth(3).unwrap().0 + 1;
         rest = &rest[end..];
         tables += 1;
-        match (out.strip_suffix("(SELECT * FROM "), rest.strip_prefix(" LIMIT 0)")) {
-            (Some(before), Some(after)) => {
-                out = before.to_owned();
-                rest = after;
-            }
-            _ => {}
+        if let (Some(before), Some(after)) = (out.strip_suffix("(SELECT * FROM "), rest.strip_prefix(" LIMIT 0)")) {
+            out = before.to_owned();
+            rest = after;
         }
         out.push_str("${table}");
     }
