@@ -13,6 +13,7 @@ use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
 use crate::model::formats::{DatabaseName, DurationText, SqlText, TargetRole};
+use crate::model::words::count;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::statement::Statement;
 
@@ -202,7 +203,7 @@ fn differs(context: &RunContext<'_>, data: &WaitData, query: &str, found: &str) 
     context.fail(
         RunErrorKind::Differs,
         "what was waited for did not come",
-        format!("{} within {} seconds", data.equals, data.within_ms / 1000),
+        format!("{} within {}", data.equals, count(data.within_ms / 1000, "second")),
         found,
         format!("on {host}: {query}"),
         "look why it takes so long; `clickferry resume` waits again",

@@ -6,6 +6,7 @@ use crate::support::engine::{has_intent, is_done, journal};
 use crate::support::lab::wait_until;
 use crate::support::proof::{is_moved, nothing_was_repeated};
 use crate::support::scene::Scene;
+use crate::support::sent::Run;
 
 /// Moves the database in an engine that is killed as soon as the journal holds enough.
 fn killed_when(scene: &Scene, enough: impl Fn(&[Record]) -> bool) {
@@ -99,6 +100,39 @@ fn a_replica_that_dies_during_the_restore_is_waited_for_or_told_and_nothing_is_l
         is_moved(&scene, "2");
         nothing_was_repeated(&scene, &scene.runs()[0]);
     }
+}
+
+/// The statement that stands in the plan for this case, and before the one that it clears the way for.
+#[test]
+fn what_a_dead_server_left_beside_a_table_is_dropped_first_as_planned() {
+    let scene = Scene::alone("remainder").with_orders().slow_bucket();
+    let mut engine = scene.start_move();
+    assert!(engine.reaches(|records| has_intent(records, "restore/")));
+    scene.very_slow_bucket();
+    let beside =
+        "SELECT count() FROM system.tables WHERE database = '{db}' AND name = 'schema_migrations__clickferry_restore'";
+    wait_until("the table beside", || scene.on_node("replica1", beside) == "1");
+    scene.lab.kill("replica1").unwrap();
+    scene.lab.start_node("replica1").unwrap();
+    scene.quick_bucket();
+    let ended = engine.end(&scene);
+    if ended.code != Some(0) {
+        resumes(&scene);
+    }
+    is_moved(&scene, "2");
+    let run = scene.runs().pop().unwrap();
+    let plan = serde_json::from_slice(&std::fs::read(run.join("plan.json")).unwrap()).unwrap();
+    Run::new(&scene, &plan, &run).changes_as_planned();
+    let table = format!("DROP TABLE `{}`.`schema_migrations__clickferry_restore` SYNC", scene.database);
+    let changes = scene.changes();
+    let drops: Vec<&str> = changes
+        .iter()
+        .filter(|(_, record)| record.statement == table)
+        .map(|(_, record)| record.query_id.rsplit_once("-restore-").unwrap().1)
+        .collect();
+    // By the second attempt of the operation that fills the table beside, and by the one that ends with it.
+    let [first, second] = drops[..] else { panic!("{drops:?}") };
+    assert!(first.ends_with("-2-1") && second.ends_with("-1"), "{drops:?}");
 }
 
 #[test]

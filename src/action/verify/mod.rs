@@ -98,6 +98,12 @@ const REFERENCE: &str = "\
 of replicated tables are given up to a minute to become empty. Then every table is counted on every host directly, \
 never through a Distributed table, and so that the table is read instead of its metadata.
 
+**Statements**: the plan lists every read with the host it goes to: up to 100 tables are counted in one statement, and \
+all but the first replica also look at the first one. Some are sent in a certain case only, which the plan says: a count \
+with FINAL where two live sides differ, each table alone where the server answers a count of several with an error, no \
+settings where the user may not give any. Tables that were not there at planning (a command creates them) are counted in \
+the same form; the tables that are there are a fact that must still hold at apply.
+
 **Verdict** per host and table: `pass`, `fail` or `cannot tell`, each with the expected rows, the found ones and the \
 query. A missing table fails; a table that the backup does not have is noted.
 

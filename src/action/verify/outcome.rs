@@ -149,8 +149,8 @@ impl HostOutcome {
         if failures.len() > LINES {
             lines.push(format!("and {} more", count_of(failures.len() - LINES, "table")));
         }
-        self.reason =
-            format!("{} of {} tables on {} are not as they should be", self.failed, self.tables.len(), self.host);
+        let words = if self.failed == 1 { "is not as it should be" } else { "are not as they should be" };
+        self.reason = format!("{} of {} on {} {words}", self.failed, count_of(self.tables.len(), "table"), self.host);
         self.expected = if self.against.is_empty() {
             "every table as on the first replica, and healthy".to_owned()
         } else {

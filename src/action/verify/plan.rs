@@ -15,6 +15,7 @@ use crate::engine::context::PlanContext;
 use crate::model::formats::parse_table;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::words::count_of;
 use crate::plan::operation::{Effect, Operation};
 
 /// What rows are compared with, resolved for one host.
@@ -229,7 +230,7 @@ fn sources(
         return Err(vec![context.refuse(
             format!("the live source `{}` is cut into other shards", role.as_str()),
             format!("as many shards as the target: {}", shards.len()),
-            format!("{} shards", from.len()),
+            count_of(from.len(), "shard"),
             "compare the totals with an `assert` step instead",
         )]);
     }

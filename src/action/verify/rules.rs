@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::arguments::RowsRule;
-use crate::model::words::count;
+use crate::model::words::{count, number};
 
 /// A verdict on one table of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -88,34 +88,44 @@ pub fn judge_rows(rule: RowsRule, traits: Traits, expected: u64, found: u64, fin
         } else {
             Judged::because(
                 Verdict::Fail,
-                format!("expected {} ({wanted} with FINAL), found {found} ({here} with FINAL)", count(expected, "row")),
+                format!(
+                    "expected {} ({} with FINAL), found {} ({} with FINAL)",
+                    count(expected, "row"),
+                    number(wanted),
+                    number(found),
+                    number(here)
+                ),
             )
         };
     }
     if traits.refreshed {
         return Judged::because(
             Verdict::CannotTell,
-            format!("a schedule fills it: expected {}, found {found}", count(expected, "row")),
+            format!("a schedule fills it: expected {}, found {}", count(expected, "row"), number(found)),
         );
     }
     if found > expected {
         let twice = if found == expected.saturating_mul(2) { ", exactly twice as many: restored twice?" } else { "" };
-        return Judged::because(Verdict::Fail, format!("expected {}, found {found}{twice}", count(expected, "row")));
+        return Judged::because(
+            Verdict::Fail,
+            format!("expected {}, found {}{twice}", count(expected, "row"), number(found)),
+        );
     }
     if rule == RowsRule::AtMost {
-        return Judged::because(Verdict::Pass, format!("{found} of {expected}"));
+        return Judged::because(Verdict::Pass, format!("{} of {}", number(found), number(expected)));
     }
     if traits.merges {
-        return Judged::because(Verdict::Pass, format!("merged: {found} of {expected}"));
+        return Judged::because(Verdict::Pass, format!("merged: {} of {}", number(found), number(expected)));
     }
     if traits.expires {
-        return Judged::because(Verdict::Pass, format!("expired by TTL: {found} of {expected}"));
+        return Judged::because(Verdict::Pass, format!("expired by TTL: {} of {}", number(found), number(expected)));
     }
     match traits.hidden_from {
-        Some(held) if held <= expected => {
-            Judged::because(Verdict::Pass, format!("hidden by a lightweight DELETE: {found} of {expected}"))
-        }
-        _ => Judged::because(Verdict::Fail, format!("expected {}, found {found}", count(expected, "row"))),
+        Some(held) if held <= expected => Judged::because(
+            Verdict::Pass,
+            format!("hidden by a lightweight DELETE: {} of {}", number(found), number(expected)),
+        ),
+        _ => Judged::because(Verdict::Fail, format!("expected {}, found {}", count(expected, "row"), number(found))),
     }
 }
 
@@ -152,7 +162,7 @@ pub fn judge_content(traits: Traits, states: bool, expected: &ContentSum, found:
     let rows = if expected.rows == found.rows {
         String::new()
     } else {
-        format!(" over {} instead of {}", count(found.rows, "row"), expected.rows)
+        format!(" over {} instead of {}", count(found.rows, "row"), number(expected.rows))
     };
     Judged::because(Verdict::Fail, format!("the content hash differs{rows}"))
 }

@@ -14,10 +14,10 @@ use crate::engine::outcomes::Outcomes;
 use crate::engine::run::find_run;
 use crate::exit_code::Exit;
 use crate::model::ids::RunId;
+use crate::model::words::count_of;
 use crate::plan::operation::Effect;
 use crate::plan::plan_file::{Plan, sha256};
 use crate::report::matrix::render_matrix;
-use crate::report::text::count;
 
 /// Runs the command.
 ///
@@ -34,7 +34,7 @@ pub async fn run(args: &VerifyArgs, common: &Common, printer: &Printer) -> Resul
             if let Some(matrix) = render_matrix(&outcomes, printer.width(), printer.style()) {
                 printer.result(&matrix);
             }
-            let asked = count(checked.outcomes.len() as u64, "checking operation");
+            let asked = count_of(checked.outcomes.len(), "checking operation");
             printer.result(&match checked.differing.len() {
                 0 => format!("{asked}: all hold.\n"),
                 differing => format!("{asked}: {differing} did not hold.\n"),

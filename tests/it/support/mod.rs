@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod drift;
+pub mod asked;
 pub mod engine;
 pub mod keeper;
 pub mod lab;

@@ -17,7 +17,7 @@ use super::scene::Scene;
 /// A statement with what is sent beside it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sent {
-    text: String,
+    pub text: String,
     database: Option<String>,
     settings: Vec<(String, String)>,
 }
@@ -33,9 +33,9 @@ struct Due {
 
 /// The changing statements of a run.
 pub struct Run<'r> {
-    scene: &'r Scene,
-    plan: &'r Plan,
-    records: Vec<Record>,
+    pub scene: &'r Scene,
+    pub plan: &'r Plan,
+    pub records: Vec<Record>,
 }
 
 impl<'r> Run<'r> {
@@ -61,7 +61,7 @@ impl<'r> Run<'r> {
     }
 
     /// The name that the environment of the scene gives a node.
-    fn host_of(&self, node: &str) -> String {
+    pub fn host_of(&self, node: &str) -> String {
         format!("{}-{}", self.scene.database, node.replace("standalone", "sa").replace("replica", "r"))
     }
 
@@ -99,33 +99,29 @@ impl<'r> Run<'r> {
         due
     }
 
-    /// The attempts of an operation that may have sent something, as the journal has them.
-    fn intents(&self, operation: &Operation) -> Vec<Intent<'_>> {
-        let of = |record: &'_ Record| match &record.entry {
-            Entry::Intent { operation: id, attempt, query_id, .. } if *id == operation.id => {
-                Some((*attempt, query_id.clone()))
-            }
-            _ => None,
-        };
-        let data = |attempt: u32| {
-            self.records.iter().find_map(|record| match &record.entry {
-                Entry::Intent { operation: id, attempt: number, data, .. }
-                    if *id == operation.id && *number == attempt =>
-                {
-                    Some(data)
+    /// The attempts of an operation that sent something, as the journal has them: one that came to nothing without
+    /// a question to its probe could not be sent.
+    pub fn intents(&self, operation: &Operation) -> Vec<Intent<'_>> {
+        let mut intents: Vec<Intent<'_>> = Vec::new();
+        for record in &self.records {
+            match &record.entry {
+                Entry::Intent { operation: id, attempt, query_id, data, .. } if *id == operation.id => {
+                    intents.push(Intent { attempt: *attempt, query_id: query_id.clone(), data, was_probed: false });
                 }
-                _ => None,
-            })
-        };
-        self.records
-            .iter()
-            .filter_map(of)
-            .map(|(attempt, query_id)| Intent { attempt, query_id, data: data(attempt).unwrap() })
-            .collect()
+                Entry::Probed { operation: id, attempt, .. } if *id == operation.id => {
+                    intents.iter_mut().filter(|one| one.attempt == *attempt).for_each(|one| one.was_probed = true);
+                }
+                Entry::Outcome { operation: id, attempt, kind: OutcomeKind::NotDone, .. } if *id == operation.id => {
+                    intents.retain(|one| one.attempt != *attempt || one.was_probed);
+                }
+                _ => {}
+            }
+        }
+        intents
     }
 
     /// A statement as the server's log has it: every late value but a secret's comes from the journal.
-    fn filled(&self, statement: &Statement, intent: &Intent<'_>) -> Sent {
+    pub fn filled(&self, statement: &Statement, intent: &Intent<'_>) -> Sent {
         let text = statement.fill(|token| Some(self.late_value(token, intent))).unwrap();
         // The engine's reads and changes run in `system` where the plan names no other database.
         let database = Some(statement.database.clone().unwrap_or_else(|| "system".to_owned()));
@@ -172,93 +168,15 @@ impl<'r> Run<'r> {
         let intent = self.intents(operation).pop().unwrap();
         self.filled(&Statement::late(path), &intent).text
     }
-
-    /// Everything that is asked on the nodes by the operations of a reading step stands in the plan, and what always
-    /// is to be asked was asked; returns how many reads there were. No other step runs meanwhile.
-    pub fn reads_as_planned(&self, step: &str) -> usize {
-        self.reads(step, true).len()
-    }
-
-    /// As [`Self::reads_as_planned`], for a world in which some of it could not be asked; returns what was asked.
-    pub fn reads_are_declared(&self, step: &str) -> Vec<String> {
-        self.reads(step, false)
-    }
-
-    fn reads(&self, step: &str, all: bool) -> Vec<String> {
-        let (from, to) = self.time_of(step);
-        let during = |record: &StatementRecord| record.time >= from && record.time <= to;
-        let reads: Vec<(&str, StatementRecord)> =
-            self.scene.starts().into_iter().filter(|(_, record)| record.kind == "read" && during(record)).collect();
-        assert!(!reads.is_empty(), "no read of step {step} was seen");
-        for node in NODES {
-            let mut found: BTreeMap<Sent, usize> = BTreeMap::new();
-            for (_, record) in reads.iter().filter(|(on, _)| *on == node) {
-                *found.entry(sent_of(record)).or_default() += 1;
-            }
-            self.reads_on(node, step, found, all);
-        }
-        reads.into_iter().map(|(_, record)| record.statement).collect()
-    }
-
-    fn reads_on(&self, node: &str, step: &str, mut found: BTreeMap<Sent, usize>, all: bool) {
-        let host = self.host_of(node);
-        let mut wanted: BTreeMap<Sent, (usize, bool)> = BTreeMap::new();
-        let mut forms: Vec<&Statement> = Vec::new();
-        for operation in self.plan.operations.iter().filter(|operation| operation.step.as_str() == step) {
-            let intent = self.intents(operation).pop().unwrap();
-            for statement in &operation.statements {
-                let on = statement.host.as_ref().or(operation.host.as_ref()).map(|name| name.as_str());
-                if on != Some(host.as_str()) {
-                    continue;
-                }
-                if statement.only_if.is_some() {
-                    forms.push(statement);
-                    continue;
-                }
-                let entry = wanted.entry(self.filled(statement, &intent)).or_default();
-                entry.0 += 1;
-                entry.1 |= statement.again.is_some();
-            }
-        }
-        for (sent, (times, again)) in wanted {
-            let asked = found.remove(&sent).unwrap_or(0);
-            let fits = !all || asked == times || (again && asked > times);
-            assert!(fits, "{node}: planned {times} times, asked {asked} times: {}", sent.text);
-        }
-        // What is left was asked in a certain case only, and the plan says in which.
-        for (sent, times) in found {
-            assert!(
-                forms.iter().any(|form| has_form(&form.text, &sent.text)),
-                "{node}: asked {times} times and not in the plan: {}",
-                sent.text
-            );
-        }
-    }
-
-    /// From the first intent of a step to its last outcome, as the log of the nodes writes times.
-    fn time_of(&self, step: &str) -> (String, String) {
-        let of_step = |record: &&Record| match &record.entry {
-            Entry::Intent { operation, .. } | Entry::Outcome { operation, .. } => {
-                operation.as_str().split('/').next() == Some(step)
-            }
-            _ => false,
-        };
-        let times: Vec<String> = self
-            .records
-            .iter()
-            .filter(of_step)
-            .map(|record| record.at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string())
-            .collect();
-        (times.first().unwrap().clone(), times.last().unwrap().clone())
-    }
 }
 
 /// One attempt of an operation.
-struct Intent<'r> {
+pub struct Intent<'r> {
     attempt: u32,
     query_id: String,
     /// What the gate saw.
     data: &'r Value,
+    was_probed: bool,
 }
 
 /// Whether a statement that is sent in a certain case only was to be sent: the gate's answer in the journal tells.
@@ -273,7 +191,7 @@ fn is_due(operation: &Operation, statement: &Statement, gate: &Value) -> bool {
     }
 }
 
-fn sent_of(record: &StatementRecord) -> Sent {
+pub fn sent_of(record: &StatementRecord) -> Sent {
     // How answers are written says nothing about what is done.
     let settings = record.settings.iter().filter(|(name, _)| name != "output_format_json_quote_64bit_integers");
     Sent {
@@ -311,39 +229,4 @@ fn in_order(node: &str, due: &[Due], found: &[Sent]) {
         }
     }
     assert!(at == found.len(), "{node}: sent and not planned: {:#?}", &found[at..]);
-}
-
-/// Whether a statement has a form of the plan, where a token stands for what only the run knows.
-fn has_form(form: &str, text: &str) -> bool {
-    let several = "SELECT 0 AS number, count() AS counted FROM ${table} UNION ALL ...";
-    let (text, tables) = without_tables(text);
-    if !form.contains(several) {
-        return text == form;
-    }
-    let counts: Vec<String> =
-        (0..tables).map(|at| format!("SELECT {at} AS number, count() AS counted FROM ${{table}}")).collect();
-    text == form.replace(several, &counts.join(" UNION ALL "))
-}
-
-/// A statement with the token for each quoted table, be it asked itself or as a view, and how many there were.
-fn without_tables(text: &str) -> (String, usize) {
-    let (mut out, mut tables, mut rest) = (String::new(), 0, text);
-    while let Some(at) = rest.find("FROM `") {
-        out.push_str(&rest[..at + 5]);
-        rest = &rest[at + 5..];
-        // Names of these tests hold no quotes.
-        let end = rest.match_indices('`').nth(3).unwrap().0 + 1;
-        rest = &rest[end..];
-        tables += 1;
-        match (out.strip_suffix("(SELECT * FROM "), rest.strip_prefix(" LIMIT 0)")) {
-            (Some(before), Some(after)) => {
-                out = before.to_owned();
-                rest = after;
-            }
-            _ => {}
-        }
-        out.push_str("${table}");
-    }
-    out.push_str(rest);
-    (out, tables)
 }
