@@ -112,6 +112,9 @@ pub fn simulate(
     let guards = &compiled.runbook.guards;
     let mut space = Space::new(guards, &world);
     for step in active(compiled) {
+        if let Some(policy) = restored_policy(step) {
+            space.puts(policy, &world);
+        }
         let mut context = PlanContext {
             step: &step.id,
             arguments: &step.arguments,
@@ -166,6 +169,12 @@ pub fn simulate(
         digest: String::new(),
     };
     Ok(Simulated { plan: plan.sealed(), after: world })
+}
+
+/// The storage policy that a restore is told to put the tables it creates into.
+fn restored_policy(step: &CompiledStep) -> Option<&str> {
+    let is_restore = step.action.name() == "restore";
+    step.arguments.get("settings")?.get("storage_policy")?.as_str().filter(|_| is_restore)
 }
 
 /// What the guards on versions and free space refuse, and what a reviewer should know.

@@ -8,4 +8,5 @@ pub mod observed;
 pub mod runbook;
 pub mod schema_check;
 pub mod secret;
+pub mod storage;
 pub mod yaml;

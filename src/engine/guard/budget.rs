@@ -16,9 +16,10 @@ pub fn check_budget(plan: &Plan) -> Result<(), Failure> {
     let mut problems = Vec::new();
     let mut compare = |name: &str, limit: u64, found: u64| {
         if found > limit {
+            let noun = if limit == 1 { name.trim_end_matches('s') } else { name };
             problems.push(Refusal {
                 what: format!("the plan destroys more {name} than the runbook allows"),
-                expected: format!("at most {} {name} (`guards.loss.{name}`), over all replicas", grouped(limit)),
+                expected: format!("at most {} {noun} (`guards.loss.{name}`), over all replicas", grouped(limit)),
                 found: format!("{} {name}: {}", grouped(found), largest(plan, name)),
                 evidence: "clickferry plan shows each operation that destroys, with its host".to_owned(),
                 action: format!(

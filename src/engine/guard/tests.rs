@@ -102,10 +102,10 @@ fn a_loss_is_compared_with_the_budget_over_all_hosts() {
     assert_eq!(
         check("{ loss: { tables: 1, rows: 199, bytes: 1999, replicas: 1 } }"),
         [
-            "at most 1 tables (`guards.loss.tables`), over all replicas",
+            "at most 1 table (`guards.loss.tables`), over all replicas",
             "at most 199 rows (`guards.loss.rows`), over all replicas",
-            "at most 1999 bytes (`guards.loss.bytes`), over all replicas",
-            "on at most 1 hosts (`guards.loss.replicas`)",
+            "at most 1 999 bytes (`guards.loss.bytes`), over all replicas",
+            "on at most 1 host (`guards.loss.replicas`)",
         ]
     );
     assert_eq!(check("{}").len(), 2);
