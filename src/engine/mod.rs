@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod check;
 pub mod compile;
 pub mod context;
+mod disks;
 pub mod environment_file;
 pub mod error_pages;
 pub mod errors;

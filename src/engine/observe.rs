@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
+use super::disks::observe_disks;
 use super::errors::explain_sql;
 use super::ports::{Answer, Call, Ports, SqlError};
 use crate::diag::{Failure, Refusal};
@@ -123,10 +124,7 @@ async fn observe_host(
             world.identity.macros.insert(name, value);
         }
     }
-    let disks =
-        asker.optional("SELECT path, free_space FROM system.disks WHERE name = 'default'").await.map_err(explain)?;
-    world.identity.data_path = disks.text(0, "path").unwrap_or_default();
-    world.free_bytes = disks.number(0, "free_space").unwrap_or(0);
+    observe_disks(&asker, &mut world).await.map_err(explain)?;
     let databases = asker
         .ask(&format!("SELECT * FROM system.databases WHERE name NOT IN {OWN} ORDER BY name"))
         .await
@@ -159,7 +157,7 @@ async fn observe_host(
     Ok((world, unfit))
 }
 
-struct Asker<'a> {
+pub(super) struct Asker<'a> {
     host: &'a HostName,
     ports: &'a Ports,
 }
@@ -171,7 +169,7 @@ impl Asker<'_> {
 
     /// As [`Self::ask`], but a table, column or function that this version does not have gives an empty answer
     /// (46 UNKNOWN_FUNCTION, 47 UNKNOWN_IDENTIFIER, 60 UNKNOWN_TABLE).
-    async fn optional(&self, sql: &str) -> Result<Answer, SqlError> {
+    pub(super) async fn optional(&self, sql: &str) -> Result<Answer, SqlError> {
         match self.ask(sql).await {
             Err(error) if matches!(error.code(), Some(46 | 47 | 60)) => Ok(Answer::default()),
             other => other,

@@ -73,6 +73,9 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
     let guards = &compiled.runbook.guards;
     let mut space = Space::new(guards, &world);
     for step in active(compiled) {
+        if let Some(policy) = restored_policy(step) {
+            space.puts(policy, &world);
+        }
         let mut context = PlanContext {
             step: &step.id,
             arguments: &step.arguments,
@@ -141,6 +144,12 @@ fn plan_file(
         digest: String::new(),
     };
     plan.sealed()
+}
+
+/// The storage policy that a restore is told to put the tables it creates into.
+fn restored_policy(step: &CompiledStep) -> Option<&str> {
+    let is_restore = step.action.name() == "restore";
+    step.arguments.get("settings")?.get("storage_policy")?.as_str().filter(|_| is_restore)
 }
 
 /// What the guards on versions and free space refuse, and what a reviewer should know.

@@ -8,5 +8,6 @@ pub mod observed;
 pub mod runbook;
 pub mod schema_check;
 pub mod secret;
+pub mod storage;
 pub mod words;
 pub mod yaml;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::HostName;
 use super::runbook::Topology;
+use super::storage::Storage;
 
 /// Everything observed, by target role. Planning changes a copy of it step by step, so that every action sees
 /// the world as the steps before it will leave it.
@@ -94,6 +95,9 @@ pub struct HostWorld {
     /// environment names no cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cluster_members: Vec<String>,
+    /// Disks and storage policies.
+    #[serde(default, skip_serializing_if = "Storage::is_empty")]
+    pub storage: Storage,
 }
 
 impl HostWorld {

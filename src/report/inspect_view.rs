@@ -27,8 +27,19 @@ pub fn render_world(world: &World, width: usize, style: Style) -> String {
 fn host_lines(host: &HostWorld, width: usize, style: Style, out: &mut String) {
     let macros: Vec<String> = host.identity.macros.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let _ = writeln!(out, "  {}  {}  ClickHouse {}", style.heading(&host.name.0), host.url, host.version);
+    let others: String = host
+        .storage
+        .disks
+        .iter()
+        .filter(|(name, _)| *name != "default")
+        // An object store tells the largest number there is.
+        .map(|(name, free)| match *free {
+            1_152_921_504_606_846_976.. => format!(", no limit on the disk {name}"),
+            free => format!(", {} on the disk {name}", bytes(free)),
+        })
+        .collect();
     let about = format!(
-        "{} free in {}{}",
+        "{} free in {}{others}{}",
         bytes(host.free_bytes),
         host.identity.data_path,
         if macros.is_empty() { String::new() } else { format!(", macros {}", macros.join(" ")) }

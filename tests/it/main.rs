@@ -9,6 +9,7 @@
 
 mod architecture;
 mod cli;
+mod errors_page;
 mod generated;
 mod invalid;
 mod lab_bad_input;

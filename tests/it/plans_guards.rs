@@ -155,12 +155,35 @@ fn what_is_restored_must_fit_on_every_replica() {
             &first,
             &second,
             "4000000000 percent more (`guards.disk.headroom`)",
-            "SELECT path, free_space FROM system.disks",
+            "SELECT name, path, free_space FROM system.disks",
         ],
     );
     for guards in ["{}", "{ disk: { headroom: 300 } }"] {
         let output = plan_only(&scene, runbook(&scene, guards, &steps));
         assert_eq!(output.code, Some(2), "{output}");
+    }
+}
+
+#[test]
+fn what_is_restored_must_fit_where_its_storage_policy_puts_it() {
+    let scene = Scene::new("policy").with_orders();
+    scene.on_node(
+        "standalone",
+        "CREATE TABLE {db}.archive (id UInt64) ENGINE = MergeTree ORDER BY id SETTINGS storage_policy = 'cold'",
+    );
+    scene.on_node("standalone", "INSERT INTO {db}.archive SELECT number FROM numbers(500)");
+    scene.mark();
+    let steps = format!("{BACKUP}{CREATE}{RESTORE}");
+    let output = plan_only(&scene, runbook(&scene, "{ disk: { headroom: 4000000000 } }", &steps));
+    let [default, cold] = ["", " in the storage policy `cold`"]
+        .map(|place| format!("step `restore`: {}-r1 has not enough free space{place}\n", scene.database));
+    refused(&scene, &output, &[&default, &cold, "free on the disk `cold`: "]);
+
+    let done = scene.apply(runbook(&scene, "{ disk: { headroom: 300 } }", &steps), &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    for node in ["replica1", "replica2"] {
+        let disks = "SELECT DISTINCT disk_name, sum(rows) FROM system.parts WHERE database = '{db}' AND table = 'archive' AND active GROUP BY disk_name";
+        assert_eq!(scene.on_node(node, disks), "cold\t500");
     }
 }
 

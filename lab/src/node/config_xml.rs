@@ -44,6 +44,7 @@ pub fn render(config: &NodeConfig) -> String {
     let backups = config.dir.join("backups");
     let _ =
         writeln!(xml, "  <backups><allowed_path>{}/</allowed_path></backups>", escape(&backups.display().to_string()));
+    xml.push_str(&storage(config));
     xml.push_str("  <macros>\n");
     if let Some(shard) = &config.shard {
         element(&mut xml, "shard", shard);
@@ -73,6 +74,21 @@ pub fn render(config: &NodeConfig) -> String {
     }
     xml.push_str("  </remote_servers>\n</clickhouse>\n");
     xml
+}
+
+/// A second disk, and policies over it and over both, as servers with cold storage have them.
+fn storage(config: &NodeConfig) -> String {
+    let path = escape(&config.dir.join("cold").display().to_string());
+    format!(
+        "  <storage_configuration>
+    <disks><cold><path>{path}/</path></cold></disks>
+    <policies>
+      <cold><volumes><main><disk>cold</disk></main></volumes></cold>
+      <tiered><volumes><hot><disk>default</disk></hot><cold><disk>cold</disk></cold></volumes></tiered>
+    </policies>
+  </storage_configuration>
+"
+    )
 }
 
 /// Describes an Atomic database `default` in the metadata folder, unless one is described there.
@@ -129,6 +145,7 @@ mod tests {
             "<node><host>127.0.0.1</host><port>2181</port></node>",
             "<replica><host>127.0.0.1</host><port>8123</port></replica>",
             "/tmp/a&amp;b/backups/",
+            "<cold><path>/tmp/a&amp;b/cold/</path></cold>",
         ] {
             assert!(xml.contains(part), "{part} in {xml}");
         }

@@ -10,9 +10,11 @@ mod engines;
 mod normalise;
 mod order;
 mod replicate;
+mod setting;
 
 pub use compare::differences;
 pub use ddl::{Ddl, Engine, ObjectKind};
 pub use normalise::{expand, normalise, normalise_part};
 pub use order::{Dependencies, Place, dependencies, levels};
 pub use replicate::{Conversion, Created, LogTables, Reason, Replication, expand_names, path_part, to_replicated};
+pub use setting::setting;
