@@ -9,6 +9,8 @@ mod person;
 pub mod printer;
 mod progress;
 mod session;
+#[cfg(feature = "torture")]
+mod torture;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
