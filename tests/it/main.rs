@@ -15,6 +15,7 @@ mod lab_bad_input;
 mod lab_cancel;
 mod lab_keeper;
 mod lab_kill;
+mod lab_lost_answer;
 mod lab_move;
 mod lab_plan;
 mod lab_redo;
@@ -22,6 +23,8 @@ mod lab_retry;
 mod lab_runbooks;
 mod lab_server;
 mod lab_steps;
+#[cfg(feature = "torture")]
+mod lab_torture;
 mod plans_approvals;
 mod plans_diff;
 mod plans_explain;

@@ -1,12 +1,17 @@
 //! What every test uses: a folder of its own, the real binary, full output in a form that snapshots can hold.
 
+pub mod cases;
+pub mod cutter;
+pub mod end_state;
 pub mod engine;
 pub mod keeper;
 pub mod lab;
 pub mod large_plan;
 pub mod proof;
 pub mod proxy;
+pub mod round;
 pub mod scene;
+pub mod sent;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
