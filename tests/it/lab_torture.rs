@@ -2,16 +2,14 @@
 //! points spread evenly; `make torture` takes all.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::cases::{BUNDLED, Case, STEPS, remove};
-use crate::support::root;
 use crate::support::round::{Round, Taken};
 use crate::support::scene::Scene;
+use crate::support::{root, write_down};
 
 const POINTS: &str = "CLICKFERRY_TORTURE_POINTS";
 const KILL_AT: &str = "CLICKFERRY_TORTURE_KILL_AT";
@@ -94,14 +92,8 @@ fn runbooks_killed_at_points_spread_evenly_end_as_if_nothing_had_happened() {
 
 /// All points of a case; what was found is written down, point by point and in the end.
 fn whole(case: &Case) {
-    let folder = root().join("target/torture");
-    std::fs::create_dir_all(&folder).unwrap();
-    let log = folder.join(format!("{}.log", case.name));
-    let _ = std::fs::remove_file(&log);
-    let say = |file: &Path, text: &str| {
-        let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
-        writeln!(file, "{text}").unwrap();
-    };
+    let log = format!("{}.log", case.name);
+    let _ = std::fs::remove_file(root().join("target/torture").join(&log));
     let base = Scene::alone("torture");
     let calm = undisturbed(&base, case);
     let every: usize = std::env::var("TORTURE_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
@@ -115,7 +107,7 @@ fn whole(case: &Case) {
             tried += 1;
             match catch_unwind(AssertUnwindSafe(|| killed(&base, case, &calm, at, again))) {
                 Ok((taken, points)) => {
-                    say(&log, &format!("{at} {points:?}: {taken:?}"));
+                    write_down(&log, &format!("{at} {points:?}: {taken:?}"));
                     doubled += usize::from(taken.killed > 1);
                     sum.killed += taken.killed;
                     sum.resumed += taken.resumed;
@@ -125,15 +117,15 @@ fn whole(case: &Case) {
                 }
                 Err(panic) => {
                     let text = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "no text".to_owned());
-                    say(&log, &format!("{at} {:?} then {again:?}: FAILED {text}", calm.points[at - 1]));
+                    write_down(&log, &format!("{at} {:?} then {again:?}: FAILED {text}", calm.points[at - 1]));
                     failures.insert(at, text);
                 }
             }
         }
     }
     let Taken { killed, resumed, anew, unknown, failed } = sum;
-    say(
-        &folder.join("table.txt"),
+    write_down(
+        "killed.txt",
         &format!(
             "{:<26} {:>6} {tried:>6} {killed:>6} {doubled:>7} {resumed:>7} {anew:>5} {unknown:>7} {failed:>6} {:>8}",
             case.name,

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// When the connection of the chosen statement is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +12,14 @@ pub enum Cut {
     Answer,
     /// As soon as the node has the whole statement; it goes on with it.
     Sent,
+    /// At once; the node comes to the statement a moment later, as one does that has too much to do.
+    Late,
     /// Before the node has seen anything of it.
     Swallowed,
 }
+
+/// How much later.
+const LATER: Duration = Duration::from_millis(600);
 
 /// What is cut, and what has passed so far; shared by the ways to all nodes.
 #[derive(Default)]
@@ -59,26 +65,35 @@ pub fn way_to(url: &str, cutter: &Arc<Mutex<Cutter>>) -> String {
 fn serve(mut client: TcpStream, node: &str, cutter: &Mutex<Cutter>) -> io::Result<()> {
     let head = head_of(&mut client)?;
     let text = String::from_utf8_lossy(&head).into_owned();
-    let query_id = text.lines().next().and_then(|line| line.split("query_id=").nth(1)).map(|rest| {
-        rest.split(['&', ' ']).next().unwrap_or_default().to_owned()
-    });
+    let query_id = text
+        .lines()
+        .next()
+        .and_then(|line| line.split("query_id=").nth(1))
+        .map(|rest| rest.split(['&', ' ']).next().unwrap_or_default().to_owned());
     let cut = query_id.and_then(|query_id| cutter.lock().unwrap().next(&query_id));
     if cut == Some(Cut::Swallowed) {
         body_of(&mut client, &text)?;
         return client.shutdown(Shutdown::Both);
     }
     let mut server = TcpStream::connect(node)?;
-    server.write_all(&head)?;
     if let Some(cut) = cut {
-        server.write_all(&body_of(&mut client, &text)?)?;
+        let body = body_of(&mut client, &text)?;
+        if cut == Cut::Late {
+            client.shutdown(Shutdown::Both)?;
+            std::thread::sleep(LATER);
+        }
+        server.write_all(&[head, body].concat())?;
         let mut first = [0];
         if cut == Cut::Answer {
             server.read_exact(&mut first)?;
         }
-        client.shutdown(Shutdown::Both)?;
+        if cut != Cut::Late {
+            client.shutdown(Shutdown::Both)?;
+        }
         // The node is not told that nobody listens any more.
         return io::copy(&mut server, &mut io::sink()).map(|_| ());
     }
+    server.write_all(&head)?;
     let (mut to_client, mut from_server) = (client.try_clone()?, server.try_clone()?);
     std::thread::spawn(move || {
         let _ = io::copy(&mut from_server, &mut to_client);

@@ -46,8 +46,10 @@ pub fn end_state(scene: &Scene, before: &Ids) -> Vec<String> {
 
 fn of_node(scene: &Scene, node: &'static str, before: &BTreeSet<String>, lines: &mut Vec<String>) {
     let age = |id: &str| if before.contains(id) { "as before" } else { "new" };
-    let databases = scene
-        .on_node(node, "SELECT engine, toString(uuid) FROM system.databases WHERE name = '{db}' FORMAT TabSeparatedRaw");
+    let databases = scene.on_node(
+        node,
+        "SELECT engine, toString(uuid) FROM system.databases WHERE name = '{db}' FORMAT TabSeparatedRaw",
+    );
     for (engine, id) in databases.lines().filter_map(|line| line.split_once('\t')) {
         lines.push(format!("{node} database: {engine}, id {}", age(id)));
     }
@@ -90,7 +92,8 @@ fn of_keeper(scene: &Scene) -> Vec<String> {
     let mut lines = vec![format!("keeper lock held: {}", keeper::exists(&scene.lab, &lock))];
     for path in keeper::tree(&scene.lab, &root, 3) {
         let below = path.strip_prefix(&root).unwrap();
-        let is_volatile = below.split('/').nth(2).is_some_and(|part| part != "replicas") && below.matches('/').count() > 2;
+        let is_volatile =
+            below.split('/').nth(2).is_some_and(|part| part != "replicas") && below.matches('/').count() > 2;
         if !is_volatile {
             lines.push(format!("keeper {path}"));
         }

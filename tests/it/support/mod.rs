@@ -14,6 +14,8 @@ pub mod scene;
 pub mod sent;
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -105,4 +107,12 @@ impl fmt::Display for Output {
 /// Root of the repository.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Adds a line to a file of `target/torture`, which `make torture` shows.
+pub fn write_down(file: &str, line: &str) {
+    let folder = root().join("target/torture");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut file = OpenOptions::new().create(true).append(true).open(folder.join(file)).unwrap();
+    writeln!(file, "{line}").unwrap();
 }

@@ -63,11 +63,7 @@ impl<'a> Round<'a> {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let ended = Ended {
             killed: output.status.signal() == Some(9),
-            output: Output {
-                code: output.status.code(),
-                stdout: text(output.stdout),
-                stderr: text(output.stderr),
-            },
+            output: Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) },
         };
         self.scene.holds_no_secret("the output", &ended.output.to_string());
         ended
