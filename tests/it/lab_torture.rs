@@ -96,13 +96,15 @@ fn whole(case: &Case) {
     let _ = std::fs::remove_file(root().join("target/torture").join(&log));
     let base = Scene::alone("torture");
     let calm = undisturbed(&base, case);
-    let every: usize = std::env::var("TORTURE_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let (from, every): (usize, usize) = (number("TORTURE_FROM"), number("TORTURE_EVERY"));
+    write_down(&log, &format!("{} points, every {every} from {from} on", calm.points.len()));
     let mut sum = Taken::default();
     let (mut tried, mut doubled) = (0, 0);
     let mut failures: BTreeMap<usize, String> = BTreeMap::new();
-    for at in (1..=calm.points.len()).step_by(every) {
+    for (turn, at) in (from..=calm.points.len()).step_by(every).enumerate() {
         // A sample of the points is taken once more, with the `resume` killed too.
-        let ways = if at % 5 == 0 { vec![None, Some(second(at))] } else { vec![None] };
+        let ways = if turn % 5 == 4 { vec![None, Some(second(at))] } else { vec![None] };
         for again in ways {
             tried += 1;
             match catch_unwind(AssertUnwindSafe(|| killed(&base, case, &calm, at, again))) {
@@ -116,7 +118,8 @@ fn whole(case: &Case) {
                     sum.failed += taken.failed;
                 }
                 Err(panic) => {
-                    let text = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "no text".to_owned());
+                    let short = || panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                    let text = panic.downcast_ref::<String>().cloned().or_else(short).unwrap_or_default();
                     write_down(&log, &format!("{at} {:?} then {again:?}: FAILED {text}", calm.points[at - 1]));
                     failures.insert(at, text);
                 }

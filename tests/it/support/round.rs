@@ -2,7 +2,7 @@
 //! undisturbed one.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use clickferry::engine::journal::{Entry, Record, read_journal};
@@ -110,11 +110,12 @@ impl<'a> Round<'a> {
         panic!("it does not come to its end:\n{}", last.output);
     }
 
-    /// The run that has begun, with its records.
+    /// The run that has begun, with its records; ids of runs begin with the second, so one that never began may have
+    /// the later name.
     fn last_run(&self) -> Option<(String, Vec<Record>)> {
-        let folder: PathBuf = self.scene.runs().pop()?;
-        let records = records_of(&folder);
-        (!records.is_empty()).then(|| (folder.file_name().unwrap().to_str().unwrap().to_owned(), records))
+        let mut begun = self.scene.runs().into_iter().map(|folder| (records_of(&folder), folder));
+        let (records, folder) = begun.rfind(|(records, _)| !records.is_empty())?;
+        Some((folder.file_name().unwrap().to_str().unwrap().to_owned(), records))
     }
 
     /// Does what a person would do who was told that an outcome is unknown: looks, and says how it ended.
@@ -179,7 +180,7 @@ pub struct Ended {
 }
 
 /// The whole records of a journal that may be torn or not there.
-fn records_of(folder: &std::path::Path) -> Vec<Record> {
+fn records_of(folder: &Path) -> Vec<Record> {
     std::fs::read(folder.join("journal.jsonl"))
         .ok()
         .and_then(|bytes| read_journal(&bytes, "").ok())
