@@ -8,7 +8,7 @@ use crate::support::cutter::{Cut, Cutter, way_to};
 use crate::support::lab::NODES;
 use crate::support::round::{Round, Taken};
 use crate::support::scene::Scene;
-use crate::support::write_down;
+use crate::support::{caught, knob, write_down};
 
 /// Puts the ways to the nodes between the engine and them.
 fn through(scene: &Scene, cutter: &Arc<Mutex<Cutter>>) {
@@ -107,15 +107,29 @@ fn a_statement_that_never_arrived_is_sent_again_after_its_probe_said_so() {
 #[test]
 #[ignore = "the whole torture takes long: make torture"]
 fn whole_lost_answers() {
-    let all: Vec<&Case> = BUNDLED.iter().chain([&STEPS]).collect();
-    for case in all.into_iter().rev() {
+    let mut failures = Vec::new();
+    for case in [&STEPS].into_iter().chain(BUNDLED.iter().rev()) {
         let base = Scene::alone("lost");
+        let (end, statements) = undisturbed(&base, case);
         for cut in [Cut::Answer, Cut::Sent, Cut::Late, Cut::Swallowed] {
-            let taken = all_of(&base, case, 1, &[cut]);
-            let sum = |of: fn(&Taken) -> usize| taken.iter().map(|(_, taken)| of(taken)).sum::<usize>();
-            let (resumed, unknown) = (sum(|taken| taken.resumed), sum(|taken| taken.unknown));
-            let (name, cut, tried) = (case.name, format!("{cut:?}"), taken.len());
-            write_down("lost.txt", &format!("{name:<26} {cut:<10} {tried:>10} {resumed:>8} {unknown:>8}"));
+            let (mut tried, mut failed, mut sum) = (0, 0, Taken::default());
+            for number in (knob("TORTURE_FROM")..=statements).step_by(knob("TORTURE_EVERY")) {
+                tried += 1;
+                match caught(|| lost(&base, case, &end, number, cut)) {
+                    Ok((_, taken)) => {
+                        sum.resumed += taken.resumed;
+                        sum.unknown += taken.unknown;
+                    }
+                    Err(text) => {
+                        failed += 1;
+                        failures.push(format!("{} {number} {cut:?}: {text}", case.name));
+                    }
+                }
+            }
+            let (name, cut, Taken { resumed, unknown, .. }) = (case.name, format!("{cut:?}"), sum);
+            let line = format!("{name:<26} {cut:<10} {tried:>6} {resumed:>7} {unknown:>7} {failed:>6}");
+            write_down("lost.txt", &line);
         }
     }
+    assert!(failures.is_empty(), "{failures:#?}");
 }

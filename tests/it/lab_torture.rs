@@ -2,14 +2,13 @@
 //! points spread evenly; `make torture` takes all.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::cases::{BUNDLED, Case, STEPS, remove};
 use crate::support::round::{Round, Taken};
 use crate::support::scene::Scene;
-use crate::support::{root, write_down};
+use crate::support::{caught, knob, root, write_down};
 
 const POINTS: &str = "CLICKFERRY_TORTURE_POINTS";
 const KILL_AT: &str = "CLICKFERRY_TORTURE_KILL_AT";
@@ -96,8 +95,7 @@ fn whole(case: &Case) {
     let _ = std::fs::remove_file(root().join("target/torture").join(&log));
     let base = Scene::alone("torture");
     let calm = undisturbed(&base, case);
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let (from, every): (usize, usize) = (number("TORTURE_FROM"), number("TORTURE_EVERY"));
+    let (from, every) = (knob("TORTURE_FROM"), knob("TORTURE_EVERY"));
     write_down(&log, &format!("{} points, every {every} from {from} on", calm.points.len()));
     let mut sum = Taken::default();
     let (mut tried, mut doubled) = (0, 0);
@@ -107,7 +105,7 @@ fn whole(case: &Case) {
         let ways = if turn % 5 == 4 { vec![None, Some(second(at))] } else { vec![None] };
         for again in ways {
             tried += 1;
-            match catch_unwind(AssertUnwindSafe(|| killed(&base, case, &calm, at, again))) {
+            match caught(|| killed(&base, case, &calm, at, again)) {
                 Ok((taken, points)) => {
                     write_down(&log, &format!("{at} {points:?}: {taken:?}"));
                     doubled += usize::from(taken.killed > 1);
@@ -117,9 +115,7 @@ fn whole(case: &Case) {
                     sum.unknown += taken.unknown;
                     sum.failed += taken.failed;
                 }
-                Err(panic) => {
-                    let short = || panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                    let text = panic.downcast_ref::<String>().cloned().or_else(short).unwrap_or_default();
+                Err(text) => {
                     write_down(&log, &format!("{at} {:?} then {again:?}: FAILED {text}", calm.points[at - 1]));
                     failures.insert(at, text);
                 }
@@ -130,7 +126,7 @@ fn whole(case: &Case) {
     write_down(
         "killed.txt",
         &format!(
-            "{:<26} {:>6} {tried:>6} {killed:>6} {doubled:>7} {resumed:>7} {anew:>5} {unknown:>7} {failed:>6} {:>8}",
+            "{:<26} {:>6} {tried:>6} {killed:>6} {doubled:>6} {resumed:>7} {anew:>5} {unknown:>7} {failed:>6} {:>6}",
             case.name,
             calm.points.len(),
             failures.len()

@@ -16,6 +16,7 @@ pub mod sent;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -115,4 +116,17 @@ pub fn write_down(file: &str, line: &str) {
     std::fs::create_dir_all(&folder).unwrap();
     let mut file = OpenOptions::new().create(true).append(true).open(folder.join(file)).unwrap();
     writeln!(file, "{line}").unwrap();
+}
+
+/// A number that the caller of `make torture` may give; 1 where it does not.
+pub fn knob(name: &str) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// What a round that failed has to say.
+pub fn caught<T>(round: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(round)).map_err(|panic| {
+        let short = || panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        panic.downcast_ref::<String>().cloned().or_else(short).unwrap_or_default()
+    })
 }
