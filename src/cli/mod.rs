@@ -10,6 +10,8 @@ pub mod printer;
 mod progress;
 mod saved_plan;
 mod session;
+#[cfg(feature = "torture")]
+mod torture;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

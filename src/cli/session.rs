@@ -128,6 +128,8 @@ pub fn narrow(environment: &mut Environment, runbook: &Arc<SourceFile>) {
 async fn with_ports(loaded: LoadedEnvironment, text: &str, printer: &Printer) -> Result<Session, Failure> {
     let mut ports = connect(&loaded.environment, &loaded.base, printer.redactor()).await.map_err(Failure::Error)?;
     ports.sql = Arc::new(PatientReads::new(Arc::clone(&ports.sql), Arc::clone(&ports.clock)));
+    #[cfg(feature = "torture")]
+    super::torture::install(&mut ports);
     Ok(Session { environment: loaded.environment, environment_text: text.to_owned(), base: loaded.base, ports })
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::action::Probe;
 use super::event::RunEvent;
-use super::executor::lost_context;
+use super::executor::{LostBy, lost_context};
 use super::journal::{Entry, OutcomeKind};
 use super::locks::targets_of;
 use super::outcomes::Outcomes;
@@ -122,7 +122,8 @@ impl Runner<'_> {
                     Err(error) => unknown.push(error.refusal),
                 }
             }
-            let probe = action.probe(&context).await;
+            let mut settling = execution.settling(&context, LostBy::Process(*at));
+            let probe = execution.settled_probe(action, &context, &mut settling).await;
             let (word, note) = match &probe {
                 Probe::Done => ("done", "took effect; `clickferry resume` proves it and carries on behind it"),
                 Probe::NotDone => ("not_done", "took no effect"),

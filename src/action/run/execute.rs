@@ -79,7 +79,7 @@ pub async fn probe(context: &RunContext<'_>) -> Probe {
             "a `probe:` in the step that tells it",
             "none is declared",
             evidence(&document(context)),
-            "look at what the command brings about; then add a `probe:` to the step, or take it out, and plan anew",
+            "look at what the command brings about, then say how it ended: `clickferry resolve RUN OPERATION --done|--not-done --reason ...`; a `probe:` in the step answers it next time",
         ))),
         Err(error) => Probe::Unknown(Box::new(error.refusal)),
     }

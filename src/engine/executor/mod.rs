@@ -1,6 +1,7 @@
 //! Runs the operations of a plan: step after step, wave after wave, the lanes of a wave side by side.
 
 mod operation;
+mod settle;
 mod stop;
 mod watch;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub(in crate::engine) use operation::difference;
+pub(in crate::engine) use settle::LostBy;
 use stop::{Stop, merge, reason_of};
 
 use crate::diag::{Failure, Refusal};

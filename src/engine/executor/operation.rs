@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Execution;
 use super::stop::{Stop, stop_for};
+use super::{Execution, LostBy};
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
@@ -44,7 +44,8 @@ impl Execution<'_> {
                 OperationState::Lost { attempt, intent, at } => {
                     let context = self.context(step, operation, attempt, &intent, at);
                     let before = failed_with.as_ref().map(|failed| &failed.refusal);
-                    match self.probe(action, &context, before, started).await? {
+                    let lost = failed_with.as_ref().map_or(LostBy::Process(at), |failed| LostBy::Error(failed.class));
+                    match self.probe(action, &context, (before, lost), started).await? {
                         Probed::Done => return self.prove(action, &context, started).await,
                         Probed::NotDone => {
                             self.outcome(operation, attempt, OutcomeKind::NotDone, Value::Null, before).await?;
@@ -146,7 +147,7 @@ impl Execution<'_> {
         &self,
         action: &dyn Action,
         context: &RunContext<'_>,
-        failed_with: Option<&Refusal>,
+        (failed_with, lost): (Option<&Refusal>, LostBy),
         started: Instant,
     ) -> Result<Probed, Stop> {
         let operation = context.operation;
@@ -155,8 +156,9 @@ impl Execution<'_> {
         self.observer.event(&RunEvent::Probing { operation, why });
         let mut pause = PROBE_PAUSE;
         let mut told_running = false;
+        let mut settling = self.settling(context, lost);
         loop {
-            let probe = action.probe(context).await;
+            let probe = self.settled_probe(action, context, &mut settling).await;
             let (answer, evidence) = match &probe {
                 Probe::Done => ("done", None),
                 Probe::NotDone => ("not_done", None),

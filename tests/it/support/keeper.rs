@@ -1,7 +1,7 @@
 //! Keeper, asked and changed directly.
 
 use clickferry_lab::Lab;
-use zookeeper_client::{Acls, Client, CreateMode};
+use zookeeper_client::{Acls, Client, CreateMode, Error};
 
 use super::lab::files_below;
 
@@ -158,4 +158,35 @@ pub fn below(lab: &Lab, path: &str) -> Vec<String> {
         found.sort();
         found
     })
+}
+
+/// The nodes below a path, sorted, so many levels deep; none where it does not exist.
+pub fn tree(lab: &Lab, path: &str, levels: usize) -> Vec<String> {
+    with(lab, async |client| {
+        let (mut found, mut level) = (Vec::new(), vec![path.to_owned()]);
+        for _ in 0..levels {
+            let mut next = Vec::new();
+            for parent in &level {
+                let children = client.list_children(parent).await.unwrap_or_default();
+                next.extend(children.into_iter().map(|child| format!("{parent}/{child}")));
+            }
+            found.extend(next.iter().cloned());
+            level = next;
+        }
+        found.sort();
+        found
+    })
+}
+
+/// Makes nodes without a value, parents first.
+pub fn create_all(lab: &Lab, paths: &[String]) {
+    with(lab, async |client| {
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        for path in paths {
+            match client.create(path, b"", &options).await {
+                Ok(_) | Err(Error::NodeExists) => {}
+                Err(error) => panic!("{path}: {error}"),
+            }
+        }
+    });
 }

@@ -1,20 +1,28 @@
 //! What every test uses: a folder of its own, the real binary, full output in a form that snapshots can hold.
 
-pub mod bucket;
-pub mod drift;
 pub mod asked;
+pub mod bucket;
+pub mod cases;
+pub mod cutter;
+pub mod drift;
+pub mod end_state;
 pub mod engine;
 pub mod keeper;
 pub mod lab;
 pub mod large_plan;
+pub mod node_log;
 pub mod outside;
 pub mod proof;
 pub mod proxy;
+pub mod round;
 pub mod scene;
 pub mod sent;
 pub mod terminal;
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -131,4 +139,25 @@ impl fmt::Display for Output {
 /// Root of the repository.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Adds a line to a file of `target/torture`, which `make torture` shows.
+pub fn write_down(file: &str, line: &str) {
+    let folder = root().join("target/torture");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut file = OpenOptions::new().create(true).append(true).open(folder.join(file)).unwrap();
+    writeln!(file, "{line}").unwrap();
+}
+
+/// A number that the caller of `make torture` may give; 1 where it does not.
+pub fn knob(name: &str) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// What a round that failed has to say.
+pub fn caught<T>(round: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(round)).map_err(|panic| {
+        let short = || panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        panic.downcast_ref::<String>().cloned().or_else(short).unwrap_or_default()
+    })
 }

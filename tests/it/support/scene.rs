@@ -9,6 +9,7 @@ use clickferry_lab::{FaultKind, HttpError, Lab, S3Fault, SeedSettings, Statement
 
 use super::engine::Engine;
 use super::lab::{LabInUse, NODES, files_below};
+use super::node_log;
 use super::{Output, TestEnvironment, root};
 
 /// One test on a laboratory.
@@ -17,26 +18,27 @@ pub struct Scene {
     pub lab: Rc<LabInUse>,
     /// The database of the test; also the beginning of its hosts' names and of its paths in the bucket.
     pub database: String,
-    /// Number of statements in each node's log that came before what is looked at.
-    marks: RefCell<[usize; 3]>,
+    /// Bytes of each node's log of statements that came before the scene.
+    beginning: [u64; 3],
+    /// Bytes of each node's log of statements that came before what is looked at.
+    marks: RefCell<[u64; 3]>,
     is_slow: Cell<bool>,
 }
 
 impl Scene {
     /// On a shared laboratory that stays whole.
     pub fn new(name: &str) -> Self {
-        Self::on(Rc::new(LabInUse::shared()), name)
+        Self::on(Rc::new(LabInUse::shared()), name, [0; 3])
     }
 
     /// On a laboratory of its own, for tests that break parts of it.
     pub fn alone(name: &str) -> Self {
-        Self::on(Rc::new(LabInUse::own()), name)
+        Self::on(Rc::new(LabInUse::own()), name, [0; 3])
     }
 
-    fn on(lab: Rc<LabInUse>, name: &str) -> Self {
-        let database = lab.fresh_database(name);
-        let scene =
-            Self { test: TestEnvironment::new(), lab, database, marks: RefCell::default(), is_slow: Cell::default() };
+    fn on(lab: Rc<LabInUse>, name: &str, beginning: [u64; 3]) -> Self {
+        let (test, database) = (TestEnvironment::new(), lab.fresh_database(name));
+        let scene = Self { test, lab, database, beginning, marks: RefCell::default(), is_slow: Cell::default() };
         scene.environment(|text| text);
         scene.mark();
         scene
@@ -44,7 +46,7 @@ impl Scene {
 
     /// The next part of a test: everything new but the laboratory.
     pub fn next(&self, name: &str) -> Self {
-        Self::on(Rc::clone(&self.lab), name)
+        Self::on(Rc::clone(&self.lab), name, node_log::ends(&self.lab))
     }
 
     /// Like a tracing product's database: tables, views, a dictionary, migrations.
@@ -215,12 +217,17 @@ impl Scene {
 
     /// Everything the nodes do from now on is looked at; what was before is not.
     pub fn mark(&self) {
-        *self.marks.borrow_mut() = NODES.map(|node| self.lab.statements(node).unwrap().len());
+        *self.marks.borrow_mut() = node_log::ends(&self.lab);
+    }
+
+    /// The lines of the changing statements since the mark, with their nodes: one at the start, one at the end.
+    pub fn change_lines(&self) -> Vec<(&'static str, StatementRecord)> {
+        self.records().into_iter().filter(|(_, record)| record.kind == "change").collect()
     }
 
     /// The first lines of the changing statements since the mark, with their nodes.
     pub fn changes(&self) -> Vec<(&'static str, StatementRecord)> {
-        self.starts().into_iter().filter(|(_, record)| record.kind == "change").collect()
+        self.change_lines().into_iter().filter(|(_, record)| record.is_start()).collect()
     }
 
     /// The first lines of all statements since the mark, with their nodes.
@@ -234,11 +241,7 @@ impl Scene {
     }
 
     fn records(&self) -> Vec<(&'static str, StatementRecord)> {
-        let marks = *self.marks.borrow();
-        let of = |(node, mark): (&'static str, usize)| {
-            self.lab.statements(node).unwrap().into_iter().skip(mark).map(move |record| (node, record))
-        };
-        NODES.into_iter().zip(marks).flat_map(of).collect()
+        node_log::since(&self.lab, *self.marks.borrow())
     }
 
     /// No node was asked to change anything since the mark.
@@ -290,7 +293,10 @@ impl Scene {
         files.push(self.test.path().join("plan.json"));
         for node in NODES {
             let folder = self.lab.node(node).unwrap().dir;
-            files.extend([folder.join("statements.jsonl"), folder.join("output.log")]);
+            files.push(folder.join("output.log"));
+        }
+        for (node, begin) in NODES.into_iter().zip(self.beginning) {
+            self.holds_no_secret("the log of statements", &node_log::text(&self.lab, node, begin));
         }
         for file in files.iter().filter(|file| file.exists()) {
             self.holds_no_secret(&file.display().to_string(), &String::from_utf8_lossy(&std::fs::read(file).unwrap()));

@@ -1,0 +1,210 @@
+//! Kills this very process at a chosen point, for the torture test. Compiled in with the feature `torture` alone, which
+//! is off by default; without its variables it does nothing.
+//!
+//! Every place where something durable or changing passes a port is a point: the records and documents of the state,
+//! every changing statement, every node removed from Keeper, every command. They are counted in the order in which
+//! they are passed. `CLICKFERRY_TORTURE_POINTS=FILE` writes the name of each into a file;
+//! `CLICKFERRY_TORTURE_KILL_AT=N` raises SIGKILL at the one with this number.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rustix::process::{Signal, getpid, kill_process};
+use serde_json::Value;
+
+use crate::engine::ports::{
+    Answer, Call, Command, CommandOutput, Commands, Keeper, KeeperError, KeeperNode, LockGuard, LockHolder, Ports, Sql,
+    SqlError, StateError, StateStore,
+};
+use crate::model::ids::{HostName, RunId};
+
+/// How long a statement or a command is let go before the process is killed in the middle of it.
+const HEAD_START: Duration = Duration::from_millis(3);
+
+/// Puts a counter of points around the ports, where the variables ask for it.
+pub fn install(ports: &mut Ports) {
+    let file = std::env::var_os("CLICKFERRY_TORTURE_POINTS").map(PathBuf::from);
+    let kill_at = std::env::var("CLICKFERRY_TORTURE_KILL_AT").ok().and_then(|text| text.parse().ok());
+    if file.is_none() && kill_at.is_none() {
+        return;
+    }
+    let points = Arc::new(Points { file, kill_at, passed: AtomicUsize::new(0) });
+    ports.sql = Arc::new(TorturedSql(Arc::clone(&ports.sql), Arc::clone(&points)));
+    ports.state = Arc::new(TorturedState(Arc::clone(&ports.state), Arc::clone(&points)));
+    ports.commands = Arc::new(TorturedCommands(Arc::clone(&ports.commands), Arc::clone(&points)));
+    for keeper in ports.keepers.values_mut() {
+        *keeper = Arc::new(TorturedKeeper(Arc::clone(keeper), Arc::clone(&points)));
+    }
+}
+
+struct Points {
+    file: Option<PathBuf>,
+    kill_at: Option<usize>,
+    passed: AtomicUsize,
+}
+
+impl Points {
+    /// Counts a point and names it; whether the process is to be killed there.
+    fn is_fatal(&self, name: &str) -> bool {
+        let number = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(path) = &self.file {
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            // Without the line the test finds no point and fails.
+            let _ = file.and_then(|mut file| file.write_all(format!("{number}\t{name}\n").as_bytes()));
+        }
+        self.kill_at == Some(number)
+    }
+
+    async fn pass(&self, name: &str) {
+        if self.is_fatal(name) {
+            die().await;
+        }
+    }
+}
+
+/// Nothing is written, released or closed any more.
+async fn die() {
+    let _ = kill_process(getpid(), Signal::KILL);
+    // The signal may reach the process a moment later.
+    std::future::pending::<()>().await;
+}
+
+/// Lets something begin and kills the process while it is under way.
+async fn die_inside_of<T>(work: impl Future<Output = T>) {
+    let _ = tokio::time::timeout(HEAD_START, work).await;
+    die().await;
+}
+
+struct TorturedState(Arc<dyn StateStore>, Arc<Points>);
+
+/// What a record of the journal is.
+fn record_name(line: &[u8]) -> String {
+    let record: Value = serde_json::from_slice(line).unwrap_or_default();
+    let entry = record.get("entry").and_then(Value::as_object).and_then(|entry| entry.iter().next());
+    let Some((kind, entry)) = entry else { return "record".to_owned() };
+    let detail = |name: &str| entry.get(name).and_then(Value::as_str).map(|text| format!(" {text}"));
+    let words = [detail("operation"), detail("kind"), detail("answer")].into_iter().flatten().collect::<String>();
+    format!("{kind}{words}")
+}
+
+#[async_trait]
+impl StateStore for TorturedState {
+    async fn runs(&self) -> Result<Vec<RunId>, StateError> {
+        self.0.runs().await
+    }
+
+    async fn create_run(&self, run: &RunId) -> Result<(), StateError> {
+        self.0.create_run(run).await
+    }
+
+    async fn put(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError> {
+        self.1.pass(&format!("before document {name}")).await;
+        let result = self.0.put(run, name, content).await;
+        self.1.pass(&format!("after document {name}")).await;
+        result
+    }
+
+    async fn get(&self, run: &RunId, name: &str) -> Result<Vec<u8>, StateError> {
+        self.0.get(run, name).await
+    }
+
+    async fn append(&self, run: &RunId, line: &[u8]) -> Result<(), StateError> {
+        let name = record_name(line);
+        self.1.pass(&format!("before record {name}")).await;
+        if self.1.is_fatal(&format!("inside of record {name}")) {
+            // A record that was written in part, as a full disk or a power cut leaves it.
+            let _ = self.0.append(run, &line[..line.len() / 2]).await;
+            die().await;
+        }
+        let result = self.0.append(run, line).await;
+        self.1.pass(&format!("after record {name}")).await;
+        result
+    }
+
+    async fn truncate(&self, run: &RunId, length: u64) -> Result<(), StateError> {
+        self.0.truncate(run, length).await
+    }
+
+    async fn lock(&self, holder: &LockHolder) -> Result<Box<dyn LockGuard>, StateError> {
+        self.0.lock(holder).await
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
+struct TorturedSql(Arc<dyn Sql>, Arc<Points>);
+
+#[async_trait]
+impl Sql for TorturedSql {
+    async fn call(&self, host: &HostName, call: Call) -> Result<Answer, SqlError> {
+        if call.read_only {
+            return self.0.call(host, call).await;
+        }
+        let name = format!("statement {}", call.query_id.as_deref().unwrap_or_default());
+        self.1.pass(&format!("before {name}")).await;
+        if self.1.is_fatal(&format!("inside of {name}")) {
+            die_inside_of(self.0.call(host, call.clone())).await;
+        }
+        let answer = self.0.call(host, call).await;
+        self.1.pass(&format!("after {name}")).await;
+        answer
+    }
+}
+
+struct TorturedKeeper(Arc<dyn Keeper>, Arc<Points>);
+
+#[async_trait]
+impl Keeper for TorturedKeeper {
+    async fn get(&self, path: &str) -> Result<Option<KeeperNode>, KeeperError> {
+        self.0.get(path).await
+    }
+
+    async fn children(&self, path: &str) -> Result<Option<Vec<String>>, KeeperError> {
+        self.0.children(path).await
+    }
+
+    async fn subtree(&self, path: &str) -> Result<Vec<KeeperNode>, KeeperError> {
+        self.0.subtree(path).await
+    }
+
+    async fn delete(&self, path: &str, version: i32) -> Result<(), KeeperError> {
+        self.1.pass(&format!("before removal of {path}")).await;
+        let result = self.0.delete(path, version).await;
+        self.1.pass(&format!("after removal of {path}")).await;
+        result
+    }
+
+    async fn lock(&self, path: &str, holder: &LockHolder) -> Result<Box<dyn LockGuard>, KeeperError> {
+        self.0.lock(path, holder).await
+    }
+
+    async fn remove_lock(&self, path: &str, holder: &LockHolder) -> Result<(), KeeperError> {
+        self.0.remove_lock(path, holder).await
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
+struct TorturedCommands(Arc<dyn Commands>, Arc<Points>);
+
+#[async_trait]
+impl Commands for TorturedCommands {
+    async fn run(&self, command: Command) -> Result<CommandOutput, String> {
+        let name = format!("command {}", command.words.first().map_or("", String::as_str));
+        self.1.pass(&format!("before {name}")).await;
+        if self.1.is_fatal(&format!("inside of {name}")) {
+            die_inside_of(self.0.run(command.clone())).await;
+        }
+        let output = self.0.run(command).await;
+        self.1.pass(&format!("after {name}")).await;
+        output
+    }
+}

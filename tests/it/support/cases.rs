@@ -1,0 +1,157 @@
+//! What is tortured: every bundled runbook, and a small one with the actions that they lack, each in a small world of
+//! its own that gives every operation something to do.
+
+use super::lab::NODES;
+use super::scene::Scene;
+use super::{keeper, node_log};
+
+/// A runbook and the world it is applied to.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// Name of the runbook.
+    pub name: &'static str,
+    /// Makes the world and the runbook's file; returns its name and its parameters besides `database`.
+    pub prepare: fn(&Scene) -> (String, Vec<String>),
+}
+
+/// Every bundled runbook.
+pub const BUNDLED: [Case; 5] = [
+    Case { name: "standalone-to-replicated", prepare: a_move },
+    Case { name: "restore-same-engine", prepare: restore },
+    Case { name: "clean-replicas", prepare: clean },
+    Case { name: "mark-migration-clean", prepare: mark },
+    Case { name: "backup", prepare: backup },
+];
+
+/// Statements and commands, with a probe and without one.
+pub const STEPS: Case = Case { name: "steps", prepare: steps };
+
+/// Where commands leave what they made.
+const MADE: &str = "made";
+
+fn bundled(scene: &Scene, name: &str) -> String {
+    scene.runbook(name, |text| text.replace("loss: { tables: 0, rows: 0 }", "loss: { tables: 20, rows: 20000 }"))
+}
+
+/// The destination holds an older copy with rows, and Keeper what a former table left.
+fn a_move(scene: &Scene) -> (String, Vec<String>) {
+    orders(scene);
+    replicas(scene);
+    (bundled(scene, "standalone-to-replicated"), vec!["migration=2".to_owned()])
+}
+
+fn clean(scene: &Scene) -> (String, Vec<String>) {
+    replicas(scene);
+    (bundled(scene, "clean-replicas"), Vec::new())
+}
+
+fn backup(scene: &Scene) -> (String, Vec<String>) {
+    orders(scene);
+    (bundled(scene, "backup"), Vec::new())
+}
+
+/// A complete backup, and a database that has lost a table, has another one's rows and a dirty migration since.
+fn restore(scene: &Scene) -> (String, Vec<String>) {
+    orders(scene);
+    let (access_key, secret_key) = scene.lab.s3_keys();
+    let to = format!("{}/{}/{{db}}/b1", scene.lab.s3_endpoint(), scene.lab.bucket());
+    for statement in [
+        format!("BACKUP DATABASE {{db}} TO S3('{to}', '{access_key}', '{secret_key}')"),
+        "DROP TABLE {db}.customers SYNC".to_owned(),
+        "INSERT INTO {db}.orders SELECT number, '2026-05-01', 0, '' FROM numbers(10)".to_owned(),
+        "INSERT INTO {db}.schema_migrations VALUES (3, 1, 13)".to_owned(),
+    ] {
+        scene.on_node("standalone", &statement);
+    }
+    (bundled(scene, "restore-same-engine"), vec!["path=b1".to_owned()])
+}
+
+/// Each replica has a history of its own.
+fn mark(scene: &Scene) -> (String, Vec<String>) {
+    for node in &NODES[1..] {
+        for statement in [
+            "CREATE DATABASE {db}",
+            "CREATE TABLE {db}.schema_migrations (version Int64, dirty UInt8, sequence UInt64) ENGINE = TinyLog",
+            "INSERT INTO {db}.schema_migrations VALUES (1, 1, 10), (1, 0, 11), (2, 1, 12)",
+        ] {
+            scene.on_node(node, statement);
+        }
+    }
+    (bundled(scene, "mark-migration-clean"), vec!["migration=2".to_owned()])
+}
+
+fn steps(scene: &Scene) -> (String, Vec<String>) {
+    scene.on_node("standalone", "CREATE DATABASE {db}");
+    for table in ["asked", "unasked", "emptied", "dropped"] {
+        scene.on_node("standalone", &format!("CREATE TABLE {{db}}.{table} (x UInt64) ENGINE = MergeTree ORDER BY x"));
+    }
+    scene.on_node("standalone", "INSERT INTO {db}.emptied SELECT number FROM numbers(7)");
+    std::fs::create_dir_all(scene.test.path().join(MADE)).unwrap();
+    let file = scene.steps(STEPS_TEXT);
+    let text = std::fs::read_to_string(scene.test.path().join(&file)).unwrap();
+    scene.test.write(&file, &text.replace("\nsteps:", "\nguards: { loss: { tables: 2, rows: 10 } }\nsteps:"));
+    (file, Vec::new())
+}
+
+const STEPS_TEXT: &str = "  - id: asked
+    sql:
+      on: source
+      statements: ['INSERT INTO {{ database }}.asked SELECT number FROM numbers(3)']
+      probe: { query: 'SELECT count() FROM {{ database }}.asked', done_when: 3 }
+  - id: unasked
+    sql: { on: source, statements: ['INSERT INTO {{ database }}.unasked SELECT number FROM numbers(5)'] }
+  - id: definitions
+    sql:
+      on: source
+      statements:
+        - CREATE TABLE {{ database }}.created (x UInt64) ENGINE = MergeTree ORDER BY x
+        - TRUNCATE TABLE {{ database }}.emptied SYNC
+        - DROP TABLE {{ database }}.dropped SYNC
+      loss: { tables: 2, rows: 10 }
+  - id: command-asked
+    run:
+      command: [sh, -c, 'echo once >> made/asked.txt']
+      probe: { command: [grep, -q, once, made/asked.txt] }
+  - id: command-unasked
+    run: { command: [sh, -c, 'echo once >> made/unasked.txt'] }
+  - id: check
+    assert: { on: source, query: 'SELECT count() FROM {{ database }}.asked', equals: 3 }
+";
+
+/// Little on the standalone node: parts, a hidden table, and rows that no part can take.
+fn orders(scene: &Scene) {
+    for statement in [
+        "CREATE DATABASE {db}",
+        "CREATE TABLE {db}.orders (id UInt64, day Date, amount Decimal(12, 2), note String) ENGINE = MergeTree PARTITION BY toYYYYMM(day) ORDER BY id",
+        "CREATE TABLE {db}.customers (id UInt64, name String, version UInt32) ENGINE = ReplacingMergeTree(version) ORDER BY id",
+        "CREATE MATERIALIZED VIEW {db}.daily ENGINE = SummingMergeTree ORDER BY day AS SELECT day, count() AS orders FROM {db}.orders GROUP BY day",
+        "CREATE TABLE {db}.schema_migrations (version Int64, dirty UInt8, sequence UInt64) ENGINE = TinyLog",
+        "INSERT INTO {db}.orders SELECT number, toDate('2026-01-01') + number % 60, number / 7, repeat('x', number % 50) FROM numbers(600)",
+        "INSERT INTO {db}.customers SELECT number, concat('c', toString(number)), 1 FROM numbers(50)",
+        "INSERT INTO {db}.schema_migrations VALUES (1, 1, 10), (1, 0, 11), (2, 1, 12)",
+    ] {
+        scene.on_node("standalone", statement);
+    }
+}
+
+/// A database with rows on both replicas, and metadata in Keeper of a table that nobody has any more.
+fn replicas(scene: &Scene) {
+    for node in &NODES[1..] {
+        scene.on_node(node, "CREATE DATABASE {db}");
+        scene.on_node(
+            node,
+            "CREATE TABLE {db}.orders (id UInt64) ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{db}/orders', '{replica}') ORDER BY id",
+        );
+    }
+    scene.on_node("replica1", "INSERT INTO {db}.orders VALUES (1), (2)");
+    scene.on_node("replica2", "SYSTEM SYNC REPLICA {db}.orders");
+    let ghost = format!("/clickhouse/tables/01/{}/ghost", scene.database);
+    keeper::create_all(&scene.lab, &[ghost.clone(), format!("{ghost}/log"), format!("{ghost}/replicas")]);
+}
+
+/// Takes a finished case away, so that a laboratory that serves many stays small.
+pub fn remove(scene: &Scene) {
+    for node in NODES {
+        scene.on_node(node, &format!("{} DROP DATABASE IF EXISTS {{db}} SYNC", node_log::BY_HAND));
+    }
+}
