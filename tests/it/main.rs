@@ -9,6 +9,7 @@
 
 mod architecture;
 mod cli;
+mod formats;
 mod generated;
 mod invalid;
 mod lab_bad_input;
@@ -20,6 +21,8 @@ mod lab_retry;
 mod lab_runbooks;
 mod lab_server;
 mod lab_steps;
+mod model_damage;
+mod model_resume;
 mod plans_approvals;
 mod plans_diff;
 mod plans_explain;

@@ -23,7 +23,8 @@ use crate::engine::resume::OperationState;
 use crate::engine::run::{Runner, find_run};
 use crate::exit_code::Exit;
 use crate::model::ids::RunId;
-use crate::plan::plan_file::{PLAN_VERSION, Plan};
+use crate::plan::plan_file::{Plan, sha256};
+use crate::plan::read::{PlanProblem, not_intact, parse_plan};
 use crate::report::matrix::render_matrix;
 use crate::report::plan_view::PlanView;
 
@@ -140,33 +141,17 @@ async fn fresh_plan(args: &ApplyArgs, common: &Common, session: &Session) -> Res
 /// A file that is no plan, is of a newer format, or was changed.
 pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
     let source = read_source(path)?;
-    let version = serde_json::from_str::<Value>(&source.text)
-        .ok()
-        .and_then(|json| json.get("format_version").and_then(Value::as_u64));
-    if version.is_some_and(|version| version > u64::from(PLAN_VERSION)) {
-        return Err(Failure::refused(Refusal {
-            what: format!("{} was written by a newer clickferry", path.display()),
-            expected: format!("plan format {PLAN_VERSION} or older"),
-            found: format!("format {}", version.unwrap_or_default()),
-            evidence: String::new(),
-            action: "use the version that made the plan, or plan again".to_owned(),
-        }));
-    }
-    let saved: Plan = serde_json::from_str(&source.text).map_err(|error| {
-        Failure::Input(
-            Diagnostic::new("bad-plan", format!("{} is not a saved plan: {error}", path.display()))
+    let name = path.display().to_string();
+    let saved = parse_plan(source.text.as_bytes(), &name).map_err(|problem| match problem {
+        PlanProblem::Newer(refusal) => Failure::refused(refusal),
+        PlanProblem::Unreadable(reason) => Failure::Input(
+            Diagnostic::new("bad-plan", format!("{name} is not a saved plan: {reason}"))
                 .help("save one with `clickferry plan RUNBOOK -e ENV -o FILE`")
                 .into(),
-        )
+        ),
     })?;
-    if !saved.is_intact() || crate::plan::plan_file::sha256(saved.runbook_text.as_bytes()) != saved.runbook_digest {
-        return Err(Failure::refused(Refusal {
-            what: format!("{} was changed after it was saved", path.display()),
-            expected: "a plan whose digest fits its content".to_owned(),
-            found: "another content".to_owned(),
-            evidence: String::new(),
-            action: "plan again; plans are not edited by hand, runbooks are".to_owned(),
-        }));
+    if !saved.is_intact() || sha256(saved.runbook_text.as_bytes()) != saved.runbook_digest {
+        return Err(Failure::refused(not_intact(&saved, source.text.as_bytes(), &name)));
     }
     Ok(saved)
 }

@@ -4,6 +4,7 @@ pub mod engine;
 pub mod keeper;
 pub mod lab;
 pub mod large_plan;
+pub mod model;
 pub mod proof;
 pub mod proxy;
 pub mod scene;
