@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh Debian machine: `make demo` and `make test`.
 CARGO ?= cargo
 
-.PHONY: demo test check build prepare generate bench fmt
+.PHONY: demo test otel-test fuzz check build prepare generate bench fmt
 
 ## The main job on the laboratory: seed a standalone server, move it to two replicas, verify, take all down.
 demo: prepare build
@@ -13,6 +13,16 @@ test: prepare
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) build --workspace
 	$(CARGO) test --workspace
+
+## Builds with the feature `otel`: its lints and the tests of traces. A build of its own, so not part of `test`.
+otel-test: prepare
+	$(CARGO) clippy --all-targets --features otel -- -D warnings
+	$(CARGO) build --workspace
+	$(CARGO) test --features otel --test it -- traces architecture
+
+## A fuzz target each, until it is stopped. Needs a nightly compiler and cargo-fuzz.
+fuzz:
+	$(CARGO) +nightly fuzz run journal
 
 build:
 	$(CARGO) build --workspace
@@ -28,6 +38,7 @@ generate: build
 ## Ratios of one run: own cost per operation, start-up time, resident memory.
 bench:
 	$(CARGO) build --release --workspace
+	$(CARGO) run --release --quiet --example resume
 	tests/bench/run.sh
 
 fmt:

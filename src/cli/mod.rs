@@ -9,6 +9,7 @@ mod person;
 pub mod printer;
 mod progress;
 mod session;
+mod traces;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

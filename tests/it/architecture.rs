@@ -28,6 +28,9 @@ const OUTSIDE: &[&str] = &[
     "indicatif",
     "clap",
     "dialoguer",
+    "opentelemetry",
+    "opentelemetry_sdk",
+    "opentelemetry_otlp",
 ];
 
 /// What a pure module must not touch.

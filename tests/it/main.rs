@@ -32,3 +32,5 @@ mod plans_snapshot;
 mod plans_views;
 mod runbooks;
 mod support;
+#[cfg(feature = "otel")]
+mod traces;

@@ -10,6 +10,7 @@ use crate::cli::person::TerminalPerson;
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::session::{open_for_run, which_run};
+use crate::cli::traces::Traces;
 use crate::diag::Failure;
 use crate::engine::run::{JOURNAL_DOCUMENT, Runner, find_run};
 use crate::exit_code::Exit;
@@ -34,7 +35,8 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     let person = TerminalPerson { printer: Arc::clone(&printer) };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
-    let observer = observers(&progress, lines.as_ref());
+    let traces = Traces::from_environment(&printer);
+    let observer = observers(&progress, lines.as_ref(), traces.as_ref());
     let interrupts = listen(Arc::clone(&printer));
     let runner = Runner {
         catalogue: CATALOGUE,
@@ -48,6 +50,9 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
         owner: owner(),
     };
     let result = runner.resume(&id).await;
+    if let Some(traces) = &traces {
+        traces.finish(&printer).await;
+    }
     show_end(&session, &id, lines.as_ref(), &printer).await;
     finish(result, Some(&id), common, &printer)
 }

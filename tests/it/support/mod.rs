@@ -1,5 +1,7 @@
 //! What every test uses: a folder of its own, the real binary, full output in a form that snapshots can hold.
 
+#[cfg(feature = "otel")]
+pub mod collector;
 pub mod engine;
 pub mod keeper;
 pub mod lab;
