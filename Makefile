@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh Debian machine: `make demo` and `make test`.
 CARGO ?= cargo
 
-.PHONY: demo test torture check build prepare generate bench fmt
+.PHONY: demo test torture otel-test fuzz check build prepare generate bench fmt
 
 ## The main job on the laboratory: seed a standalone server, move it to two replicas, verify, take all down.
 demo: prepare build
@@ -22,6 +22,16 @@ torture: prepare
 	$(CARGO) test --features torture --test it -- --ignored whole_ --test-threads=2; \
 	  status=$$?; tests/torture-tables.sh; exit $$status
 
+## Builds with the feature `otel`: its lints and the tests of traces. A build of its own, so not part of `test`.
+otel-test: prepare
+	$(CARGO) clippy --all-targets --features otel -- -D warnings
+	$(CARGO) build --workspace
+	$(CARGO) test --features otel --test it -- traces architecture
+
+## A fuzz target each, until it is stopped. Needs a nightly compiler and cargo-fuzz.
+fuzz:
+	$(CARGO) +nightly fuzz run journal
+
 build:
 	$(CARGO) build --workspace
 
@@ -36,6 +46,7 @@ generate: build
 ## Ratios of one run: own cost per operation, start-up time, resident memory.
 bench:
 	$(CARGO) build --release --workspace
+	$(CARGO) run --release --quiet --example resume
 	tests/bench/run.sh
 
 fmt:

@@ -12,6 +12,7 @@ mod saved_plan;
 mod session;
 #[cfg(feature = "torture")]
 mod torture;
+mod traces;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

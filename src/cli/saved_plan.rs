@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::session::read_source;
-use crate::diag::{Diagnostic, Failure, Refusal, SourceFile};
-use crate::plan::plan_file::{PLAN_VERSION, Plan, sha256};
+use crate::diag::{Diagnostic, Failure, SourceFile};
+use crate::plan::plan_file::{Plan, sha256};
+use crate::plan::read::{PlanProblem, not_intact, parse_plan};
 
 /// Whether a file is a saved plan and no runbook. A runbook may be written in JSON, since that is YAML; a plan that was
 /// cut off is a plan all the same, so that it is told as what it is.
@@ -44,33 +45,17 @@ pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
 /// # Errors
 /// A file that is no plan, is of a newer format, or was changed.
 pub fn plan_in(source: &SourceFile) -> Result<Plan, Failure> {
-    let version = serde_json::from_str::<Value>(&source.text)
-        .ok()
-        .and_then(|json| json.get("format_version").and_then(Value::as_u64));
-    if version.is_some_and(|version| version > u64::from(PLAN_VERSION)) {
-        return Err(Failure::refused(Refusal {
-            what: format!("{} was written by a newer clickferry", source.name),
-            expected: format!("plan format {PLAN_VERSION} or older"),
-            found: format!("format {}", version.unwrap_or_default()),
-            evidence: String::new(),
-            action: "use the version that made the plan, or plan again".to_owned(),
-        }));
-    }
-    let saved: Plan = serde_json::from_str(&source.text).map_err(|error| {
-        Failure::Input(
-            Diagnostic::new("bad-plan", format!("{} is not a saved plan: {error}", source.name))
+    let name = &source.name;
+    let saved = parse_plan(source.text.as_bytes(), name).map_err(|problem| match problem {
+        PlanProblem::Newer(refusal) => Failure::refused(refusal),
+        PlanProblem::Unreadable(reason) => Failure::Input(
+            Diagnostic::new("bad-plan", format!("{name} is not a saved plan: {reason}"))
                 .help("save one with `clickferry plan RUNBOOK -e ENV -o FILE`")
                 .into(),
-        )
+        ),
     })?;
     if !saved.is_intact() || sha256(saved.runbook_text.as_bytes()) != saved.runbook_digest {
-        return Err(Failure::refused(Refusal {
-            what: format!("{} was changed after it was saved", source.name),
-            expected: "a plan whose digest fits its content".to_owned(),
-            found: "another content".to_owned(),
-            evidence: String::new(),
-            action: "plan again; plans are not edited by hand, runbooks are".to_owned(),
-        }));
+        return Err(Failure::refused(not_intact(&saved, source.text.as_bytes(), name)));
     }
     Ok(saved)
 }

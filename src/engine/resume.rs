@@ -76,16 +76,11 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
     if journal.plan_digest() != Some(plan.digest.as_str()) || !plan.is_intact() {
         return Err(inconsistent("the journal was written for another plan than the one beside it"));
     }
-    let mut state = RunState {
-        operations: plan
-            .operations
-            .iter()
-            .map(|operation| (operation.id.clone(), OperationState::Outstanding { attempts: 0 }))
-            .collect(),
-        ..RunState::default()
-    };
+    let outstanding = |operation: &Operation| (operation.id.clone(), OperationState::Outstanding { attempts: 0 });
+    let mut state = RunState { operations: plan.operations.iter().map(outstanding).collect(), ..RunState::default() };
     let planned: HashMap<&OperationId, &Operation> =
         plan.operations.iter().map(|operation| (&operation.id, operation)).collect();
+    let is_planned = |operation| planned.contains_key(operation);
     for record in &journal.records {
         match &record.entry {
             Entry::Intent { operation, attempt, statements, data, .. } => {
@@ -95,32 +90,10 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
                         "the statements of {operation} are not those the journal was written for"
                     )));
                 }
-                if state.finished.is_some() || matches!(state.operations.get(operation), Some(OperationState::Done(_)))
-                {
-                    return Err(inconsistent(&format!("{operation} begins again after its end")));
-                }
-                state.operations.insert(
-                    operation.clone(),
-                    OperationState::Lost { attempt: *attempt, intent: data.clone(), at: record.at },
-                );
+                state.begin(operation, *attempt, data, record.at).map_err(|found| inconsistent(&found))?;
             }
             Entry::Outcome { operation, attempt, kind, data, .. } => {
-                let Some(OperationState::Lost { attempt: begun, intent, at }) =
-                    state.operations.get(operation).cloned()
-                else {
-                    return Err(inconsistent(&format!("{operation} ends without having begun")));
-                };
-                if begun != *attempt {
-                    return Err(inconsistent(&format!(
-                        "attempt {attempt} of {operation} ends, but attempt {begun} had begun"
-                    )));
-                }
-                let next = match kind {
-                    OutcomeKind::Done => OperationState::Done(data.clone()),
-                    OutcomeKind::NotDone => OperationState::Outstanding { attempts: *attempt },
-                    OutcomeKind::Failed => OperationState::Lost { attempt: begun, intent, at },
-                };
-                state.operations.insert(operation.clone(), next);
+                state.end(operation, *attempt, *kind, data).map_err(|found| inconsistent(&found))?;
             }
             Entry::Redone { operation, attempts } => {
                 if !matches!(state.operations.get(operation), Some(OperationState::Done(_))) {
@@ -129,18 +102,66 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
                 state.operations.insert(operation.clone(), OperationState::Outstanding { attempts: *attempts });
             }
             Entry::Confirmed { step } => {
+                if plan.step(step).is_none() {
+                    return Err(inconsistent(&format!("step `{step}` was confirmed, and the plan does not have it")));
+                }
                 state.confirmed.insert(step.clone());
             }
-            Entry::Finished { verdict } => state.finished = Some(verdict.clone()),
-            Entry::Started { .. }
-            | Entry::Resumed { .. }
-            | Entry::Probed { .. }
-            | Entry::Resolved { .. }
-            | Entry::Reproved { .. }
-            | Entry::Stopped { .. } => {}
+            Entry::Finished { verdict } => {
+                let is_done = |state: &OperationState| matches!(state, OperationState::Done(_));
+                if verdict == "done" && !state.operations.values().all(is_done) {
+                    return Err(inconsistent("the run is said to be done, and not all of its operations are"));
+                }
+                state.finished = Some(verdict.clone());
+            }
+            Entry::Probed { operation, .. } | Entry::Resolved { operation, .. } | Entry::Reproved { operation, .. } => {
+                if !is_planned(operation) {
+                    return Err(inconsistent(&format!("{operation} was asked for, and the plan does not have it")));
+                }
+            }
+            Entry::Started { .. } | Entry::Resumed { .. } | Entry::Stopped { .. } => {}
         }
     }
     Ok(state)
+}
+
+impl RunState {
+    /// An intent: from now on the outcome is not known.
+    fn begin(&mut self, operation: &OperationId, attempt: u32, intent: &Value, at: Timestamp) -> Result<(), String> {
+        let is_over = self.finished.is_some();
+        match self.operations.get_mut(operation) {
+            Some(state @ OperationState::Outstanding { .. }) if !is_over => {
+                if *state != (OperationState::Outstanding { attempts: attempt.saturating_sub(1) }) || attempt == 0 {
+                    return Err(format!("attempt {attempt} of {operation} begins out of turn"));
+                }
+                *state = OperationState::Lost { attempt, intent: intent.clone(), at };
+                Ok(())
+            }
+            Some(OperationState::Lost { attempt: begun, .. }) => {
+                Err(format!("{operation} begins again, and how attempt {begun} ended is not known"))
+            }
+            _ => Err(format!("{operation} begins again after its end")),
+        }
+    }
+
+    /// An outcome: of the attempt that has begun, else it proves nothing.
+    fn end(&mut self, operation: &OperationId, attempt: u32, kind: OutcomeKind, proved: &Value) -> Result<(), String> {
+        let Some(state @ OperationState::Lost { .. }) = self.operations.get_mut(operation) else {
+            return Err(format!("{operation} ends without having begun"));
+        };
+        if let OperationState::Lost { attempt: begun, .. } = state
+            && *begun != attempt
+        {
+            return Err(format!("attempt {attempt} of {operation} ends, but attempt {begun} had begun"));
+        }
+        match kind {
+            OutcomeKind::Done => *state = OperationState::Done(proved.clone()),
+            OutcomeKind::NotDone => *state = OperationState::Outstanding { attempts: attempt },
+            // What took effect is not known: the probe has to be asked.
+            OutcomeKind::Failed => {}
+        }
+        Ok(())
+    }
 }
 
 fn inconsistent(found: &str) -> Refusal {

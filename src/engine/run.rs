@@ -21,6 +21,7 @@ use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
 use crate::model::ids::{OperationId, RunId};
 use crate::plan::plan_file::Plan;
+use crate::plan::read::{PlanProblem, not_intact, parse_plan};
 
 /// Name of the plan among a run's documents.
 pub const PLAN_DOCUMENT: &str = "plan.json";
@@ -126,10 +127,13 @@ impl Runner<'_> {
     /// # Errors
     /// Why it stopped, or why it cannot be resumed.
     pub async fn resume(&self, id: &RunId, redo: Redo) -> Result<(), Failure> {
-        let before = self.find(id).await?;
-        let locks = self.locks(&targets_of(&before.plan), id).await?;
+        let before = Documents::read(&*self.ports.state, id).await?;
+        let found = understand(&before, id)?;
+        let locks = self.locks(&targets_of(&found.plan), id).await?;
         // Read again under the locks: another process may have carried on meanwhile.
-        let FoundRun { plan, journal: found, mut state } = self.find(id).await?;
+        let now = Documents::read(&*self.ports.state, id).await?;
+        let found = if now == before { found } else { understand(&now, id)? };
+        let FoundRun { plan, journal: found, mut state } = found;
         if let Some(verdict) = state.finished.as_deref() {
             release(&locks).await;
             return if verdict == "done" { Ok(()) } else { Err(already_over(id)) };
@@ -214,17 +218,48 @@ impl Runner<'_> {
 /// # Errors
 /// Where it does not exist, is damaged, or does not fit its plan.
 pub async fn find_run(store: &dyn StateStore, id: &RunId) -> Result<FoundRun, Failure> {
-    let location = format!("{}/runs/{id}", store.describe());
-    let plan = store.get(id, PLAN_DOCUMENT).await.map_err(state_failure)?;
-    let plan: Plan = serde_json::from_slice(&plan).map_err(|error| {
-        Failure::simple(
-            format!("the plan of run {id} cannot be read: {error}"),
-            format!("look at {location}/{PLAN_DOCUMENT}"),
-        )
+    understand(&Documents::read(store, id).await?, id)
+}
+
+/// What a run's state holds, not yet read.
+#[derive(PartialEq, Eq)]
+struct Documents {
+    location: String,
+    plan: Vec<u8>,
+    journal: Vec<u8>,
+}
+
+impl Documents {
+    async fn read(store: &dyn StateStore, id: &RunId) -> Result<Self, Failure> {
+        let location = format!("{}/runs/{id}", store.describe());
+        let plan = store.get(id, PLAN_DOCUMENT).await.map_err(state_failure)?;
+        let journal = store.get(id, JOURNAL_DOCUMENT).await.map_err(state_failure)?;
+        Ok(Self { location, plan, journal })
+    }
+}
+
+/// Reads how far a run is from its documents.
+fn understand(documents: &Documents, id: &RunId) -> Result<FoundRun, Failure> {
+    let Documents { location, plan: text, journal } = documents;
+    let place = format!("{location}/{PLAN_DOCUMENT}");
+    let plan = parse_plan(text, &place).map_err(|problem| match problem {
+        PlanProblem::Newer(refusal) => Failure::error(refusal),
+        PlanProblem::Unreadable(error) => {
+            Failure::simple(format!("the plan of run {id} cannot be read: {error}"), format!("look at {place}"))
+        }
     })?;
-    let bytes = store.get(id, JOURNAL_DOCUMENT).await.map_err(state_failure)?;
-    let journal = read_journal(&bytes, &format!("{location}/{JOURNAL_DOCUMENT}")).map_err(Failure::error)?;
-    let state = run_state(&plan, &journal).map_err(Failure::error)?;
+    let journal = read_journal(journal, &format!("{location}/{JOURNAL_DOCUMENT}")).map_err(Failure::error)?;
+    if let Some(other) = journal.run().filter(|run| *run != id) {
+        return Err(Failure::error(Refusal {
+            what: "the journal is not of this run".to_owned(),
+            expected: format!("the journal of run {id}"),
+            found: format!("that of run {other} in {location}/{JOURNAL_DOCUMENT}"),
+            evidence: format!("head -n 1 {location}/{JOURNAL_DOCUMENT}"),
+            action: "bring back the run's own journal; nothing is carried on with another one".to_owned(),
+        }));
+    }
+    let state = run_state(&plan, &journal)
+        .map_err(|refusal| Failure::error(if plan.is_intact() { refusal } else { not_intact(&plan, text, &place) }))?;
     Ok(FoundRun { plan, journal, state })
 }
 

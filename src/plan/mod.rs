@@ -6,6 +6,7 @@ pub mod fact;
 pub mod layout;
 pub mod operation;
 pub mod plan_file;
+pub mod read;
 pub mod sql;
 pub mod statement;
 pub mod template;

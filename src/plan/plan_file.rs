@@ -1,6 +1,6 @@
 //! The plan: everything an apply does, as data. It is saved, shown, compared and digested from here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::operation::{Effect, Loss, Operation};
 use crate::model::ids::{HostName, StepId};
 use crate::model::runbook::{Guards, OnFailure, Retry};
 
-/// Version of the plan format. A newer one is read by nobody older.
+/// Version of the plan format. Every older one is read; a newer one is refused (docs/design/0007-formats.md).
 pub const PLAN_VERSION: u32 = 1;
 
 /// A complete plan.
@@ -142,6 +142,16 @@ impl Plan {
         self.operations.iter().filter(move |operation| operation.step == *step)
     }
 
+    /// The operations of every step that has some, in the order of the plan.
+    #[must_use]
+    pub fn operations_by_step(&self) -> HashMap<&StepId, Vec<&Operation>> {
+        let mut by_step: HashMap<&StepId, Vec<&Operation>> = HashMap::new();
+        for operation in &self.operations {
+            by_step.entry(&operation.step).or_default().push(operation);
+        }
+        by_step
+    }
+
     /// The step of an id.
     #[must_use]
     pub fn step(&self, id: &StepId) -> Option<&PlannedStep> {
@@ -202,12 +212,13 @@ impl Plan {
 /// Bytes as hexadecimal text.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    out
 }
 
 /// SHA-256 of a text, hexadecimal.

@@ -57,10 +57,11 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
         );
     }
     out.push('\n');
+    let by_step = plan.operations_by_step();
     for step in &plan.steps {
         let mut words = Vec::new();
         let (mut done, mut lost, mut total) = (0, 0, 0);
-        for operation in plan.operations_of(&step.id) {
+        for operation in by_step.get(&step.id).into_iter().flatten() {
             total += 1;
             match state.operations.get(&operation.id) {
                 Some(OperationState::Done(_)) => done += 1,

@@ -28,6 +28,10 @@ const OUTSIDE: &[&str] = &[
     "indicatif",
     "clap",
     "console",
+    "dialoguer",
+    "opentelemetry",
+    "opentelemetry_sdk",
+    "opentelemetry_otlp",
 ];
 
 /// What a pure module must not touch.

@@ -10,6 +10,7 @@
 mod architecture;
 mod cli;
 mod errors_page;
+mod formats;
 mod generated;
 mod invalid;
 mod lab_bad_input;
@@ -34,6 +35,8 @@ mod lab_steps;
 mod lab_terminal;
 #[cfg(feature = "torture")]
 mod lab_torture;
+mod model_damage;
+mod model_resume;
 mod plans_approvals;
 mod plans_diff;
 mod plans_explain;
@@ -44,3 +47,5 @@ mod plans_snapshot;
 mod plans_views;
 mod runbooks;
 mod support;
+#[cfg(feature = "otel")]
+mod traces;

@@ -16,6 +16,7 @@ use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::saved_plan::{is_plan, read_plan, runbook_in};
 use crate::cli::session::{Session, absolute, flags, given_parameters, open_for, read_source};
+use crate::cli::traces::Traces;
 use crate::diag::{Failure, Refusal, SourceFile};
 use crate::engine::event::{Happened, Observer, Observers};
 use crate::engine::guard::{check_consent, check_demands, check_start, check_unmoved, consent_text};
@@ -41,7 +42,8 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
-    let observer = observers(&progress, lines.as_ref());
+    let traces = Traces::from_environment(&printer);
+    let observer = observers(&progress, lines.as_ref(), traces.as_ref());
     let runner = Runner {
         catalogue: CATALOGUE,
         environment: &session.environment,
@@ -74,6 +76,9 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     };
     interrupts.begin();
     let result = runner.begin(&plan, &consent, reserved).await;
+    if let Some(traces) = &traces {
+        traces.finish(&printer).await;
+    }
     let id = progress.run_id();
     if let Some(id) = &id {
         show_end(&session, id, lines.as_ref(), &printer).await;
@@ -226,9 +231,14 @@ pub async fn show_end(session: &Session, id: &RunId, lines: Option<&EventLines>,
 }
 
 /// Everybody who is told of a run.
-pub fn observers<'a>(progress: &'a ProgressView, lines: Option<&'a EventLines>) -> Observers<'a> {
+pub fn observers<'a>(
+    progress: &'a ProgressView,
+    lines: Option<&'a EventLines>,
+    traces: Option<&'a Traces>,
+) -> Observers<'a> {
     let lines = lines.map(|lines| lines as &dyn Observer);
-    Observers([Some(progress as &dyn Observer), lines].into_iter().flatten().collect())
+    let traces = traces.map(|traces| traces as &dyn Observer);
+    Observers([Some(progress as &dyn Observer), lines, traces].into_iter().flatten().collect())
 }
 
 /// What is told of a run: bars or lines on standard error, and with `--format json` every event on standard output.

@@ -10,6 +10,7 @@ use crate::cli::person::TerminalPerson;
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::session::{open_for_run, which_run};
+use crate::cli::traces::Traces;
 use crate::diag::Failure;
 use crate::engine::reprove::Redo;
 use crate::engine::run::{JOURNAL_DOCUMENT, Runner, find_run};
@@ -34,7 +35,8 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     find_run(&**state, &id).await?;
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
-    let observer = observers(&progress, lines.as_ref());
+    let traces = Traces::from_environment(&printer);
+    let observer = observers(&progress, lines.as_ref(), traces.as_ref());
     let interrupts = listen(Arc::clone(&printer));
     interrupts.begin();
     let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() };
@@ -50,6 +52,9 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
         owner: owner(),
     };
     let result = runner.resume(&id, if args.redo { Redo::Yes } else { Redo::Ask }).await;
+    if let Some(traces) = &traces {
+        traces.finish(&printer).await;
+    }
     show_end(&session, &id, lines.as_ref(), &printer).await;
     finish(result, Some(&id), common, &printer)
 }

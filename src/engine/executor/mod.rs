@@ -5,11 +5,12 @@ mod settle;
 mod stop;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
 
 use futures_util::future::join_all;
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -79,12 +80,13 @@ impl Execution<'_> {
     pub async fn run(&self, state: &RunState) -> Result<(), Failure> {
         let mut passed = Vec::new();
         let of = self.plan.steps.len();
+        let by_step = self.plan.operations_by_step();
         for (at, step) in self.plan.steps.iter().enumerate() {
             if let Some(why) = &step.skipped {
                 self.observer.event(&RunEvent::StepPassed { step: &step.id, why });
                 continue;
             }
-            let operations: Vec<&Operation> = self.plan.operations_of(&step.id).collect();
+            let operations = by_step.get(&step.id).map_or(&[][..], Vec::as_slice);
             let is_done =
                 |operation: &&Operation| matches!(state.operations.get(&operation.id), Some(OperationState::Done(_)));
             if !operations.is_empty() && operations.iter().all(is_done) {
@@ -93,7 +95,7 @@ impl Execution<'_> {
             }
             self.observer.event(&RunEvent::StepStarted { step: &step.id, number: at + 1, of });
             self.confirm(step, state).await.map_err(Self::failure)?;
-            match self.step(step, &operations, state).await {
+            match self.step(step, operations, state).await {
                 Ok(()) => {}
                 Err(Stop::Passed(refusal)) => passed.push(refusal),
                 Err(Stop::Failure(failure)) => {
@@ -151,16 +153,13 @@ impl Execution<'_> {
         let halt = CancellationToken::new();
         let spent = AtomicU32::new(0);
         let policy = Policy::new(step.retry.as_ref(), &spent);
-        let waves: std::collections::BTreeSet<u32> = operations.iter().map(|operation| operation.wave).collect();
-        for wave in waves {
-            let mut lanes: Vec<(&str, Vec<&Operation>)> = Vec::new();
-            for operation in operations.iter().copied().filter(|operation| operation.wave == wave) {
-                match lanes.iter_mut().find(|(name, _)| *name == operation.lane) {
-                    Some((_, lane)) => lane.push(operation),
-                    None => lanes.push((&operation.lane, vec![operation])),
-                }
-            }
-            let results = join_all(lanes.iter().map(|(_, lane)| self.lane(step, &policy, lane, state, &halt))).await;
+        // Lanes in the order in which they first stand in the plan.
+        let mut waves: BTreeMap<u32, IndexMap<&str, Vec<&Operation>>> = BTreeMap::new();
+        for &operation in operations {
+            waves.entry(operation.wave).or_default().entry(&operation.lane).or_default().push(operation);
+        }
+        for lanes in waves.values() {
+            let results = join_all(lanes.values().map(|lane| self.lane(step, &policy, lane, state, &halt))).await;
             merge(results)?;
         }
         Ok(())
@@ -175,11 +174,12 @@ impl Execution<'_> {
         halt: &CancellationToken,
     ) -> Result<(), Stop> {
         for operation in lane {
-            let begun =
-                state.operations.get(&operation.id).cloned().unwrap_or(OperationState::Outstanding { attempts: 0 });
-            if matches!(begun, OperationState::Done(_)) {
-                continue;
-            }
+            let begun = match state.operations.get(&operation.id) {
+                // Not copied: what was proved can be large.
+                Some(OperationState::Done(_)) => continue,
+                Some(begun) => begun.clone(),
+                None => OperationState::Outstanding { attempts: 0 },
+            };
             if halt.is_cancelled() {
                 return Ok(());
             }

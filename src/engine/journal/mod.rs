@@ -1,5 +1,6 @@
 //! The append-only record of a run: intent before each operation, outcome after it.
 
+mod line;
 mod reader;
 mod record;
 mod writer;

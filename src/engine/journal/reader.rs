@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::line::{LineProblem, read_line, version_of};
 pub use super::record::JournalError;
 use super::record::{Entry, JOURNAL_VERSION, Record};
 use crate::diag::Refusal;
+use crate::model::ids::RunId;
 
 /// The records of a run.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,15 @@ impl Journal {
             _ => None,
         })
     }
+
+    /// The run that the journal is of.
+    #[must_use]
+    pub fn run(&self) -> Option<&RunId> {
+        self.records.first().and_then(|record| match &record.entry {
+            Entry::Started { run, .. } => Some(run),
+            _ => None,
+        })
+    }
 }
 
 /// Reads a journal.
@@ -41,51 +52,59 @@ impl Journal {
 /// is newer than this version knows.
 pub fn read_journal(bytes: &[u8], location: &str) -> Result<Journal, Refusal> {
     let mut journal = Journal::default();
-    let mut prev = String::new();
     let mut rest = bytes;
     while !rest.is_empty() {
-        let line_number = journal.records.len() + 1;
+        let number = journal.records.len() + 1;
         let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
             journal.torn_bytes = rest.len() as u64;
             break;
         };
         let (line, after) = (&rest[..end], &rest[end + 1..]);
-        let problem = match serde_json::from_slice::<Record>(line) {
-            Err(error) => Some(format!("line {line_number} is not a record: {error}")),
-            Ok(record) if !record.is_intact() => Some(format!("the checksum of line {line_number} does not fit")),
-            Ok(record) if record.prev != prev => Some(format!("line {line_number} does not continue the line before")),
-            Ok(record) if record.seq != line_number as u64 => {
-                Some(format!("line {line_number} has the number {}", record.seq))
+        let prev = journal.records.last().map_or("", |record| record.sum.as_str());
+        let record = read_line(line, number, prev).map_err(|problem| match (problem, version_of(line)) {
+            (_, Some(version)) if number == 1 && version > u64::from(JOURNAL_VERSION) => newer(version, location),
+            (LineProblem::Damaged(problem), _) => damaged(&problem, location),
+            (LineProblem::Unknown(part), _) => unknown(&part, &journal, location),
+        })?;
+        match (&record.entry, number) {
+            (Entry::Started { version, .. }, 1) if *version > JOURNAL_VERSION => {
+                return Err(newer(u64::from(*version), location));
             }
-            Ok(record) => {
-                check_version(&record, line_number, location)?;
-                prev.clone_from(&record.sum);
-                journal.records.push(record);
-                None
-            }
-        };
-        if let Some(problem) = problem {
-            return Err(damaged(&problem, location));
+            (Entry::Started { .. }, 1) => {}
+            (Entry::Started { .. }, _) => return Err(damaged("the run is started twice", location)),
+            (_, 1) => return Err(damaged("the first record does not start the run", location)),
+            _ => {}
         }
+        journal.records.push(record);
         journal.intact_bytes += end as u64 + 1;
         rest = after;
     }
     Ok(journal)
 }
 
-fn check_version(record: &Record, line_number: usize, location: &str) -> Result<(), Refusal> {
-    match &record.entry {
-        Entry::Started { version, .. } if *version > JOURNAL_VERSION => Err(Refusal {
-            what: "the journal was written by a newer clickferry".to_owned(),
-            expected: format!("journal format {JOURNAL_VERSION} or older"),
-            found: format!("format {version} in {location}"),
-            evidence: String::new(),
-            action: "use the version of clickferry that began the run, or a newer one".to_owned(),
-        }),
-        Entry::Started { .. } if line_number > 1 => Err(damaged("the run is started twice", location)),
-        Entry::Started { .. } => Ok(()),
-        _ if line_number == 1 => Err(damaged("the first record does not start the run", location)),
-        _ => Ok(()),
+fn newer(version: u64, location: &str) -> Refusal {
+    Refusal {
+        what: "the journal was written by a newer clickferry".to_owned(),
+        expected: format!("journal format {JOURNAL_VERSION} or older"),
+        found: format!("format {version} in {location}"),
+        evidence: format!("head -n 1 {location}"),
+        action: "use the version of clickferry that began the run, or a newer one".to_owned(),
+    }
+}
+
+/// An intact record that this version does not understand: written by a newer one, which the journal names.
+fn unknown(part: &str, journal: &Journal, location: &str) -> Refusal {
+    let tool = journal.records.iter().rev().find_map(|record| match &record.entry {
+        Entry::Started { tool, .. } | Entry::Resumed { tool, .. } => Some(tool.as_str()),
+        _ => None,
+    });
+    let by = tool.map(|tool| format!("; clickferry {tool} wrote last")).unwrap_or_default();
+    Refusal {
+        what: "the journal holds a record that this clickferry does not know".to_owned(),
+        expected: format!("records as clickferry {} knows them", env!("CARGO_PKG_VERSION")),
+        found: format!("{part} in {location}{by}"),
+        evidence: format!("tail -n 5 {location}"),
+        action: "use the version of clickferry that wrote it, or a newer one".to_owned(),
     }
 }
 
@@ -102,7 +121,6 @@ fn damaged(problem: &str, location: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::RunId;
 
     fn lines(count: u64) -> Vec<u8> {
         let mut out = Vec::new();
@@ -152,14 +170,52 @@ mod tests {
         }
     }
 
+    /// A first line, and one behind it with any entry, both intact.
+    fn with_entry(first: &str, second: &str) -> Vec<u8> {
+        let mut out = String::new();
+        let mut prev = String::new();
+        for (seq, entry) in [first, second].iter().enumerate() {
+            let (seq, at) = (seq + 1, "\"1970-01-01T00:00:00Z\"");
+            let sum = crate::plan::plan_file::sha256(format!("[{seq},{at},{entry},\"{prev}\"]").as_bytes());
+            out += &format!("{{\"seq\":{seq},\"at\":{at},\"entry\":{entry},\"prev\":\"{prev}\",\"sum\":\"{sum}\"}}\n");
+            prev = sum;
+        }
+        out.into_bytes()
+    }
+
+    const STARTED: &str = r#"{"started":{"version":1,"run":"r","plan":"p","tool":"0.9.0","owner":"o","consent":"c"}}"#;
+
+    fn refused(first: &str, second: &str) -> String {
+        read_journal(&with_entry(first, second), "j").expect_err("it was read").to_string()
+    }
+
     #[test]
     fn a_newer_format_is_refused() {
-        let text = String::from_utf8(lines(1)).expect("utf8");
-        let record: Record = serde_json::from_str(text.trim()).expect("record");
-        let Entry::Started { run, plan, tool, owner, consent, .. } = record.entry else { unreachable!() };
-        let newer = Record::new(1, record.at, Entry::Started { version: 2, run, plan, tool, owner, consent }, "");
-        let line = format!("{}\n", serde_json::to_string(&newer).expect("json"));
-        let refusal = read_journal(line.as_bytes(), "j").expect_err("newer");
-        assert!(refusal.what.contains("newer"), "{refusal}");
+        let stopped = r#"{"stopped":{"reason":"x"}}"#;
+        read_journal(&with_entry(STARTED, stopped), "j").expect("known");
+        let expected = "the journal was written by a newer clickferry\n  expected  journal format 1 or older\n  found     format 2 in j\n  see it    head -n 1 j\n  do this   use the version of clickferry that began the run, or a newer one\n";
+        assert_eq!(refused(&STARTED.replace("\"version\":1", "\"version\":2"), stopped), expected);
+        // Also where the first record has another shape altogether.
+        let other = br#"{"number":1,"entry":{"started":{"version":2,"what":"else"}}}"#;
+        let refusal = read_journal(&[other, &b"\n"[..]].concat(), "j").expect_err("newer");
+        assert_eq!(refusal.to_string(), expected);
+    }
+
+    #[test]
+    fn what_a_newer_version_added_is_not_called_damage() {
+        insta::assert_snapshot!(refused(STARTED, r#"{"undone":{"operation":"a/1"}}"#), @r"
+        the journal holds a record that this clickferry does not know
+          expected  records as clickferry 0.1.0 knows them
+          found     line 2: unknown variant `undone` in j; clickferry 0.9.0 wrote last
+          see it    tail -n 5 j
+          do this   use the version of clickferry that wrote it, or a newer one
+        ");
+        insta::assert_snapshot!(refused(STARTED, r#"{"stopped":{"reason":"x","signal":15}}"#), @r"
+        the journal holds a record that this clickferry does not know
+          expected  records as clickferry 0.1.0 knows them
+          found     line 2: unknown field `signal` in j; clickferry 0.9.0 wrote last
+          see it    tail -n 5 j
+          do this   use the version of clickferry that wrote it, or a newer one
+        ");
     }
 }

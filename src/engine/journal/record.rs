@@ -8,7 +8,7 @@ use crate::diag::Refusal;
 use crate::model::ids::{OperationId, RunId, StepId};
 use crate::plan::plan_file::sha256;
 
-/// Version of the journal format. A newer one may be read, never written.
+/// Version of the journal format. Every older one is read; a newer one is refused (docs/design/0007-formats.md).
 pub const JOURNAL_VERSION: u32 = 1;
 
 /// How an operation ended.
@@ -23,9 +23,9 @@ pub enum OutcomeKind {
     Failed,
 }
 
-/// What happened.
+/// What happened. A field or kind that is not known here is refused, as one who carries on has to understand everything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Entry {
     /// The first record of every journal.
     Started {
@@ -132,6 +132,7 @@ pub enum Entry {
 
 /// A refusal as the journal keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct JournalError {
     /// What failed.
     pub what: String,
@@ -193,14 +194,9 @@ impl Record {
         record
     }
 
-    /// Whether the checksum fits.
-    #[must_use]
-    pub fn is_intact(&self) -> bool {
-        self.sum == self.compute_sum()
-    }
-
     fn compute_sum(&self) -> String {
-        // Plain data with text keys always becomes JSON; an empty text would never equal a stored checksum.
+        // Plain data with text keys always becomes JSON; an empty text would never equal a stored checksum. The reader
+        // takes the sum over the parts of the line as they stand, which are these.
         let text = serde_json::to_vec(&(self.seq, self.at, &self.entry, &self.prev)).unwrap_or_default();
         sha256(&text)
     }

@@ -6,12 +6,15 @@ pub mod cases;
 pub mod cutter;
 pub mod drift;
 pub mod end_state;
+#[cfg(feature = "otel")]
+pub mod collector;
 pub mod engine;
 pub mod keeper;
 pub mod lab;
 pub mod large_plan;
 pub mod node_log;
 pub mod outside;
+pub mod model;
 pub mod proof;
 pub mod proxy;
 pub mod round;
