@@ -120,6 +120,8 @@ pub enum Command {
     Approve(ApproveArgs),
     /// Carry on with a run that stopped or was killed
     Resume(ResumeArgs),
+    /// Take a run back, in reverse order, with a plan and a consent of its own
+    Undo(UndoArgs),
     /// Say how an operation with an unknown outcome ended, so that `resume` can carry on
     Resolve(ResolveArgs),
     /// Show how far a run is
@@ -276,6 +278,32 @@ pub struct ResolveArgs {
     /// Why you are sure; kept in the journal
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+/// Arguments of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The run
+    pub run: String,
+    /// Take back only this step and those after it
+    #[arg(long, value_name = "STEP")]
+    pub to: Option<String>,
+    /// Only show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Save the plan of the undo, to be reviewed and signed
+    #[arg(short, long, value_name = "FILE", requires = "dry_run")]
+    pub output: Option<PathBuf>,
+    /// Consent to exactly the plan with this digest (its first 12 characters or more); for a protected environment
+    /// `NAME:DIGEST`, with the environment's name
+    #[arg(long, value_name = "DIGEST")]
+    pub consent: Option<String>,
+    /// A signature over the saved plan, made by `clickferry approve`; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub approval: Vec<PathBuf>,
+    /// Leave the statements out
+    #[arg(long)]
+    pub summary: bool,
 }
 
 /// Arguments of `status`.

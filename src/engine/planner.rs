@@ -163,6 +163,7 @@ pub fn simulate(
         facts,
         guards: guards.clone(),
         notes,
+        undo_of: None,
         digest: String::new(),
     };
     Ok(Simulated { plan: plan.sealed(), after: world })

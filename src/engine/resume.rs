@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::journal::{Entry, Journal, OutcomeKind};
 use super::outcomes::Outcomes;
 use crate::diag::Refusal;
-use crate::model::ids::{OperationId, StepId};
+use crate::model::ids::{OperationId, RunId, StepId};
 use crate::plan::operation::Operation;
 use crate::plan::plan_file::{Plan, sha256};
 
@@ -42,6 +42,8 @@ pub struct RunState {
     pub confirmed: BTreeSet<StepId>,
     /// The verdict, where the run is over.
     pub finished: Option<String>,
+    /// The run that takes it back, where one has begun to.
+    pub undone: Option<RunId>,
 }
 
 impl RunState {
@@ -125,6 +127,7 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
             Entry::Confirmed { step } => {
                 state.confirmed.insert(step.clone());
             }
+            Entry::Undone { by } => state.undone = Some(by.clone()),
             Entry::Finished { verdict } => state.finished = Some(verdict.clone()),
             Entry::Started { .. }
             | Entry::Resumed { .. }

@@ -131,6 +131,10 @@ impl Runner<'_> {
         let locks = self.locks(&targets_of(&before.plan), id).await?;
         // Read again under the locks: another process may have carried on meanwhile.
         let FoundRun { plan, journal: found, state } = self.find(id).await?;
+        if let Some(by) = &state.undone {
+            release(&locks).await;
+            return Err(super::undo::taken_back(id, by));
+        }
         if let Some(verdict) = state.finished.as_deref() {
             release(&locks).await;
             return if verdict == "done" { Ok(()) } else { Err(already_over(id)) };

@@ -11,6 +11,9 @@ use crate::plan::plan_file::Plan;
 /// The state of a run in one word.
 #[must_use]
 pub fn run_word(state: &RunState, journal: &Journal) -> &'static str {
+    if state.undone.is_some() {
+        return "undone";
+    }
     if let Some(verdict) = &state.finished {
         return if verdict == "done" { "done" } else { "differs" };
     }

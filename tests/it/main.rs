@@ -20,6 +20,7 @@ mod lab_retry;
 mod lab_runbooks;
 mod lab_server;
 mod lab_steps;
+mod lab_undo;
 mod plans_approvals;
 mod plans_diff;
 mod plans_explain;

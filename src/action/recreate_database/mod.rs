@@ -3,9 +3,10 @@
 mod creating;
 mod dropping;
 mod plan;
-mod seen;
+pub(crate) mod seen;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::diag::Refusal;
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{PlanContext, RunContext};
+use crate::engine::undo::{Undo, UndoContext};
 use crate::model::formats::{DatabaseName, TargetRole};
 use crate::plan::operation::Operation;
 
@@ -148,6 +150,14 @@ impl Action for RecreateDatabase {
             Data::Drop(data) => dropping::prove(context, &data).await,
             Data::Create(data) => creating::prove(context, &data).await,
         }
+    }
+
+    async fn remains(&self, context: &RunContext<'_>) -> Result<bool, RunError> {
+        undo::remains(context).await
+    }
+
+    fn undo(&self, context: &UndoContext<'_>) -> Undo {
+        undo::undo(context)
     }
 
     async fn still_holds(&self, context: &RunContext<'_>, outcome: &Value) -> Holds {

@@ -85,10 +85,8 @@ async fn agreed_plan(
         fresh_plan(args, common, session).await?
     };
     let approved = check_demands(&plan, &session.base, &signatures(args)?, &session.ports).await?;
-    let mut consent = consent(args, &plan, person, printer)?;
-    if !approved.is_empty() {
-        consent = format!("{consent}; approved by {}", approved.join(", "));
-    }
+    let consent = consent(args.consent.as_deref(), args.summary, &plan, person, printer)?;
+    let consent = with_approvals(consent, &approved);
     if let Some(guard) = plan.guards.write_freeze.as_ref().filter(|_| plan.changes_something()) {
         let told = format!("Watching for {} that nobody writes.\n", guard.r#for.as_str());
         printer.error(&printer.err_style().dim(&told));
@@ -97,6 +95,11 @@ async fn agreed_plan(
         printer.error(&printer.err_style().notice(&format!("{note}\n")));
     }
     Ok((plan, consent))
+}
+
+/// How consent was given, and who approved.
+pub fn with_approvals(consent: String, approved: &[String]) -> String {
+    if approved.is_empty() { consent } else { format!("{consent}; approved by {}", approved.join(", ")) }
 }
 
 /// The runbook that a saved plan holds.
@@ -159,7 +162,9 @@ pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
                 .into(),
         )
     })?;
-    if !saved.is_intact() || crate::plan::plan_file::sha256(saved.runbook_text.as_bytes()) != saved.runbook_digest {
+    let fits = saved.undo_of.is_some()
+        || crate::plan::plan_file::sha256(saved.runbook_text.as_bytes()) == saved.runbook_digest;
+    if !saved.is_intact() || !fits {
         return Err(Failure::refused(Refusal {
             what: format!("{} was changed after it was saved", path.display()),
             expected: "a plan whose digest fits its content".to_owned(),
@@ -174,6 +179,15 @@ pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
 /// Reads a saved plan and makes it again from its own runbook: it is applied exactly, or not at all.
 async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
     let saved = read_plan(path)?;
+    if let Some(run) = &saved.undo_of {
+        return Err(Failure::refused(Refusal {
+            what: format!("{} is the plan of an undo", path.display()),
+            expected: "a plan of a runbook".to_owned(),
+            found: format!("the undo of run {run}"),
+            evidence: String::new(),
+            action: format!("`clickferry undo {run}` makes it again and applies it"),
+        }));
+    }
     let runbook = SourceFile::new(saved.runbook_file.clone(), saved.runbook_text.clone());
     let given: BTreeMap<String, String> = saved
         .parameters
@@ -186,15 +200,24 @@ async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
 }
 
 /// Consent for exactly this plan, and how it was given.
-fn consent(args: &ApplyArgs, plan: &Plan, person: &TerminalPerson, printer: &Printer) -> Result<String, Failure> {
-    if let Some(given) = &args.consent {
+///
+/// # Errors
+/// [`Failure::Refused`] where none was given, or to another plan.
+pub fn consent(
+    given: Option<&str>,
+    summary: bool,
+    plan: &Plan,
+    person: &TerminalPerson,
+    printer: &Printer,
+) -> Result<String, Failure> {
+    if let Some(given) = given {
         check_consent(plan, given)?;
         return Ok(format!("--consent {given}"));
     }
     if !plan.changes_something() {
         return Ok("not needed: the plan only reads".to_owned());
     }
-    let view = PlanView { width: printer.width(), style: printer.err_style(), summary: args.summary };
+    let view = PlanView { width: printer.width(), style: printer.err_style(), summary };
     printer.error(&view.render(plan));
     if TerminalPerson::is_there() {
         return person.consent(plan).ok_or_else(|| no_consent(plan, "another answer at the terminal"));

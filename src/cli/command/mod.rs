@@ -16,5 +16,6 @@ pub mod resume;
 pub mod runs;
 pub mod schema;
 pub mod status;
+pub mod undo;
 pub mod validate;
 pub mod verify;

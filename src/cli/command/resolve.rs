@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::apply::owner;
-use crate::action::CATALOGUE;
+use crate::action::runnable;
 use crate::cli::args::{Common, ResolveArgs};
 use crate::cli::interrupt::listen;
 use crate::cli::person::TerminalPerson;
@@ -26,7 +26,7 @@ pub async fn run(args: &ResolveArgs, common: &Common, printer: &Printer) -> Resu
     let id = which_run(&*session.ports.state, Some(&args.run), async |_| true).await?;
     let interrupts = listen(Arc::clone(&printer));
     let runner = Runner {
-        catalogue: CATALOGUE,
+        catalogue: runnable(),
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,

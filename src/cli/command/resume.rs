@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::apply::{event_lines, finish, observers, owner, show_end};
-use crate::action::CATALOGUE;
+use crate::action::runnable;
 use crate::cli::args::{Common, ResumeArgs};
 use crate::cli::interrupt::listen;
 use crate::cli::person::TerminalPerson;
@@ -24,7 +24,7 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     let state = &session.ports.state;
     let id = which_run(&**state, args.run.as_deref(), async |run| {
         match find_run(&**state, run).await {
-            Ok(found) => found.state.finished.is_none(),
+            Ok(found) => found.state.finished.is_none() && found.state.undone.is_none(),
             // A damaged run must not be passed over in silence for an older one; one that never began may be.
             Err(_) => state.get(run, JOURNAL_DOCUMENT).await.is_ok_and(|bytes| !bytes.is_empty()),
         }
@@ -37,7 +37,7 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     let observer = observers(&progress, lines.as_ref());
     let interrupts = listen(Arc::clone(&printer));
     let runner = Runner {
-        catalogue: CATALOGUE,
+        catalogue: runnable(),
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,

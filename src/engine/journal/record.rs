@@ -116,6 +116,11 @@ pub enum Entry {
         /// Why.
         reason: String,
     },
+    /// An undo of this run begins; it cannot be carried on with any more.
+    Undone {
+        /// Run of the undo.
+        by: RunId,
+    },
     /// The run is over.
     Finished {
         /// `done`, or `differs` where a check did not hold.
