@@ -122,6 +122,8 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Take a run back, in reverse order, with a plan and a consent of its own
     Undo(UndoArgs),
+    /// Drop databases that runs have set aside (`keep_old`) and whose time is over
+    Purge(PurgeArgs),
     /// Say how an operation with an unknown outcome ended, so that `resume` can carry on
     Resolve(ResolveArgs),
     /// Show how far a run is
@@ -236,6 +238,9 @@ pub struct ApplyArgs {
     /// Leave the statements out of the plan that is shown first
     #[arg(long)]
     pub summary: bool,
+    /// Go past this step, which the runbook marks as the point of no return, without asking at the terminal
+    #[arg(long, value_name = "STEP")]
+    pub no_return: Vec<String>,
 }
 
 /// Arguments of `approve`.
@@ -260,6 +265,9 @@ pub struct ApproveArgs {
 pub struct ResumeArgs {
     /// The run; the latest one that is not over when absent
     pub run: Option<String>,
+    /// Go past this step, which the runbook marks as the point of no return, without asking at the terminal
+    #[arg(long, value_name = "STEP")]
+    pub no_return: Vec<String>,
 }
 
 /// Arguments of `resolve`.
@@ -304,6 +312,23 @@ pub struct UndoArgs {
     /// Leave the statements out
     #[arg(long)]
     pub summary: bool,
+}
+
+/// Arguments of `purge`.
+#[derive(Debug, Args)]
+pub struct PurgeArgs {
+    /// Those of this run, also before their time is over
+    pub run: Option<String>,
+    /// Only list what is kept, and until when
+    #[arg(long)]
+    pub list: bool,
+    /// Only show what would be dropped
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Consent to exactly the plan with this digest (its first 12 characters or more); for a protected environment
+    /// `NAME:DIGEST`, with the environment's name
+    #[arg(long, value_name = "DIGEST")]
+    pub consent: Option<String>,
 }
 
 /// Arguments of `status`.

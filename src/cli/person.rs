@@ -7,8 +7,10 @@ use dialoguer::Input;
 use dialoguer::theme::SimpleTheme;
 
 use super::printer::Printer;
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::engine::event::Person;
 use crate::engine::guard::CONSENT_LENGTH;
+use crate::model::ids::StepId;
 use crate::plan::plan_file::Plan;
 use crate::report::plan_view::loss_words;
 
@@ -16,6 +18,8 @@ use crate::report::plan_view::loss_words;
 pub struct TerminalPerson {
     /// Where questions are explained.
     pub printer: Arc<Printer>,
+    /// Steps without a way back that were named on the command line.
+    pub no_return: Vec<String>,
 }
 
 impl TerminalPerson {
@@ -54,7 +58,32 @@ impl TerminalPerson {
     }
 }
 
+/// Every step named with `--no-return` must be one that the plan marks so.
+///
+/// # Errors
+/// The first that is not.
+pub fn check_no_return(plan: &Plan, named: &[String]) -> Result<(), Diagnostics> {
+    let marked: Vec<&str> =
+        plan.steps.iter().filter(|step| step.point_of_no_return).map(|step| step.id.as_str()).collect();
+    let Some(other) = named.iter().find(|name| !marked.contains(&name.as_str())) else { return Ok(()) };
+    let known = if marked.is_empty() { "no step".to_owned() } else { marked.join(", ") };
+    Err(Diagnostic::new("no-such-step", format!("`--no-return {other}` names no point of no return of this plan"))
+        .help(format!("the plan marks {known} with `point_of_no_return`"))
+        .into())
+}
+
 impl Person for TerminalPerson {
+    fn no_return(&self, step: &StepId) -> bool {
+        if self.no_return.iter().any(|named| named == step.as_str()) {
+            return true;
+        }
+        if !Self::is_there() {
+            return false;
+        }
+        self.printer.error(&format!("There is no way back after step {step}.\n"));
+        Self::ask("Type the name of the step to go on").is_some_and(|answer| answer.trim() == step.as_str())
+    }
+
     fn confirm(&self, question: &str) -> bool {
         Self::is_there() && Self::ask(&format!("{question} (type yes)")).is_some_and(|answer| answer.trim() == "yes")
     }

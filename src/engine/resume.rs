@@ -40,6 +40,8 @@ pub struct RunState {
     pub operations: BTreeMap<OperationId, OperationState>,
     /// Steps whose question was answered with yes.
     pub confirmed: BTreeSet<StepId>,
+    /// Steps without a way back that were let begin.
+    pub no_return: BTreeSet<StepId>,
     /// The verdict, where the run is over.
     pub finished: Option<String>,
     /// The run that takes it back, where one has begun to.
@@ -126,6 +128,9 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
             }
             Entry::Confirmed { step } => {
                 state.confirmed.insert(step.clone());
+            }
+            Entry::NoReturn { step } => {
+                state.no_return.insert(step.clone());
             }
             Entry::Undone { by } => state.undone = Some(by.clone()),
             Entry::Finished { verdict } => state.finished = Some(verdict.clone()),

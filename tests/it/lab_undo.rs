@@ -337,7 +337,7 @@ fn nothing_is_taken_back_where_somebody_wrote_meanwhile() {
     --- stderr
     refused: run RUN is not taken back: 3 of it cannot be
       expected  everything that is asked for can be taken back, or nothing is
-      found     steps that can be: mark-clean, restore, create-tables, recreate, back-up
+      found     steps that can be: mark-clean, create-tables, recreate, back-up
       see it    clickferry status RUN
       do this   read what follows; `--to STEP` takes back only that step and those after it
     refused: undo-restore/2 empty (table DB.orders): it is not as the run left it, so it is not the run's to take away

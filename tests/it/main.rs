@@ -21,6 +21,7 @@ mod lab_runbooks;
 mod lab_server;
 mod lab_steps;
 mod lab_undo;
+mod lab_undo_steps;
 mod plans_approvals;
 mod plans_diff;
 mod plans_explain;

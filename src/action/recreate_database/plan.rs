@@ -1,5 +1,6 @@
 //! Planning: what is dropped on each host, and what that takes away.
 
+use super::keeping::{cannot_be_kept, keep, set_aside_operation};
 use super::{Arguments, CreateData, Data, DropData, PlannedTable};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
@@ -10,13 +11,16 @@ use crate::plan::plan_file::sha256;
 use crate::plan::sql::{TokenKind, identifier, literal, tokenize};
 use crate::plan::statement::Statement;
 
-const NAME: &str = "recreate_database";
+pub const NAME: &str = "recreate_database";
 
 pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
     let arguments: Arguments = context.arguments()?;
     let (role, database) = (arguments.on.as_str(), arguments.database.as_str());
     let target = context.target(role)?.clone();
-    let problems: Vec<Refusal> = target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
+    let mut problems: Vec<Refusal> = target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
+    if arguments.keep_old.is_some() {
+        problems.extend(target.hosts.iter().filter_map(|host| cannot_be_kept(context, host, database)));
+    }
     if !problems.is_empty() {
         // Later steps are checked against the world as it would be.
         forget(context, role, database);
@@ -27,10 +31,16 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         let former = host.databases.get(database);
         context.facts.extend(facts(host, database));
         context.notes.extend(notes(host, database));
-        if let Some(former) = former {
+        if let (Some(former), Some(keep)) = (former, &arguments.keep_old) {
+            let dropped = drop_operation(context, role, host, database, former);
+            operations.push(set_aside_operation(context, dropped, database, keep));
+        } else if let Some(former) = former {
             operations.push(drop_operation(context, role, host, database, former));
         }
         operations.push(create_operation(context, role, host, database, former));
+    }
+    if arguments.keep_old.is_some() {
+        keep(context, role, database);
     }
     forget(context, role, database);
     Ok(operations)

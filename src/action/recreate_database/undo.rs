@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Data;
 use super::seen::{seen, tables};
 use crate::action::gate::{field, unread};
-use crate::action::undo::database::drop_created;
+use crate::action::undo::database::{call_again, drop_created};
 use crate::engine::action::RunError;
 use crate::engine::context::RunContext;
 use crate::engine::undo::{Became, Undo, UndoContext};
@@ -30,9 +30,21 @@ pub fn undo(context: &UndoContext<'_>) -> Undo {
             format!("the database was dropped, with {} tables; nothing of it is left", data.tables.len()),
             "restore it from a backup; the next time, `keep_old` in the step sets it aside instead",
         ),
+        Ok(Data::SetAside(data)) => set_aside(context, &data),
         Ok(Data::Create(data)) => created(context, &data),
         Err(_) => Undo::impossible("the plan does not fit this version of clickferry", "use the version that made it"),
     }
+}
+
+/// The former database gets its name again.
+fn set_aside(context: &UndoContext<'_>, data: &super::SetAsideData) -> Undo {
+    let Some((aside, uuid)) =
+        context.outcome().and_then(|outcome| Some((field(outcome, "aside")?, field(outcome, "uuid")?)))
+    else {
+        return Undo::impossible("the journal does not tell how the database is called now", "rename it by hand");
+    };
+    let tables = data.former.tables.iter().map(|table| (table.name.clone(), table.uuid.clone())).collect();
+    Undo::Operations(vec![call_again(context, aside, &data.former.database, uuid, tables)])
 }
 
 /// The new database goes, unless it stands where a database was dropped: an empty one as well stays.

@@ -11,9 +11,9 @@ use crate::action::recreate_database::seen::tables;
 use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
-use crate::engine::undo::UndoContext;
-use crate::model::ids::HostName;
-use crate::plan::operation::{Effect, Operation};
+use crate::engine::undo::{Kept, UndoContext};
+use crate::model::ids::{HostName, StepId};
+use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::sql::{identifier, literal};
 use crate::plan::statement::Statement;
 
@@ -58,6 +58,58 @@ pub fn drop_created(context: &UndoContext<'_>, database: &str, uuid: &str) -> Op
             "no database of that UUID, none of its tables in system.dropped_tables",
         )
         .with_data(&Data::Database(data))
+}
+
+/// The operation that gives a database its former name again.
+#[must_use]
+pub fn call_again(
+    context: &UndoContext<'_>,
+    aside: &str,
+    former: &str,
+    uuid: &str,
+    tables: BTreeMap<String, String>,
+) -> Operation {
+    let count = tables.len();
+    let data = DatabaseData {
+        database: aside.to_owned(),
+        uuid: uuid.to_owned(),
+        becomes: Becomes::Called(former.to_owned()),
+        tables,
+    };
+    context
+        .reverse(NAME, "rename_back", Effect::Write)
+        .statement(Statement::exact(format!("RENAME DATABASE {} TO {}", identifier(aside), identifier(former))))
+        .expect(
+            format!("called `{aside}`, UUID {uuid}, with its {count} tables"),
+            format!("called `{former}` again"),
+            "the very database (by its UUID) has its former name, and every table",
+        )
+        .with_data(&Data::Database(data))
+}
+
+/// The operation that drops a database which a run set aside.
+#[must_use]
+pub fn purge(kept: &Kept, loss: Loss) -> Operation {
+    let data = DatabaseData {
+        database: kept.aside.clone(),
+        uuid: kept.uuid.clone(),
+        becomes: Becomes::Dropped,
+        tables: kept.tables.clone(),
+    };
+    let object = format!("database {}", identifier(&kept.aside));
+    let step = StepId(format!("purge-{}", kept.past.run));
+    let mut operation = Operation::new(&step, NAME, "purge", object, Effect::Destroy)
+        .on(&kept.target, &kept.host)
+        .statement(Statement::exact(format!("DROP DATABASE {} SYNC", identifier(&kept.aside))))
+        .loses(loss)
+        .expect(
+            format!("set aside by run {}, UUID {}, kept until {}", kept.past.run, kept.uuid, kept.until),
+            "gone, and with it the way back",
+            "no database of that UUID, none of its tables in system.dropped_tables",
+        )
+        .with_data(&Data::Database(data));
+    operation.past = Some(kept.past.clone());
+    operation
 }
 
 /// Name that the very database has now; `None` where it is gone.

@@ -5,7 +5,10 @@ pub(crate) mod bucket;
 pub(crate) mod database;
 pub(crate) mod history;
 pub(crate) mod keeper;
+pub(crate) mod purging;
 pub(crate) mod table;
+
+pub use purging::purge_operations;
 
 use async_trait::async_trait;
 use database::Becomes;

@@ -12,7 +12,7 @@ use crate::action::CATALOGUE;
 use crate::cli::args::{ApplyArgs, Common, Format};
 use crate::cli::event_lines::EventLines;
 use crate::cli::interrupt::listen;
-use crate::cli::person::TerminalPerson;
+use crate::cli::person::{TerminalPerson, check_no_return};
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::session::{Session, absolute, flags, given_parameters, open_for, read_source};
@@ -36,7 +36,7 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let source = read_source(&args.what)?;
     let runbook = if is_plan(&args.what) { runbook_in(&source) } else { Some(Arc::clone(&source)) };
     let session = open_for(common, &printer, runbook.as_ref()).await?;
-    let person = TerminalPerson { printer: Arc::clone(&printer) };
+    let person = TerminalPerson { printer: Arc::clone(&printer), no_return: args.no_return.clone() };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let observer = observers(&progress, lines.as_ref());
@@ -84,6 +84,7 @@ async fn agreed_plan(
     } else {
         fresh_plan(args, common, session).await?
     };
+    check_no_return(&plan, &args.no_return)?;
     let approved = check_demands(&plan, &session.base, &signatures(args)?, &session.ports).await?;
     let consent = consent(args.consent.as_deref(), args.summary, &plan, person, printer)?;
     let consent = with_approvals(consent, &approved);

@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod lab;
 pub mod man;
 pub mod plan;
+pub mod purge;
 pub mod resolve;
 pub mod resume;
 pub mod runs;

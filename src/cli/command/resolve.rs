@@ -31,7 +31,7 @@ pub async fn run(args: &ResolveArgs, common: &Common, printer: &Printer) -> Resu
         environment_text: &session.environment_text,
         ports: &session.ports,
         observer: &ProgressView::new(Arc::clone(&printer)),
-        person: &TerminalPerson { printer: Arc::clone(&printer) },
+        person: &TerminalPerson { printer: Arc::clone(&printer), no_return: Vec::new() },
         stop: interrupts.stop,
         detach: interrupts.detach,
         owner: owner(),

@@ -6,7 +6,7 @@ use super::apply::{event_lines, finish, observers, owner, show_end};
 use crate::action::runnable;
 use crate::cli::args::{Common, ResumeArgs};
 use crate::cli::interrupt::listen;
-use crate::cli::person::TerminalPerson;
+use crate::cli::person::{TerminalPerson, check_no_return};
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::session::{open_for_run, which_run};
@@ -30,8 +30,8 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
         }
     })
     .await?;
-    find_run(&**state, &id).await?;
-    let person = TerminalPerson { printer: Arc::clone(&printer) };
+    check_no_return(&find_run(&**state, &id).await?.plan, &args.no_return)?;
+    let person = TerminalPerson { printer: Arc::clone(&printer), no_return: args.no_return.clone() };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let observer = observers(&progress, lines.as_ref());

@@ -30,7 +30,7 @@ pub async fn run(args: &UndoArgs, common: &Common, printer: &Printer) -> Result<
     let printer = printer.shared();
     let session = open_for_run(common, &printer, Some(&args.run)).await?;
     let id = which_run(&*session.ports.state, Some(&args.run), async |_| true).await?;
-    let person = TerminalPerson { printer: Arc::clone(&printer) };
+    let person = TerminalPerson { printer: Arc::clone(&printer), no_return: Vec::new() };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let observer = observers(&progress, lines.as_ref());

@@ -54,6 +54,11 @@ pub enum Entry {
         /// Step.
         step: StepId,
     },
+    /// A person let a step begin after which there is no way back.
+    NoReturn {
+        /// Step.
+        step: StepId,
+    },
     /// An operation is about to start.
     Intent {
         /// Operation.

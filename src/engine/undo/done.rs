@@ -59,7 +59,7 @@ impl Asking<'_> {
         &self,
         steps: &BTreeSet<StepId>,
         taken_back: &BTreeSet<OperationId>,
-    ) -> Result<(BTreeMap<OperationId, Became>, Vec<Refusal>), Failure> {
+    ) -> Result<(BTreeMap<OperationId, Became>, Vec<(StepId, Refusal)>), Failure> {
         let (mut all, mut problems) = (BTreeMap::new(), Vec::new());
         for operation in &self.plan().operations {
             let state = self.found.state.operations.get(&operation.id);
@@ -74,7 +74,7 @@ impl Asking<'_> {
                     match self.lost(operation, *attempt, intent, *at).await? {
                         Ok(became) => became,
                         Err(problem) => {
-                            problems.push(*problem);
+                            problems.push((operation.step.clone(), *problem));
                             Became::Left
                         }
                     }
@@ -83,7 +83,8 @@ impl Asking<'_> {
                 Some(OperationState::Outstanding { attempts }) => self.remains(operation, *attempts).await?,
             };
             if is_asked && let Became::Done(outcome) = &became {
-                problems.extend(self.moved(operation, outcome).await?);
+                let moved = self.moved(operation, outcome).await?;
+                problems.extend(moved.map(|refusal| (operation.step.clone(), refusal)));
             }
             all.insert(operation.id.clone(), became);
         }
@@ -163,13 +164,14 @@ impl Asking<'_> {
     }
 
     /// The gates that can be asked before the undo begins.
-    pub(super) async fn gates(&self, undo: &Plan) -> Result<Vec<Refusal>, Failure> {
+    pub(super) async fn gates(&self, undo: &Plan) -> Result<Vec<(StepId, Refusal)>, Failure> {
         let mut closed = Vec::new();
         for operation in &undo.operations {
             let action = self.action(operation)?;
             if action.asks_early(undo, operation) {
                 let context = RunContext { plan: undo, ..self.context(operation, 1, &Value::Null, self.run.started) };
-                closed.extend(action.prepare(&context).await.err().map(|error| error.refusal));
+                let step = StepId(operation.step.0.strip_prefix("undo-").unwrap_or_default().to_owned());
+                closed.extend(action.prepare(&context).await.err().map(|error| (step, error.refusal)));
             }
         }
         Ok(closed)

@@ -3,6 +3,7 @@
 mod begin;
 mod done;
 mod plan;
+mod quarantine;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::plan::plan_file::{Plan, PlannedStep};
 use crate::plan::statement::fill_text;
 
 pub(super) use begin::taken_back;
+pub use quarantine::{Kept, SET_ASIDE, kept_databases, purge_plan};
 
 /// How an operation is taken back.
 #[derive(Clone, Debug, PartialEq)]

@@ -61,7 +61,7 @@ impl Runner<'_> {
                     }
                     undone.push((planned, operations));
                 }
-                Err(refusals) => problems.extend(refusals),
+                Err(refusals) => problems.extend(refusals.into_iter().map(|refusal| (step.clone(), refusal))),
             }
         }
         if !problems.is_empty() {
@@ -203,7 +203,9 @@ fn no_way_back(operation: &Operation, why: String, action: String) -> Refusal {
 }
 
 /// The list begins with what can be done, and is never half an undo.
-fn with_summary(id: &RunId, problems: Vec<Refusal>, can: &[&str]) -> Vec<Refusal> {
+fn with_summary(id: &RunId, problems: Vec<(StepId, Refusal)>, can: &[&str]) -> Vec<Refusal> {
+    let can: Vec<&str> =
+        can.iter().copied().filter(|step| problems.iter().all(|(other, _)| other.as_str() != *step)).collect();
     let can = if can.is_empty() { "none of them".to_owned() } else { can.join(", ") };
     let summary = Refusal {
         what: format!("run {id} is not taken back: {} of it cannot be", problems.len()),
@@ -212,7 +214,7 @@ fn with_summary(id: &RunId, problems: Vec<Refusal>, can: &[&str]) -> Vec<Refusal
         evidence: format!("clickferry status {id}"),
         action: "read what follows; `--to STEP` takes back only that step and those after it".to_owned(),
     };
-    std::iter::once(summary).chain(problems).collect()
+    std::iter::once(summary).chain(problems.into_iter().map(|(_, refusal)| refusal)).collect()
 }
 
 /// An ordinary plan, with the runbook's guards. Its budget of loss is for what was there before the run: what the run
