@@ -81,6 +81,12 @@ pub fn unproved(context: &RunContext<'_>, what: &str, error: &SqlError) -> RunEr
     RunError { kind: RunErrorKind::AskProbe, class: class_of(error), refusal: explained(context, what, error) }
 }
 
+/// As [`unproved`], for a probe.
+#[must_use]
+pub fn cannot_read(context: &RunContext<'_>, error: &SqlError) -> RunError {
+    unproved(context, "asking whether it took effect", error)
+}
+
 /// A probe that was not answered.
 #[must_use]
 pub fn unanswered(context: &RunContext<'_>, error: &SqlError) -> Probe {

@@ -14,10 +14,14 @@ pub mod restore;
 pub mod run;
 pub mod select;
 pub mod sql;
+pub mod undo;
 pub mod verify;
 pub mod wait_for;
 
+use std::sync::LazyLock;
+
 use crate::engine::action::Action;
+use crate::engine::schema::Catalogue;
 
 /// Every action, in the order of the reference.
 pub static CATALOGUE: &[&dyn Action] = &[
@@ -33,3 +37,12 @@ pub static CATALOGUE: &[&dyn Action] = &[
     &create_replicated::CreateReplicated,
     &mark_migrations_clean::MarkMigrationsClean,
 ];
+
+static RUNNABLE: LazyLock<Vec<&'static dyn Action>> =
+    LazyLock::new(|| CATALOGUE.iter().copied().chain(std::iter::once(&undo::TakeBack as &dyn Action)).collect());
+
+/// Every action that plans may hold: those of the catalogue, and the one that takes them back.
+#[must_use]
+pub fn runnable() -> &'static Catalogue {
+    &RUNNABLE
+}

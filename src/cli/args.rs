@@ -122,6 +122,10 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Stop a run from elsewhere, at its next safe point
     Cancel(CancelArgs),
+    /// Take a run back, in reverse order, with a plan and a consent of its own
+    Undo(UndoArgs),
+    /// Drop databases that runs have set aside (`keep_old`) and whose time is over
+    Purge(PurgeArgs),
     /// Say how an operation with an unknown outcome ended, so that `resume` can carry on
     Resolve(ResolveArgs),
     /// Show how far a run is
@@ -237,6 +241,9 @@ pub struct ApplyArgs {
     /// Leave the statements out of the plan that is shown first
     #[arg(long)]
     pub summary: bool,
+    /// Go past this step, which the runbook marks as the point of no return, without asking at the terminal
+    #[arg(long, value_name = "STEP")]
+    pub no_return: Vec<String>,
 }
 
 /// Arguments of `approve`.
@@ -264,6 +271,9 @@ pub struct ResumeArgs {
     /// Do again what a finished operation promised and no longer holds, and the checks behind it; never what destroys
     #[arg(long)]
     pub redo: bool,
+    /// Go past this step, which the runbook marks as the point of no return, without asking at the terminal
+    #[arg(long, value_name = "STEP")]
+    pub no_return: Vec<String>,
 }
 
 /// Arguments of `resolve`.
@@ -298,6 +308,49 @@ pub struct CancelArgs {
     /// Do not wait until the engine has stopped
     #[arg(long)]
     pub no_wait: bool,
+}
+
+/// Arguments of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The run
+    pub run: String,
+    /// Take back only this step and those after it
+    #[arg(long, value_name = "STEP")]
+    pub to: Option<String>,
+    /// Only show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Save the plan of the undo, to be reviewed and signed
+    #[arg(short, long, value_name = "FILE", requires = "dry_run")]
+    pub output: Option<PathBuf>,
+    /// Consent to exactly the plan with this digest (its first 12 characters or more); for a protected environment
+    /// `NAME:DIGEST`, with the environment's name
+    #[arg(long, value_name = "DIGEST")]
+    pub consent: Option<String>,
+    /// A signature over the saved plan, made by `clickferry approve`; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub approval: Vec<PathBuf>,
+    /// Leave the statements out
+    #[arg(long)]
+    pub summary: bool,
+}
+
+/// Arguments of `purge`.
+#[derive(Debug, Args)]
+pub struct PurgeArgs {
+    /// Those of this run, also before their time is over
+    pub run: Option<String>,
+    /// Only list what is kept, and until when
+    #[arg(long)]
+    pub list: bool,
+    /// Only show what would be dropped
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Consent to exactly the plan with this digest (its first 12 characters or more); for a protected environment
+    /// `NAME:DIGEST`, with the environment's name
+    #[arg(long, value_name = "DIGEST")]
+    pub consent: Option<String>,
 }
 
 /// Arguments of `status`.

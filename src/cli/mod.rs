@@ -64,6 +64,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Resume(args) => on_runtime(command::resume::run(&args, common, printer)),
         Command::Cancel(args) => on_runtime(command::cancel::run(&args, common, printer)),
         Command::Resolve(args) => on_runtime(command::resolve::run(&args, common, printer)),
+        Command::Purge(args) => on_runtime(command::purge::run(&args, common, printer)),
+        Command::Undo(args) => on_runtime(command::undo::run(&args, common, printer)),
         Command::Status(args) => on_runtime(command::status::run(&args, common, printer)),
         Command::Runs => on_runtime(command::runs::run(common, printer)),
         Command::Verify(args) => on_runtime(command::verify::run(&args, common, printer)),

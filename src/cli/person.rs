@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::printer::Printer;
-use crate::diag::grouped;
+use crate::diag::{Diagnostic, Diagnostics, grouped};
 use crate::engine::event::Person;
 use crate::engine::guard::CONSENT_LENGTH;
+use crate::model::ids::StepId;
 use crate::plan::plan_file::Plan;
 use crate::report::outline::destroyed_words;
 
@@ -23,6 +24,8 @@ pub struct TerminalPerson {
     pub printer: Arc<Printer>,
     /// Cancelled by Ctrl-C: nobody answers any more.
     pub stop: CancellationToken,
+    /// Steps without a way back that were named on the command line.
+    pub no_return: Vec<String>,
 }
 
 /// Why there is no consent.
@@ -116,7 +119,32 @@ fn number_in(text: &str) -> Option<u64> {
     text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
+/// Every step named with `--no-return` must be one that the plan marks so.
+///
+/// # Errors
+/// The first that is not.
+pub fn check_no_return(plan: &Plan, named: &[String]) -> Result<(), Diagnostics> {
+    let marked: Vec<&str> =
+        plan.steps.iter().filter(|step| step.point_of_no_return).map(|step| step.id.as_str()).collect();
+    let Some(other) = named.iter().find(|name| !marked.contains(&name.as_str())) else { return Ok(()) };
+    let known = if marked.is_empty() { "no step".to_owned() } else { marked.join(", ") };
+    Err(Diagnostic::new("no-such-step", format!("`--no-return {other}` names no point of no return of this plan"))
+        .help(format!("the plan marks {known} with `point_of_no_return`"))
+        .into())
+}
+
 impl Person for TerminalPerson {
+    fn no_return(&self, step: &StepId) -> bool {
+        if self.no_return.iter().any(|named| named == step.as_str()) {
+            return true;
+        }
+        if !Self::is_there() {
+            return false;
+        }
+        self.printer.error(&format!("There is no way back after step {step}.\n"));
+        self.ask("To go on, type the name of the step").is_ok_and(|answer| answer == step.as_str())
+    }
+
     fn confirm(&self, question: &str) -> bool {
         Self::is_there() && self.ask(&format!("{question} (type yes)")).is_ok_and(|answer| answer == "yes")
     }

@@ -9,10 +9,12 @@ use serde_json::Value;
 use super::context::{ObserveContext, PlanContext, RunContext};
 use super::ports::SqlError;
 use super::retry::class_of;
+use super::undo::{Undo, UndoContext};
 use crate::diag::{Failure, Refusal};
 use crate::model::runbook::ErrorClass;
 use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
+use crate::plan::plan_file::Plan;
 
 /// A mistake in an action's arguments that its schema cannot express.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +161,25 @@ pub trait Action: Send + Sync {
     /// # Errors
     /// [`RunErrorKind::Broken`] or [`RunErrorKind::Differs`].
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError>;
+
+    /// The operations that take an operation back which is done, or which left something. Pure: no network, no clock.
+    fn undo(&self, _context: &UndoContext<'_>) -> Undo {
+        Undo::impossible("this action does not know how to take it back", "take it back by hand")
+    }
+
+    /// Whether the gate of an operation can be asked before its plan begins, since no operation before it touches what
+    /// the gate looks at: then a plan that would be refused halfway is refused whole.
+    fn asks_early(&self, _plan: &Plan, _operation: &Operation) -> bool {
+        false
+    }
+
+    /// Whether an operation that was begun and did not come to its end left something. Only reads.
+    ///
+    /// # Errors
+    /// Where it cannot be told.
+    async fn remains(&self, _context: &RunContext<'_>) -> Result<bool, RunError> {
+        Ok(false)
+    }
 
     /// Asks again, at resume, whether the lasting part of the post-condition still holds. Only reads.
     async fn still_holds(&self, context: &RunContext<'_>, outcome: &Value) -> Holds;

@@ -360,6 +360,10 @@ impl RunContext<'_> {
         if token == "run.id" {
             return Some(self.run.id.0.clone());
         }
+        // The id as it can stand in a name.
+        if token == "run.label" {
+            return Some(self.run.id.0.replace('-', "_"));
+        }
         // Id of this attempt for the server: what `RunContext::query_id` says.
         if token == "operation.id" {
             return Some(self.query_id());

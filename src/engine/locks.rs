@@ -65,9 +65,17 @@ impl Runner<'_> {
     /// # Errors
     /// [`Failure::Refused`] with the holder where somebody else has one.
     pub async fn reserve(&self) -> Result<Reservation, Failure> {
-        let run = new_run_id(self.ports.clock.now());
         let targets: Vec<&str> = self.environment.targets.keys().map(String::as_str).collect();
-        let locks = self.locks(&targets, &run).await?;
+        self.reserve_targets(&targets).await
+    }
+
+    /// As [`Self::reserve`], of some targets only.
+    ///
+    /// # Errors
+    /// As [`Self::reserve`].
+    pub async fn reserve_targets(&self, targets: &[&str]) -> Result<Reservation, Failure> {
+        let run = new_run_id(self.ports.clock.now());
+        let locks = self.locks(targets, &run).await?;
         Ok(Reservation { run, locks })
     }
 }
@@ -88,7 +96,8 @@ impl Reservation {
 }
 
 /// The targets of a plan, each once.
-pub(super) fn targets_of(plan: &Plan) -> Vec<&str> {
+#[must_use]
+pub fn targets_of(plan: &Plan) -> Vec<&str> {
     let mut targets: Vec<&str> = plan.hosts.iter().map(|host| host.target.as_str()).collect();
     targets.sort_unstable();
     targets.dedup();

@@ -30,3 +30,4 @@ pub mod retry;
 pub mod run;
 pub mod schema;
 pub mod snapshot;
+pub mod undo;

@@ -141,6 +141,7 @@ fn plan_file(
         facts,
         guards: compiled.runbook.guards.clone(),
         notes,
+        undo_of: None,
         digest: String::new(),
     };
     plan.sealed()

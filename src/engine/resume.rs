@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::journal::{Entry, Journal, OutcomeKind};
 use super::outcomes::Outcomes;
 use crate::diag::Refusal;
-use crate::model::ids::{OperationId, StepId};
+use crate::model::ids::{OperationId, RunId, StepId};
 use crate::plan::operation::Operation;
 use crate::plan::plan_file::{Plan, sha256};
 
@@ -40,8 +40,12 @@ pub struct RunState {
     pub operations: BTreeMap<OperationId, OperationState>,
     /// Steps whose question was answered with yes.
     pub confirmed: BTreeSet<StepId>,
+    /// Steps without a way back that were let begin.
+    pub no_return: BTreeSet<StepId>,
     /// The verdict, where the run is over.
     pub finished: Option<String>,
+    /// The run that takes it back, where one has begun to.
+    pub undone: Option<RunId>,
 }
 
 impl RunState {
@@ -107,6 +111,13 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
                 }
                 state.confirmed.insert(step.clone());
             }
+            Entry::NoReturn { step } => {
+                if plan.step(step).is_none() {
+                    return Err(inconsistent(&format!("step `{step}` was gone past, and the plan does not have it")));
+                }
+                state.no_return.insert(step.clone());
+            }
+            Entry::Undone { by } => state.undone = Some(by.clone()),
             Entry::Finished { verdict } => {
                 let is_done = |state: &OperationState| matches!(state, OperationState::Done(_));
                 if verdict == "done" && !state.operations.values().all(is_done) {

@@ -134,6 +134,10 @@ impl Runner<'_> {
         let now = Documents::read(&*self.ports.state, id).await?;
         let found = if now == before { found } else { understand(&now, id)? };
         let FoundRun { plan, journal: found, mut state } = found;
+        if let Some(by) = &state.undone {
+            release(&locks).await;
+            return Err(super::undo::taken_back(id, by));
+        }
         if let Some(verdict) = state.finished.as_deref() {
             release(&locks).await;
             return if verdict == "done" { Ok(()) } else { Err(already_over(id)) };

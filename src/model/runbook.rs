@@ -191,7 +191,8 @@ pub struct StepCommon {
     /// A question that a person answers with `yes` at the terminal before the step starts.
     #[serde(default)]
     pub confirm: Option<String>,
-    /// Marks that there is no way back after this step; shown in the plan.
+    /// Marks that there is no way back after this step; shown in the plan, and asked for once more right before the step
+    /// begins: its id typed at the terminal, or `--no-return STEP`.
     #[serde(default)]
     pub point_of_no_return: bool,
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::statement::Statement;
 use super::text_diff::TextDiff;
-use crate::model::ids::{HostName, OperationId, StepId};
+use crate::model::ids::{HostName, OperationId, RunId, StepId};
 
 /// What an operation does to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +64,15 @@ impl Loss {
     }
 }
 
+/// An operation of an earlier run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Past {
+    /// The run.
+    pub run: RunId,
+    /// The operation in its plan.
+    pub operation: OperationId,
+}
+
 /// One operation of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Operation {
@@ -102,6 +111,9 @@ pub struct Operation {
     pub check: String,
     /// What the action needs to know to run it.
     pub data: Value,
+    /// The operation of an earlier run that this one takes back, or whose end it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
     /// Rows it is expected to read or move; tells nothing binding and may change until the run.
     #[serde(default)]
     pub estimate_rows: Option<u64>,
@@ -132,6 +144,7 @@ impl Operation {
             after: String::new(),
             check: String::new(),
             data: Value::Null,
+            past: None,
             estimate_rows: None,
             estimate_bytes: None,
         }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::fact::Fact;
 use super::operation::{Effect, Loss, Operation};
-use crate::model::ids::{HostName, StepId};
+use crate::model::ids::{HostName, RunId, StepId};
 use crate::model::runbook::{Guards, OnFailure, Retry};
 
 /// Version of the plan format. Every older one is read; a newer one is refused (docs/design/0007-formats.md).
@@ -54,6 +54,9 @@ pub struct Plan {
     pub guards: Guards,
     /// Things a reviewer should know: what is left out and why.
     pub notes: Vec<String>,
+    /// The run that this plan takes back, where it is the plan of an undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_of: Option<RunId>,
     /// SHA-256 over all of the above but the estimates and the bytes lost, hexadecimal. This is what consent is given to.
     pub digest: String,
 }

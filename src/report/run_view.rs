@@ -11,6 +11,9 @@ use crate::plan::plan_file::Plan;
 /// The state of a run in one word.
 #[must_use]
 pub fn run_word(state: &RunState, journal: &Journal) -> &'static str {
+    if state.undone.is_some() {
+        return "undone";
+    }
     if let Some(verdict) = &state.finished {
         return if verdict == "done" { "done" } else { "differs" };
     }
@@ -106,7 +109,9 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
     if let Some(Entry::Stopped { reason }) = journal.records.last().map(|record| &record.entry) {
         let _ = writeln!(out, "\n  stopped: {reason}");
     }
-    if state.finished.is_none() {
+    if let Some(by) = &state.undone {
+        let _ = writeln!(out, "\n  Taken back by run {by}: clickferry status {by}{options}");
+    } else if state.finished.is_none() {
         let _ = writeln!(out, "\n  Next: clickferry resume {id}{options}");
     }
     out

@@ -37,6 +37,8 @@ mod lab_terminal;
 mod lab_torture;
 mod model_damage;
 mod model_resume;
+mod lab_undo;
+mod lab_undo_steps;
 mod plans_approvals;
 mod plans_diff;
 mod plans_explain;

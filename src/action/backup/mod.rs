@@ -10,6 +10,7 @@ pub(crate) mod settings;
 pub(crate) mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
+mod undo;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
 use crate::engine::manifest::object_refusal;
+use crate::engine::undo::{Undo, UndoContext};
 use crate::model::formats::{DatabaseName, StorageRole, TableName, TargetRole};
 use crate::plan::operation::Operation;
 pub(crate) use run::not_sent;
@@ -160,6 +162,14 @@ impl Action for Backup {
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         prove::prove(context).await
+    }
+
+    async fn remains(&self, context: &RunContext<'_>) -> Result<bool, RunError> {
+        undo::remains(context).await
+    }
+
+    fn undo(&self, context: &UndoContext<'_>) -> Undo {
+        undo::undo(context)
     }
 
     async fn still_holds(&self, context: &RunContext<'_>, outcome: &Value) -> Holds {

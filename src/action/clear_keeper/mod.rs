@@ -6,6 +6,7 @@ mod run;
 mod still;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -15,7 +16,9 @@ use serde_json::{Value, json};
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::engine::undo::{Undo, UndoContext};
 use crate::model::formats::{KeeperPath, TargetRole};
+use crate::model::ids::OperationId;
 use crate::plan::operation::Operation;
 
 pub use plan::is_cleared;
@@ -107,6 +110,15 @@ impl Action for ClearKeeper {
         run::prove(context, &context.data()?).await
     }
 
+    fn undo(&self, context: &UndoContext<'_>) -> Undo {
+        undo::undo(context)
+    }
+
+    /// An attempt that wrote an export may have removed some of it.
+    async fn remains(&self, context: &RunContext<'_>) -> Result<bool, RunError> {
+        Ok(!run::exports(context).await.is_empty())
+    }
+
     /// The path being gone is not a lasting promise: a later `create_replicated` or `restore` makes it again, and
     /// rightly so. Nothing is asked.
     async fn still_holds(&self, _context: &RunContext<'_>, _outcome: &Value) -> Holds {
@@ -116,16 +128,24 @@ impl Action for ClearKeeper {
 
 /// Name of the document with what was removed.
 fn export_name(context: &RunContext<'_>, attempt: u32) -> String {
-    let operation = context.operation.id.as_str().replace('/', "-");
+    export_name_of(&context.operation.id, attempt)
+}
+
+fn export_name_of(operation: &OperationId, attempt: u32) -> String {
+    let operation = operation.as_str().replace('/', "-");
     if attempt <= 1 { format!("keeper/{operation}.json") } else { format!("keeper/{operation}.{attempt}.json") }
 }
 
 /// One node in an export: values that are not UTF-8 are written in hexadecimal.
 fn exported(node: &crate::engine::ports::KeeperNode) -> Value {
-    match std::str::from_utf8(&node.value) {
+    let mut exported = match std::str::from_utf8(&node.value) {
         Ok(text) => json!({ "path": node.path, "value": text, "version": node.stat.version }),
         Err(_) => {
             json!({ "path": node.path, "value_hex": crate::plan::plan_file::hex(&node.value), "version": node.stat.version })
         }
+    };
+    if node.stat.ephemeral {
+        exported["ephemeral"] = json!(true);
     }
+    exported
 }

@@ -182,6 +182,18 @@ pub async fn probe(context: &RunContext<'_>, data: &Data) -> Probe {
     }
 }
 
+/// The exports of all attempts so far; one that found nothing to remove wrote none.
+pub async fn exports(context: &RunContext<'_>) -> Vec<(String, Vec<u8>)> {
+    let mut exports = Vec::new();
+    for attempt in 1..=context.attempt {
+        let name = export_name(context, attempt);
+        if let Ok(text) = context.ports.state.get(&context.run.id, &name).await {
+            exports.push((name, text));
+        }
+    }
+    exports
+}
+
 pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
     let keeper = keeper(context).ok_or_else(|| no_keeper(context))?;
     let found = keeper.get(&data.path).await.map_err(|error| failed(context, RunErrorKind::AskProbe, &error))?;
@@ -198,10 +210,7 @@ pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunEr
     }
     let mut exports = Vec::new();
     let mut paths = std::collections::BTreeSet::new();
-    for attempt in 1..=context.attempt {
-        let name = export_name(context, attempt);
-        // An attempt that found nothing to remove wrote no export.
-        let Ok(text) = context.ports.state.get(&context.run.id, &name).await else { continue };
+    for (name, text) in self::exports(context).await {
         let document: Value = serde_json::from_slice(&text).unwrap_or_default();
         let nodes = document.get("nodes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         paths.extend(nodes.iter().filter_map(|node| node.get("path").and_then(Value::as_str).map(str::to_owned)));

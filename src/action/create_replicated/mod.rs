@@ -8,6 +8,7 @@ mod run;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod world;
 
 use async_trait::async_trait;
@@ -18,9 +19,12 @@ use serde_json::Value;
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::engine::undo::{Undo, UndoContext};
 use crate::model::formats::{DatabaseName, KeeperPath, TargetRole};
 use crate::plan::convert;
 use crate::plan::operation::Operation;
+
+pub(crate) use undo::noun_of;
 
 /// Creates a source's tables on every replica of a target, replicated.
 pub struct CreateReplicated;
@@ -218,6 +222,10 @@ impl Action for CreateReplicated {
             Data::Create(data) => run::prove(context, &data).await,
             Data::Check(data) => run::check(context, &data).await,
         }
+    }
+
+    fn undo(&self, context: &UndoContext<'_>) -> Undo {
+        undo::undo(context)
     }
 
     /// The UUID lasts. What the check saw (sessions, lag) does not, and the tables are asked one by one.

@@ -4,6 +4,7 @@ mod plan;
 mod run;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
 use crate::engine::errors::explain_sql;
 use crate::engine::ports::{Answer, Call};
+use crate::engine::undo::{Undo, UndoContext};
 use crate::model::formats::{TableName, TargetRole, parse_table};
 use crate::model::ids::HostName;
 use crate::plan::operation::Operation;
@@ -39,10 +41,10 @@ pub struct Arguments {
 
 /// A row of the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Row {
-    version: i64,
-    dirty: u64,
-    sequence: u64,
+pub(crate) struct Row {
+    pub(crate) version: i64,
+    pub(crate) dirty: u64,
+    pub(crate) sequence: u64,
 }
 
 impl Row {
@@ -50,7 +52,7 @@ impl Row {
         self.version == version && self.dirty == 0
     }
 
-    fn words(row: Option<&Self>) -> String {
+    pub(crate) fn words(row: Option<&Self>) -> String {
         row.map_or_else(
             || "no row".to_owned(),
             |row| format!("version {}, {}", row.version, if row.dirty == 0 { "clean" } else { "dirty" }),
@@ -76,14 +78,17 @@ struct Data {
     version: i64,
     /// Hosts on which the history must answer clean afterwards.
     hosts: Vec<HostName>,
+    /// Engine of the table; empty in plans of older versions.
+    #[serde(default)]
+    engine: String,
 }
 
 /// The migrator's own question, with the sequence besides.
-fn last_row_query(table: &str) -> String {
+pub(crate) fn last_row_query(table: &str) -> String {
     format!("SELECT version, dirty, sequence FROM {table} ORDER BY sequence DESC LIMIT 1")
 }
 
-fn last_row(answer: &Answer) -> Option<Row> {
+pub(crate) fn last_row(answer: &Answer) -> Option<Row> {
     let version = answer.text(0, "version")?.parse().ok()?;
     Some(Row { version, dirty: answer.number(0, "dirty")?, sequence: answer.number(0, "sequence")? })
 }
@@ -170,6 +175,10 @@ impl Action for MarkMigrationsClean {
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         run::prove(context, &context.data()?).await
+    }
+
+    fn undo(&self, context: &UndoContext<'_>) -> Undo {
+        undo::undo(context)
     }
 
     async fn still_holds(&self, context: &RunContext<'_>, _outcome: &Value) -> Holds {

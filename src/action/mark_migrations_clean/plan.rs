@@ -116,7 +116,8 @@ fn operation(
         known.iter().all(|seen| seen.is_some_and(|seen| seen.last.as_ref().is_some_and(|row| row.is_clean(version))));
     let hosts: Vec<HostName> = history.hosts.iter().map(|(host, _)| host.name.clone()).collect();
     let first = history.hosts.first().map(|(host, _)| host.name.clone()).unwrap_or_default();
-    let data = Data { table: sql.to_owned(), version, hosts };
+    let engine = history.hosts.first().map(|(_, table)| table.engine.clone()).unwrap_or_default();
+    let data = Data { table: sql.to_owned(), version, hosts, engine };
     let goal = format!("version {version}, clean");
     let check = match data.hosts.len() {
         1 => "the migrator's own query answers it".to_owned(),

@@ -13,12 +13,12 @@ use crate::plan::operation::Effect;
 
 /// What stood in the history right before the insert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Before {
-    last: Option<Row>,
+pub(super) struct Before {
+    pub(super) last: Option<Row>,
     /// Highest sequence; 0 in an empty table.
-    highest: u64,
-    rows: u64,
-    was_clean: bool,
+    pub(super) highest: u64,
+    pub(super) rows: u64,
+    pub(super) was_clean: bool,
 }
 
 async fn read_last(context: &RunContext<'_>, host: &HostName, data: &Data) -> Result<Option<Row>, SqlError> {

@@ -9,6 +9,7 @@ use crate::engine::action::{Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
 use crate::model::words::count_of;
+use crate::engine::undo::SET_ASIDE;
 
 pub async fn prepare(context: &RunContext<'_>, data: &CreateData) -> Result<Value, RunError> {
     let host = context.host()?;
@@ -38,7 +39,9 @@ fn former(context: &RunContext<'_>, data: &CreateData) -> Option<String> {
             .operations
             .iter()
             .filter(|other| {
-                other.step == operation.step && other.host == operation.host && other.kind == "drop_database"
+                other.step == operation.step
+                    && other.host == operation.host
+                    && matches!(other.kind.as_str(), "drop_database" | SET_ASIDE)
             })
             .find_map(|other| field(context.outcomes.get(&other.id)?.as_ref(), "uuid").map(str::to_owned))
     })

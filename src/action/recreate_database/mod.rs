@@ -2,10 +2,13 @@
 
 mod creating;
 mod dropping;
+mod keeping;
 mod plan;
-mod seen;
+pub(crate) mod seen;
+mod setting_aside;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -15,7 +18,8 @@ use serde_json::Value;
 use crate::diag::Refusal;
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{PlanContext, RunContext};
-use crate::model::formats::{DatabaseName, TargetRole};
+use crate::engine::undo::{Undo, UndoContext};
+use crate::model::formats::{DatabaseName, DurationText, TargetRole};
 use crate::plan::operation::Operation;
 
 /// Drops a database on every replica and creates it empty.
@@ -35,6 +39,18 @@ pub struct Arguments {
     /// Engine of the new database.
     #[serde(default)]
     pub engine: DatabaseEngine,
+    /// The former database is renamed and kept for a while instead of dropped: `undo` gives it its name again,
+    /// `purge` drops it afterwards.
+    #[serde(default)]
+    pub keep_old: Option<KeepOld>,
+}
+
+/// How a former database is kept.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeepOld {
+    /// How long `purge` leaves it alone, e.g. `168h`.
+    pub r#for: DurationText,
 }
 
 /// Hosts that the database is recreated on.
@@ -60,7 +76,19 @@ pub enum DatabaseEngine {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Data {
     Drop(DropData),
+    SetAside(SetAsideData),
     Create(CreateData),
+}
+
+/// The database that is renamed instead.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SetAsideData {
+    /// As it was planned to be renamed.
+    former: DropData,
+    /// Its name afterwards, with the label of the run as a late value.
+    aside: String,
+    /// How long it is kept, in seconds.
+    keep_seconds: i64,
 }
 
 /// The database as it was planned to be dropped.
@@ -127,6 +155,7 @@ impl Action for RecreateDatabase {
     async fn prepare(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         match context.data()? {
             Data::Drop(data) => dropping::prepare(context, &data).await,
+            Data::SetAside(data) => setting_aside::prepare(context, &data).await,
             Data::Create(data) => creating::prepare(context, &data).await,
         }
     }
@@ -138,6 +167,7 @@ impl Action for RecreateDatabase {
     async fn probe(&self, context: &RunContext<'_>) -> Probe {
         match context.data() {
             Ok(Data::Drop(data)) => dropping::probe(context, &data).await,
+            Ok(Data::SetAside(data)) => setting_aside::probe(context, &data).await,
             Ok(Data::Create(data)) => creating::probe(context, &data).await,
             Err(error) => Probe::Unknown(Box::new(error.refusal)),
         }
@@ -146,13 +176,23 @@ impl Action for RecreateDatabase {
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         match context.data()? {
             Data::Drop(data) => dropping::prove(context, &data).await,
+            Data::SetAside(data) => setting_aside::prove(context, &data).await,
             Data::Create(data) => creating::prove(context, &data).await,
         }
+    }
+
+    async fn remains(&self, context: &RunContext<'_>) -> Result<bool, RunError> {
+        undo::remains(context).await
+    }
+
+    fn undo(&self, context: &UndoContext<'_>) -> Undo {
+        undo::undo(context)
     }
 
     async fn still_holds(&self, context: &RunContext<'_>, outcome: &Value) -> Holds {
         match context.data() {
             Ok(Data::Drop(data)) => dropping::still_holds(context, &data, outcome).await,
+            Ok(Data::SetAside(_)) => setting_aside::still_holds(context, outcome).await,
             Ok(Data::Create(data)) => creating::still_holds(context, &data, outcome).await,
             Err(error) => Holds::CannotTell(Box::new(error.refusal)),
         }

@@ -1,5 +1,6 @@
 //! Planning: what is dropped on each host, and what that takes away.
 
+use super::keeping::{cannot_be_kept, keep, set_aside_operation};
 use super::{Arguments, CreateData, Data, DropData, PlannedTable};
 use crate::action::facts;
 use crate::diag::{Refusal, grouped};
@@ -11,7 +12,7 @@ use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::sql::{TokenKind, identifier, literal, tokenize};
 use crate::plan::statement::Statement;
 
-const NAME: &str = "recreate_database";
+pub const NAME: &str = "recreate_database";
 
 pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
     let arguments: Arguments = context.arguments()?;
@@ -20,7 +21,10 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     for host in &target.hosts {
         context.facts.extend(facts(host, database));
     }
-    let problems: Vec<Refusal> = target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
+    let mut problems: Vec<Refusal> = target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
+    if arguments.keep_old.is_some() {
+        problems.extend(target.hosts.iter().filter_map(|host| cannot_be_kept(context, host, database)));
+    }
     if !problems.is_empty() {
         // Later steps are checked against the world as it would be.
         forget(context, role, database);
@@ -30,10 +34,16 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     for host in &target.hosts {
         let former = host.databases.get(database);
         context.notes.extend(notes(host, database));
-        if let Some(former) = former {
+        if let (Some(former), Some(keep)) = (former, &arguments.keep_old) {
+            let dropped = drop_operation(context, role, host, database, former);
+            operations.push(set_aside_operation(context, dropped, database, keep));
+        } else if let Some(former) = former {
             operations.push(drop_operation(context, role, host, database, former));
         }
         operations.push(create_operation(context, role, host, database, former));
+    }
+    if arguments.keep_old.is_some() {
+        keep(context, role, database);
     }
     forget(context, role, database);
     Ok(operations)

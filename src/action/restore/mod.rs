@@ -1,17 +1,18 @@
 //! `restore`: ClickHouse's own RESTORE, table by table, on one replica of each shard, proved on all of them.
 
-mod data;
+pub(crate) mod data;
 mod facts;
 mod gate;
 mod operations;
 mod outcome;
 mod plan;
 mod prove;
-mod rows;
+pub(crate) mod rows;
 mod run;
 mod source;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod way;
 mod words;
 
@@ -28,6 +29,7 @@ use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
 use crate::engine::manifest::{object_refusal, read};
+use crate::engine::undo::{Undo, UndoContext};
 use crate::model::formats::{DatabaseName, TableName, TargetRole};
 use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
@@ -201,6 +203,14 @@ impl Action for Restore {
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         prove::prove(context).await
+    }
+
+    async fn remains(&self, context: &RunContext<'_>) -> Result<bool, RunError> {
+        undo::remains(context).await
+    }
+
+    fn undo(&self, context: &UndoContext<'_>) -> Undo {
+        undo::undo(context)
     }
 
     async fn still_holds(&self, context: &RunContext<'_>, outcome: &Value) -> Holds {

@@ -78,6 +78,7 @@ async fn rows(context: &RunContext<'_>, data: &RestoreData) -> Result<Value, Run
         "rows": by_host(&|seen| json!(seen.rows)),
         "uuid": by_host(&|seen| json!(seen.uuid)),
         "rule": rule,
+        "blocks": by_host(&|seen| json!(seen.blocks)),
     }))
 }
 

@@ -27,6 +27,9 @@ pub(crate) struct Seen {
     pub(crate) queue: u64,
     /// Whether it is replicated.
     pub(crate) replicated: bool,
+    /// A digest of the highest block of each partition: merges keep it, a written block changes it. `None` where the
+    /// rows are in no parts.
+    pub(crate) blocks: Option<String>,
     /// Whether its rows are in parts, each of which is there whole or not at all.
     pub(crate) in_parts: bool,
 }
@@ -75,6 +78,8 @@ pub(crate) async fn see(
             format!(
                 "SELECT (SELECT sum(rows) FROM system.parts WHERE active AND {mine}) AS part_rows, \
                  (SELECT countIf(_state IN ('PreActive', 'Temporary')) FROM system.parts WHERE {mine}) AS committing, \
+                 (SELECT toString(groupBitXor(cityHash64(partition_id, highest))) FROM (SELECT table, partition_id, max(max_block_number) AS highest \
+                  FROM system.parts WHERE active AND rows > 0 AND {mine} GROUP BY table, partition_id)) AS blocks, \
                  (SELECT count() FROM system.detached_parts WHERE {mine}) AS detached, \
                  (SELECT count() FROM system.tables WHERE database = {} AND name IN ({names}) AND engine LIKE '%MergeTree') AS parted, \
                  (SELECT count() FROM system.replication_queue WHERE {mine}) AS queue, \
@@ -106,6 +111,7 @@ pub(crate) async fn see(
         pending: Vec::new(),
         queue: number("queue"),
         replicated: !replica.rows.is_empty(),
+        blocks: numbers.text(0, "blocks").filter(|_| number("parted") > 0),
         in_parts: number("parted") > 0,
     };
     let mut note = |is: bool, what: String| {

@@ -39,6 +39,30 @@ pub struct RunArguments {
     /// What a command with `effect: destroy` takes away.
     #[serde(default)]
     pub loss: Option<RunLoss>,
+    /// The command that takes it back; `clickferry undo` starts it, with the same environment and directory.
+    #[serde(default)]
+    pub undo: Option<RunUndo>,
+}
+
+/// Takes a command back.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunUndo {
+    /// Program and its arguments.
+    #[schemars(length(min = 1))]
+    pub command: Vec<String>,
+    /// What must come out of it.
+    #[serde(default)]
+    pub expect: RunExpect,
+    /// Tells whether it took effect.
+    #[serde(default)]
+    pub probe: Option<RunProbe>,
+    /// What it does to the world.
+    #[serde(default = "write")]
+    pub effect: Effect,
+    /// What it takes away, where its effect is `destroy`.
+    #[serde(default)]
+    pub loss: Option<RunLoss>,
 }
 
 fn write() -> Effect {
@@ -154,6 +178,22 @@ impl RunArguments {
             ));
         }
         errors.extend(self.probe.iter().flat_map(RunProbe::check));
+        if let Some(undo) = &self.undo {
+            if undo.command.first().is_some_and(|program| program.trim().is_empty()) {
+                errors.push(error("/undo/command/0", "the program is empty", Some("write the name of a program")));
+            }
+            if (undo.effect == Effect::Destroy) != undo.loss.is_some() {
+                errors.push(error(
+                    "/undo",
+                    "an undo that destroys says what is lost, and one that does not says nothing",
+                    Some("write both or neither: `effect: destroy` and `loss: { tables: N, rows: N }`"),
+                ));
+            }
+            errors.extend(undo.probe.iter().flat_map(RunProbe::check).map(|mut wrong| {
+                wrong.pointer.insert_str(0, "/undo");
+                wrong
+            }));
+        }
         errors
     }
 }

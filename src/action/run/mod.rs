@@ -3,6 +3,7 @@
 mod arguments;
 mod execute;
 mod plan;
+mod undo;
 mod words;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use super::sql::{check_syntax, one_query};
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::engine::undo::{Undo, UndoContext};
 use crate::plan::operation::Operation;
 
 /// The action.
@@ -45,9 +47,11 @@ impl Action for Run {
 
     async fn observe(&self, context: &ObserveContext<'_>) -> Result<Value, Failure> {
         let arguments: RunArguments = context.arguments()?;
-        let probe = arguments.probe.unwrap_or_default();
-        if let (Some(role), Some(query)) = (&probe.on, &probe.query) {
-            check_syntax(context, role.as_str(), &[one_query(query)]).await?;
+        let undo = arguments.undo.and_then(|undo| undo.probe);
+        for probe in arguments.probe.into_iter().chain(undo) {
+            if let (Some(role), Some(query)) = (&probe.on, &probe.query) {
+                check_syntax(context, role.as_str(), &[one_query(query)]).await?;
+            }
         }
         Ok(Value::Null)
     }
@@ -66,6 +70,10 @@ impl Action for Run {
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         execute::prove(context).await
+    }
+
+    fn undo(&self, context: &UndoContext<'_>) -> Undo {
+        undo::undo(context)
     }
 
     async fn still_holds(&self, _context: &RunContext<'_>, _outcome: &Value) -> Holds {
@@ -89,5 +97,5 @@ done from not done by what the command brings about.
 
 **Post-condition**: `expect:` exit code (0) and text in the output; with a probe, its answer as well.
 
-**Undo**: none.
+**Undo**: the command of `undo:`, with the same environment and directory; without one there is no way back.
 ";

@@ -36,6 +36,16 @@ pub struct SqlArguments {
     /// What destroying statements take away on each host, where it cannot be told from the statement.
     #[serde(default)]
     pub loss: Option<DeclaredLoss>,
+    /// Statements that take the whole step back on a host where all of its statements are done; `clickferry undo`
+    /// sends them in this order.
+    #[serde(default)]
+    pub undo: Vec<SqlText>,
+    /// A read-only query that tells whether the changing statement of `undo` took effect.
+    #[serde(default)]
+    pub undo_probe: Option<SqlProbe>,
+    /// What destroying statements of `undo` take away on each host; needed for every statement that destroys.
+    #[serde(default)]
+    pub undo_loss: Option<DeclaredLoss>,
 }
 
 /// Tells whether a change took effect.
@@ -92,10 +102,27 @@ impl SqlArguments {
     /// # Errors
     /// Every mistake with its place.
     pub fn parse(&self) -> Result<Vec<Parsed>, Vec<ArgumentError>> {
+        self.parse_all("/statements", &self.statements, Self::check_statement)
+    }
+
+    /// The statements of `undo` one by one.
+    ///
+    /// # Errors
+    /// Every mistake with its place.
+    pub fn parse_undo(&self) -> Result<Vec<Parsed>, Vec<ArgumentError>> {
+        self.parse_all("/undo", &self.undo, Self::check_undo)
+    }
+
+    fn parse_all(
+        &self,
+        list: &str,
+        entries: &[SqlText],
+        check: fn(&Self, &str, &Classified) -> Vec<ArgumentError>,
+    ) -> Result<Vec<Parsed>, Vec<ArgumentError>> {
         let mut parsed = Vec::new();
         let mut errors = Vec::new();
-        for (at, entry) in self.statements.iter().enumerate() {
-            let pointer = format!("/statements/{at}");
+        for (at, entry) in entries.iter().enumerate() {
+            let pointer = format!("{list}/{at}");
             match split_statements(entry.as_str()) {
                 Err((byte, reason)) => {
                     errors.push(error(&pointer, format!("{reason} (at byte {byte})"), Some("close it")))
@@ -111,7 +138,7 @@ impl SqlArguments {
                     for text in texts {
                         match classify(text) {
                             Ok(class) => {
-                                errors.extend(self.check_statement(&pointer, &class));
+                                errors.extend(check(self, &pointer, &class));
                                 parsed.push(Parsed { text: text.to_owned(), class });
                             }
                             Err(forbidden) => errors.push(error(&pointer, forbidden.message, Some(&forbidden.help))),
@@ -137,11 +164,45 @@ impl SqlArguments {
                 }
             }
         }
+        match self.parse_undo() {
+            Err(found) => errors.extend(found),
+            Ok(parsed) => {
+                let changing = parsed.iter().filter(|one| one.class.effect != Effect::Read).count();
+                if self.undo_probe.is_some() && changing != 1 {
+                    let message =
+                        format!("an `undo_probe` tells about one changing statement, and `undo` has {changing}");
+                    errors.push(error("/undo_probe", message, Some("write `undo` as one changing statement")));
+                }
+            }
+        }
+        if let Some(probe) = &self.undo_probe {
+            errors.extend(check_query("/undo_probe/query", probe.query.as_str()));
+        }
         if let Some(probe) = &self.probe {
             errors.extend(check_query("/probe/query", probe.query.as_str()));
         }
         if let Some(expect) = &self.expect {
             errors.extend(check_query("/expect/query", expect.query.as_str()));
+        }
+        errors
+    }
+
+    /// When an undo is planned, nothing is simulated: what it destroys must be declared.
+    fn check_undo(&self, pointer: &str, class: &Classified) -> Vec<ArgumentError> {
+        let mut errors = Vec::new();
+        if class.effect == Effect::Destroy && self.undo_loss.is_none() {
+            errors.push(error(
+                pointer,
+                format!("how much `{}` destroys when the step is taken back is not declared", class.verb),
+                Some("declare it for each host: `undo_loss: { tables: N, rows: N }`"),
+            ));
+        }
+        if matches!(class.change, Change::Insert { .. }) && self.every == Every::Replica {
+            errors.push(error(
+                pointer,
+                "the rows would be inserted on every replica, and be there more than once in a replicated table",
+                Some("give the step `every: shard` (or `every: any`)"),
+            ));
         }
         errors
     }

@@ -4,6 +4,7 @@ mod arguments;
 mod outcome;
 mod plan;
 mod simulate;
+mod undo;
 
 use async_trait::async_trait;
 use schemars::{Schema, SchemaGenerator};
@@ -18,6 +19,7 @@ use super::select::{select, syntax_error};
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::engine::undo::{Undo, UndoContext};
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::statement::{Statement, fill_text};
 
@@ -49,6 +51,8 @@ impl Action for Sql {
     async fn observe(&self, context: &ObserveContext<'_>) -> Result<Value, Failure> {
         let arguments: SqlArguments = context.arguments()?;
         let mut texts: Vec<String> = arguments.parse().unwrap_or_default().into_iter().map(|one| one.text).collect();
+        texts.extend(arguments.parse_undo().unwrap_or_default().into_iter().map(|one| one.text));
+        texts.extend(arguments.undo_probe.iter().map(|probe| one_query(&probe.query)));
         texts.extend(arguments.probe.iter().map(|probe| one_query(&probe.query)));
         texts.extend(arguments.expect.iter().map(|expect| one_query(&expect.query)));
         check_syntax(context, arguments.on.as_str(), &texts).await.map(|()| Value::Null)
@@ -75,6 +79,10 @@ impl Action for Sql {
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         outcome::prove(context).await
+    }
+
+    fn undo(&self, context: &UndoContext<'_>) -> Undo {
+        undo::undo(context)
     }
 
     async fn still_holds(&self, context: &RunContext<'_>, _outcome: &Value) -> Holds {
@@ -149,7 +157,9 @@ add a `probe:` to the step or plan anew.
 after by themselves; otherwise the `probe:`. ALTER ... UPDATE and DELETE return before the rows are changed: write \
 `SETTINGS mutations_sync = 2`.
 
-**Undo**: none.
+**Undo**: the statements of `undo:`, in their order, on every host where all statements of the step are done; without \
+them, or where only some are done, there is no way back. `undo_probe:` tells whether the changing one of them took \
+effect; what they destroy is declared with `undo_loss:` and counts against the budget of the runbook.
 ";
 
 #[cfg(test)]

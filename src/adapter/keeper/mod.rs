@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use zookeeper_client::{Client, Error as ClientError, Stat};
+use zookeeper_client::{Acls, Client, CreateMode, Error as ClientError, Stat};
 
 use crate::engine::ports::{Keeper, KeeperError, KeeperNode, KeeperStat, LockGuard, LockHolder};
 
@@ -176,6 +176,22 @@ impl Keeper for ZooKeeper {
             Err(ClientError::BadVersion | ClientError::NotEmpty) => Err(KeeperError::Changed { path: path.to_owned() }),
             Err(error) if is_interruption(&error) => {
                 Err(self.failed_because(format!("{error}; {path} may have been deleted or not")))
+            }
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    async fn create(&self, path: &str, value: &[u8]) -> Result<(), KeeperError> {
+        let path = clean(path);
+        let client = self.session().await?;
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        // Sent once: after a lost answer the node that is there may be our own or somebody else's.
+        match limited(client.create(path, value, &options)).await {
+            Ok(_) => Ok(()),
+            Err(ClientError::NodeExists) => Err(KeeperError::Changed { path: path.to_owned() }),
+            Err(ClientError::NoNode) => Err(KeeperError::NoNode { path: path.to_owned() }),
+            Err(error) if is_interruption(&error) => {
+                Err(self.failed_because(format!("{error}; {path} may have been made or not")))
             }
             Err(error) => Err(self.failed(&error)),
         }

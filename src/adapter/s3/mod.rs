@@ -1,4 +1,4 @@
-//! Objects in an S3 bucket, or a store that speaks its protocol. Reads only.
+//! Objects in an S3 bucket, or a store that speaks its protocol.
 
 mod errors;
 
@@ -221,6 +221,20 @@ impl Objects for Bucket {
             }
         }
         Err(self.unavailable(&full, &last.unwrap_or_default()))
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        let full = self.full(key);
+        // Deleting is the same however often it is asked; versions of a versioned bucket stay.
+        self.client()
+            .await?
+            .delete_object()
+            .bucket(&self.config.bucket)
+            .key(&full)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| self.error(&full, &error))
     }
 
     async fn check_access(&self) -> Result<(), ObjectError> {

@@ -11,7 +11,7 @@ use crate::action::CATALOGUE;
 use crate::cli::args::{ApplyArgs, Common, Format};
 use crate::cli::event_lines::EventLines;
 use crate::cli::interrupt::listen;
-use crate::cli::person::{NoConsent, TerminalPerson};
+use crate::cli::person::{NoConsent, TerminalPerson, check_no_return};
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::saved_plan::{is_plan, read_plan, runbook_in};
@@ -39,7 +39,11 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let runbook = if is_saved { runbook_in(&source) } else { Some(Arc::clone(&source)) };
     let session = open_for(common, &printer, runbook.as_ref()).await?;
     let interrupts = listen(Arc::clone(&printer));
-    let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() };
+    let person = TerminalPerson {
+        printer: Arc::clone(&printer),
+        stop: interrupts.stop.clone(),
+        no_return: args.no_return.clone(),
+    };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let traces = Traces::from_environment(&printer);
@@ -103,11 +107,10 @@ async fn agreed_plan(
 ) -> Result<(Plan, String), Failure> {
     let plan =
         if *is_saved { saved_plan(&args.what, session).await? } else { fresh_plan(args, common, session).await? };
+    check_no_return(&plan, &args.no_return)?;
     let approved = check_demands(&plan, &session.base, &signatures(args, *is_saved)?, &session.ports).await?;
-    let mut consent = consent(args, &plan, person, printer)?;
-    if !approved.is_empty() {
-        consent = format!("{consent}; approved by {}", approved.join(", "));
-    }
+    let consent = consent(args.consent.as_deref(), args.summary, &plan, person, printer)?;
+    let consent = with_approvals(consent, &approved);
     if let Some(guard) = plan.guards.write_freeze.as_ref().filter(|_| plan.changes_something()) {
         let told = format!("Watching for {} that nobody writes.\n", guard.r#for.as_str());
         printer.error(&printer.err_style().dim(&told));
@@ -116,6 +119,11 @@ async fn agreed_plan(
         printer.error(&printer.err_style().notice(&format!("{note}\n")));
     }
     Ok((plan, consent))
+}
+
+/// How consent was given, and who approved.
+pub fn with_approvals(consent: String, approved: &[String]) -> String {
+    if approved.is_empty() { consent } else { format!("{consent}; approved by {}", approved.join(", ")) }
 }
 
 /// Signatures given; else those beside a saved plan, by name.
@@ -146,6 +154,15 @@ async fn fresh_plan(args: &ApplyArgs, common: &Common, session: &Session) -> Res
 /// Reads a saved plan and makes it again from its own runbook: it is applied exactly, or not at all.
 async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
     let saved = read_plan(path)?;
+    if let Some(run) = &saved.undo_of {
+        return Err(Failure::refused(Refusal {
+            what: format!("{} is the plan of an undo", path.display()),
+            expected: "a plan of a runbook".to_owned(),
+            found: format!("the undo of run {run}"),
+            evidence: String::new(),
+            action: format!("`clickferry undo {run}` makes it again and applies it"),
+        }));
+    }
     let runbook = SourceFile::new(saved.runbook_file.clone(), saved.runbook_text.clone());
     let given: BTreeMap<String, String> = saved
         .parameters
@@ -156,15 +173,24 @@ async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
 }
 
 /// Consent for exactly this plan, and how it was given.
-fn consent(args: &ApplyArgs, plan: &Plan, person: &TerminalPerson, printer: &Printer) -> Result<String, Failure> {
-    if let Some(given) = &args.consent {
+///
+/// # Errors
+/// [`Failure::Refused`] where none was given, or to another plan.
+pub fn consent(
+    given: Option<&str>,
+    summary: bool,
+    plan: &Plan,
+    person: &TerminalPerson,
+    printer: &Printer,
+) -> Result<String, Failure> {
+    if let Some(given) = given {
         check_consent(plan, given)?;
         return Ok(format!("--consent {given}"));
     }
     if !plan.changes_something() {
         return Ok("not needed: the plan only reads".to_owned());
     }
-    let view = PlanView { width: printer.width(), style: printer.err_style(), summary: args.summary };
+    let view = PlanView { width: printer.width(), style: printer.err_style(), summary };
     printer.error(&view.render(plan));
     if TerminalPerson::is_there() {
         return person.consent(plan).map_err(|why| match why {

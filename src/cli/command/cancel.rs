@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::owner;
-use crate::action::CATALOGUE;
+use crate::action::runnable;
 use crate::cli::args::{CancelArgs, Common};
 use crate::cli::interrupt::Interrupts;
 use crate::cli::person::TerminalPerson;
@@ -33,12 +33,16 @@ pub async fn run(args: &CancelArgs, common: &Common, printer: &Printer) -> Resul
     let id = which_run(state, Some(&args.run), async |_| true).await?;
     let interrupts = Interrupts::default();
     let runner = Runner {
-        catalogue: CATALOGUE,
+        catalogue: runnable(),
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,
         observer: &ProgressView::new(Arc::clone(&printer)),
-        person: &TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() },
+        person: &TerminalPerson {
+            printer: Arc::clone(&printer),
+            stop: interrupts.stop.clone(),
+            no_return: Vec::new(),
+        },
         stop: interrupts.stop,
         detach: interrupts.detach,
         owner: owner(),

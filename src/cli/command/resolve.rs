@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::apply::owner;
-use crate::action::CATALOGUE;
+use crate::action::runnable;
 use crate::cli::args::{Common, ResolveArgs};
 use crate::cli::interrupt::listen;
 use crate::cli::person::TerminalPerson;
@@ -27,12 +27,16 @@ pub async fn run(args: &ResolveArgs, common: &Common, printer: &Printer) -> Resu
     let interrupts = listen(Arc::clone(&printer));
     interrupts.begin();
     let runner = Runner {
-        catalogue: CATALOGUE,
+        catalogue: runnable(),
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,
         observer: &ProgressView::new(Arc::clone(&printer)),
-        person: &TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() },
+        person: &TerminalPerson {
+            printer: Arc::clone(&printer),
+            stop: interrupts.stop.clone(),
+            no_return: Vec::new(),
+        },
         stop: interrupts.stop,
         detach: interrupts.detach,
         owner: owner(),

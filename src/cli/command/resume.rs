@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::apply::{event_lines, finish, observers, owner, show_end};
-use crate::action::CATALOGUE;
+use crate::action::runnable;
 use crate::cli::args::{Common, ResumeArgs};
 use crate::cli::interrupt::listen;
-use crate::cli::person::TerminalPerson;
+use crate::cli::person::{TerminalPerson, check_no_return};
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::session::{open_for_run, which_run};
@@ -26,22 +26,26 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     let state = &session.ports.state;
     let id = which_run(&**state, args.run.as_deref(), async |run| {
         match find_run(&**state, run).await {
-            Ok(found) => found.state.finished.is_none(),
+            Ok(found) => found.state.finished.is_none() && found.state.undone.is_none(),
             // A damaged run must not be passed over in silence for an older one; one that never began may be.
             Err(_) => state.get(run, JOURNAL_DOCUMENT).await.is_ok_and(|bytes| !bytes.is_empty()),
         }
     })
     .await?;
-    find_run(&**state, &id).await?;
+    check_no_return(&find_run(&**state, &id).await?.plan, &args.no_return)?;
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let traces = Traces::from_environment(&printer);
     let observer = observers(&progress, lines.as_ref(), traces.as_ref());
     let interrupts = listen(Arc::clone(&printer));
     interrupts.begin();
-    let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone() };
+    let person = TerminalPerson {
+        printer: Arc::clone(&printer),
+        stop: interrupts.stop.clone(),
+        no_return: args.no_return.clone(),
+    };
     let runner = Runner {
-        catalogue: CATALOGUE,
+        catalogue: runnable(),
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,

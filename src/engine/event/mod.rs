@@ -133,4 +133,7 @@ impl Observer for Observers<'_> {
 pub trait Person: Send + Sync {
     /// Whether the person answers the question with yes. Without a terminal the answer is no.
     fn confirm(&self, question: &str) -> bool;
+
+    /// Whether a step without a way back may begin, said for this very step.
+    fn no_return(&self, step: &StepId) -> bool;
 }

@@ -95,6 +95,7 @@ impl Execution<'_> {
             }
             self.observer.event(&RunEvent::StepStarted { step: &step.id, number: at + 1, of });
             self.confirm(step, state).await.map_err(Self::failure)?;
+            self.no_return(step, state).await.map_err(Self::failure)?;
             match self.step(step, operations, state).await {
                 Ok(()) => {}
                 Err(Stop::Passed(refusal)) => passed.push(refusal),
@@ -146,6 +147,29 @@ impl Execution<'_> {
         }
         self.journal.append(Entry::Confirmed { step: step.id.clone() }).await?;
         Ok(())
+    }
+
+    /// A step that the runbook marks as the point of no return is asked for once more, right before it begins.
+    async fn no_return(&self, step: &PlannedStep, state: &RunState) -> Result<(), Stop> {
+        if !step.point_of_no_return || state.no_return.contains(&step.id) {
+            return Ok(());
+        }
+        if self.person.no_return(&step.id) {
+            self.journal.append(Entry::NoReturn { step: step.id.clone() }).await?;
+            return Ok(());
+        }
+        let reason = format!("step `{}` is the point of no return, and nobody said that it may begin", step.id);
+        let _ = self.journal.append(Entry::Stopped { reason: reason.clone() }).await;
+        Err(Stop::Failure(Failure::refused(Refusal {
+            what: reason,
+            expected: format!("its name typed at the terminal, or `--no-return {}`", step.id),
+            found: "neither".to_owned(),
+            evidence: format!("clickferry status {}", self.run.id),
+            action: format!(
+                "look at what was done so far, then `clickferry resume {} --no-return {}`; or `clickferry undo {}`",
+                self.run.id, step.id, self.run.id
+            ),
+        })))
     }
 
     /// Runs the waves of a step; within a wave the lanes run side by side.

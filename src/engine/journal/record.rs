@@ -54,6 +54,11 @@ pub enum Entry {
         /// Step.
         step: StepId,
     },
+    /// A person let a step begin after which there is no way back.
+    NoReturn {
+        /// Step.
+        step: StepId,
+    },
     /// An operation is about to start.
     Intent {
         /// Operation.
@@ -122,6 +127,11 @@ pub enum Entry {
     Stopped {
         /// Why.
         reason: String,
+    },
+    /// An undo of this run begins; it cannot be carried on with any more.
+    Undone {
+        /// Run of the undo.
+        by: RunId,
     },
     /// The run is over.
     Finished {

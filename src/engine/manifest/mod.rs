@@ -8,7 +8,7 @@ mod log_rows;
 mod names;
 mod parse;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -185,6 +185,22 @@ pub async fn read(objects: &dyn Objects, path: &str) -> Result<Manifest, Manifes
     let tables = collected.tables(&contents).map_err(|reason| damaged(objects, path, reason))?;
     let Counted { files, total_size, databases } = collected.counted();
     Ok(Manifest { head, files, total_size, databases, tables, objects: stored })
+}
+
+/// Keys of every object that a backup consists of, its manifest and lock included, and its identity.
+///
+/// # Errors
+/// See [`ManifestError`].
+pub async fn objects_of(objects: &dyn Objects, path: &str) -> Result<(Head, BTreeSet<String>), ManifestError> {
+    let path = path.trim_end_matches('/');
+    let manifest = get_manifest(objects, path).await?;
+    let mut keys = BTreeSet::from([format!("{path}/.backup"), format!("{path}/.lock")]);
+    let head = parse(&manifest, &mut |file| {
+        keys.insert(format!("{path}/{}", file.key()));
+        Ok(())
+    })
+    .map_err(|reason| damaged(objects, path, reason))?;
+    Ok((head, keys))
 }
 
 async fn get_manifest(objects: &dyn Objects, path: &str) -> Result<Bytes, ManifestError> {

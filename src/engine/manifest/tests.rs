@@ -39,6 +39,10 @@ impl Objects for Memory {
         Ok(Bytes::from(found.clone()))
     }
 
+    async fn delete(&self, _: &str) -> Result<(), ObjectError> {
+        Ok(())
+    }
+
     async fn check_access(&self) -> Result<(), ObjectError> {
         Ok(())
     }

@@ -119,6 +119,12 @@ pub trait Keeper: Send + Sync {
     /// [`KeeperError::Changed`] when the version differs or children appeared.
     async fn delete(&self, path: &str, version: i32) -> Result<(), KeeperError>;
 
+    /// Makes one lasting node with a value; its parent must be there.
+    ///
+    /// # Errors
+    /// [`KeeperError::Changed`] when the node is there already, [`KeeperError::NoNode`] when its parent is not.
+    async fn create(&self, path: &str, value: &[u8]) -> Result<(), KeeperError>;
+
     /// Takes the lock at `path` with an ephemeral node; parents are made as needed.
     ///
     /// # Errors

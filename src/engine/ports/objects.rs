@@ -75,6 +75,12 @@ pub trait Objects: Send + Sync {
     /// [`ObjectError::NotFound`] when it does not exist.
     async fn get(&self, key: &str) -> Result<Bytes, ObjectError>;
 
+    /// Deletes one object; an object that is not there is no error.
+    ///
+    /// # Errors
+    /// See [`ObjectError`].
+    async fn delete(&self, key: &str) -> Result<(), ObjectError>;
+
     /// Whether the bucket exists and the keys may list it.
     ///
     /// # Errors

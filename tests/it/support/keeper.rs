@@ -190,3 +190,17 @@ pub fn create_all(lab: &Lab, paths: &[String]) {
         }
     });
 }
+
+/// Every node at and below a path with its value.
+pub fn values(lab: &Lab, path: &str) -> Vec<(String, Vec<u8>)> {
+    with(lab, async |client| {
+        let (mut open, mut all) = (vec![path.to_owned()], Vec::new());
+        while let Some(path) = open.pop() {
+            let Ok((value, _)) = client.get_data(&path).await else { continue };
+            open.extend(client.list_children(&path).await.unwrap().into_iter().map(|name| format!("{path}/{name}")));
+            all.push((path, value));
+        }
+        all.sort();
+        all
+    })
+}
