@@ -25,6 +25,12 @@ impl TerminalPerson {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
+    /// Whether somebody at the terminal types exactly this.
+    #[must_use]
+    pub fn answers(prompt: &str, wanted: &str) -> bool {
+        Self::is_there() && Self::ask(prompt).is_some_and(|answer| answer.trim() == wanted)
+    }
+
     fn ask(prompt: &str) -> Option<String> {
         Input::<String>::with_theme(&SimpleTheme).with_prompt(prompt).allow_empty(true).interact_text().ok()
     }

@@ -18,8 +18,14 @@ pub mod observe;
 pub mod parameters;
 pub mod planner;
 pub mod ports;
+pub mod repair;
 pub mod resolve;
 pub mod resume;
 pub mod run;
 pub mod schema;
 pub mod snapshot;
+mod state_failure;
+pub mod transfer;
+pub mod unlock;
+
+pub use state_failure::state_failure;

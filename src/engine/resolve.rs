@@ -9,9 +9,10 @@ use super::action::Probe;
 use super::context::RunInfo;
 use super::executor::lost_context;
 use super::journal::{Entry, JournalWriter, OutcomeKind};
-use super::locks::targets_of;
+use super::locks::{release, targets_of};
 use super::resume::OperationState;
-use super::run::{FoundRun, Runner, write_failure};
+use super::run::{FoundRun, Runner};
+use super::state_failure::write_failure;
 use crate::diag::{Failure, Refusal};
 use crate::model::ids::{OperationId, RunId};
 
@@ -38,7 +39,39 @@ impl Runner<'_> {
     ) -> Result<(), Failure> {
         let before = self.find(id).await?;
         let locks = self.locks(&targets_of(&before.plan), id).await?;
-        let FoundRun { plan, journal: found, state } = self.find(id).await?;
+        let found = match self.find_to_write(id).await {
+            Ok(found) => found,
+            Err(failure) => {
+                release(&locks).await;
+                return Err(failure);
+            }
+        };
+        let (seq, prev) =
+            found.journal.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
+        let journal = JournalWriter::new(
+            Arc::clone(&self.ports.state),
+            Arc::clone(&self.ports.clock),
+            id.clone(),
+            locks,
+            seq,
+            prev,
+        );
+        let result = self.record_answer(&journal, id, found, operation, verdict, reason).await;
+        journal.release().await;
+        result
+    }
+
+    /// Asks the servers, then writes the answer.
+    async fn record_answer(
+        &self,
+        journal: &JournalWriter,
+        id: &RunId,
+        found: FoundRun,
+        operation: &OperationId,
+        verdict: Verdict,
+        reason: &str,
+    ) -> Result<(), Failure> {
+        let FoundRun { plan, journal: records, state } = found;
         let (Some(OperationState::Lost { attempt, intent, at }), Some(planned)) =
             (state.operations.get(operation), plan.operations.iter().find(|planned| planned.id == *operation))
         else {
@@ -49,17 +82,7 @@ impl Runner<'_> {
                 "`clickferry status` shows which operations are unknown",
             ));
         };
-        self.cut_torn_record(id, &found).await?;
-        let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
-        let run = RunInfo { id: id.clone(), started: found.started().unwrap_or_else(|| self.ports.clock.now()) };
-        let journal = JournalWriter::new(
-            Arc::clone(&self.ports.state),
-            Arc::clone(&self.ports.clock),
-            id.clone(),
-            locks,
-            seq,
-            prev,
-        );
+        let run = RunInfo { id: id.clone(), started: records.started().unwrap_or_else(|| self.ports.clock.now()) };
         let outcomes: BTreeMap<OperationId, Value> = state
             .operations
             .iter()
@@ -68,7 +91,7 @@ impl Runner<'_> {
                 _ => None,
             })
             .collect();
-        let execution = self.execution(&plan, run, &journal, outcomes);
+        let execution = self.execution(&plan, run, journal, outcomes);
         let action = execution.action_of(planned)?;
         let Some(context) = lost_context(&execution, planned, *attempt, intent, *at) else {
             return Err(refused(operation, "a step of the plan", "none", "plan again"));
@@ -113,9 +136,8 @@ impl Runner<'_> {
         };
         journal.append(entry).await.map_err(write_failure)?;
         let entry = Entry::Outcome { operation: operation.clone(), attempt: *attempt, kind, data, error: None };
-        let written = journal.append(entry).await.map_err(write_failure);
-        journal.release().await;
-        written.map(|_| ())
+        journal.append(entry).await.map_err(write_failure)?;
+        Ok(())
     }
 }
 

@@ -27,4 +27,6 @@ mod plans_reader;
 mod plans_snapshot;
 mod plans_views;
 mod runbooks;
+mod state_port;
+mod state_s3;
 mod support;

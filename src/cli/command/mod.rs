@@ -15,6 +15,8 @@ pub mod resolve;
 pub mod resume;
 pub mod runs;
 pub mod schema;
+pub mod state;
 pub mod status;
+pub mod unlock;
 pub mod validate;
 pub mod verify;

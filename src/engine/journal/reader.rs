@@ -24,6 +24,12 @@ impl Journal {
         self.records.first().map(|record| record.at)
     }
 
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.records.iter().any(|record| matches!(record.entry, Entry::Finished { .. }))
+    }
+
     /// Digest of the plan that the run executes.
     #[must_use]
     pub fn plan_digest(&self) -> Option<&str> {

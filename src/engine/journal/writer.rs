@@ -62,9 +62,9 @@ impl JournalWriter {
     /// After the first error every further append fails too.
     pub async fn append(&self, entry: Entry) -> Result<Record, WriteError> {
         let mut tail = self.tail.lock().await;
-        if let Some(lost) = self.locks.iter().find(|lock| !lock.guard.is_held()) {
+        if let Some(lost) = self.lost() {
             tail.broken = true;
-            return Err(WriteError::LockLost(lost.name.clone()));
+            return Err(lost);
         }
         if tail.broken {
             return Err(WriteError::LockLost("the journal".to_owned()));
@@ -73,13 +73,23 @@ impl JournalWriter {
         // Plain data with text keys always becomes JSON.
         let mut line = serde_json::to_vec(&record).unwrap_or_default();
         line.push(b'\n');
-        if let Err(error) = self.state.append(&self.run, &line).await {
+        if let Err(error) = self.state.append(&self.run, record.seq, &line).await {
             tail.broken = true;
             return Err(error.into());
         }
         tail.seq = record.seq;
         tail.prev.clone_from(&record.sum);
+        // Lost while the record was on its way: it stands, and nothing is started on its account.
+        if let Some(lost) = self.lost() {
+            tail.broken = true;
+            return Err(lost);
+        }
         Ok(record)
+    }
+
+    fn lost(&self) -> Option<WriteError> {
+        let lost = self.locks.iter().find(|lock| !lock.guard.is_held())?;
+        Some(WriteError::LockLost(lost.name.clone()))
     }
 
     /// Gives every lock back.

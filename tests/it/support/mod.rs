@@ -7,6 +7,7 @@ pub mod large_plan;
 pub mod proof;
 pub mod proxy;
 pub mod scene;
+pub mod states;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
