@@ -10,6 +10,7 @@ use crate::engine::context::RunContext;
 use crate::engine::errors::explain_sql;
 use crate::engine::planner::{IDENTITY_QUERY, identity_line};
 use crate::engine::ports::{Answer, KeeperError, SqlError};
+use crate::engine::retry::class_of;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Identity};
 use crate::plan::sql::literal;
@@ -71,13 +72,13 @@ async fn identity(context: &RunContext<'_>, host: &HostName) -> Result<String, S
 /// A read before anything was sent failed: nothing was changed.
 #[must_use]
 pub fn unread(context: &RunContext<'_>, what: &str, error: &SqlError) -> RunError {
-    RunError { kind: RunErrorKind::NotSent, refusal: explained(context, what, error) }
+    RunError { kind: RunErrorKind::NotSent, class: class_of(error), refusal: explained(context, what, error) }
 }
 
 /// A read after the statement failed: what was done stays done, and only asking again tells.
 #[must_use]
 pub fn unproved(context: &RunContext<'_>, what: &str, error: &SqlError) -> RunError {
-    RunError { kind: RunErrorKind::AskProbe, refusal: explained(context, what, error) }
+    RunError { kind: RunErrorKind::AskProbe, class: class_of(error), refusal: explained(context, what, error) }
 }
 
 /// A probe that was not answered.
@@ -127,10 +128,10 @@ pub async fn pause(context: &RunContext<'_>, time: Duration) -> Result<(), RunEr
     }
 }
 
-/// Time since a moment.
+/// Time since a moment, given in ticks of the clock.
 #[must_use]
-pub fn since(context: &RunContext<'_>, start: jiff::Timestamp) -> Duration {
-    context.ports.clock.now().duration_since(start).unsigned_abs()
+pub fn since(context: &RunContext<'_>, start: Duration) -> Duration {
+    context.ports.clock.ticks().saturating_sub(start)
 }
 
 /// Whether a statement of this attempt still runs on a host.

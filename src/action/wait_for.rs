@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -134,13 +133,13 @@ impl Action for WaitFor {
         let data: WaitData = context.data()?;
         let query = context.fill_path(&data.query)?;
         let limit = Duration::from_millis(data.within_ms).min(context.timeout);
-        let deadline = context.ports.clock.now() + SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
+        let deadline = context.ports.clock.ticks().saturating_add(limit);
         loop {
             let found = match look(context, &data, &query).await? {
                 Ok(()) => return Ok(()),
                 Err(found) => found,
             };
-            if context.ports.clock.now() >= deadline {
+            if context.ports.clock.ticks() >= deadline {
                 return Err(differs(context, &data, &query, &found));
             }
             context.progress.progress(

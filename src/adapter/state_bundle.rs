@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::state_names::{JOURNAL, check_document, check_run, check_written};
+use super::state_names::{JOURNAL, check_document, check_left, check_run, check_written};
 use crate::engine::ports::{Document, Held, LockGuard, LockHolder, StateError, StateStore};
 use crate::model::ids::RunId;
 
@@ -134,6 +134,11 @@ impl StateStore for StateBundle {
             documents.insert(name.to_owned(), content.to_owned());
             Ok(())
         })
+    }
+
+    async fn leave(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError> {
+        check_left(name).map_err(|reason| self.refused("writing a request", reason))?;
+        self.put(run, name, content).await
     }
 
     async fn get(&self, run: &RunId, name: &str) -> Result<Vec<u8>, StateError> {

@@ -27,3 +27,9 @@ pub fn check_written(name: &str) -> Result<(), String> {
     check_document(name)?;
     if name == JOURNAL { Err("the journal is only ever appended to".to_owned()) } else { Ok(()) }
 }
+
+/// Why a document cannot be written by somebody who does not hold the lock.
+pub fn check_left(name: &str) -> Result<(), String> {
+    check_written(name)?;
+    if name.starts_with("requests/") { Ok(()) } else { Err("only requests are written without the lock".to_owned()) }
+}

@@ -123,6 +123,8 @@ pub enum Command {
     Approve(ApproveArgs),
     /// Carry on with a run that stopped or was killed
     Resume(ResumeArgs),
+    /// Stop a run from elsewhere, at its next safe point
+    Cancel(CancelArgs),
     /// Say how an operation with an unknown outcome ended, so that `resume` can carry on
     Resolve(ResolveArgs),
     /// Show how far a run is
@@ -265,6 +267,9 @@ pub struct ApproveArgs {
 pub struct ResumeArgs {
     /// The run; the latest one that is not over when absent
     pub run: Option<String>,
+    /// Do again what a finished operation promised and no longer holds, and the checks behind it; never what destroys
+    #[arg(long)]
+    pub redo: bool,
 }
 
 /// Arguments of `resolve`.
@@ -283,6 +288,22 @@ pub struct ResolveArgs {
     /// Why you are sure; kept in the journal
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+/// Arguments of `cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// The run
+    pub run: String,
+    /// Also stop BACKUPs and RESTOREs that are running, with KILL QUERY, instead of waiting for them
+    #[arg(long)]
+    pub kill: bool,
+    /// Why; kept in the journal
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Do not wait until the engine has stopped
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// Arguments of `status`.
@@ -321,6 +342,8 @@ pub enum SchemaOf {
     Diff,
     /// A plan, as `plan -o` saves it and `plan --format json` prints it
     Plan,
+    /// A line of `apply --format json` and `resume --format json`
+    Event,
 }
 
 /// Arguments of `completions`.

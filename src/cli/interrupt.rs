@@ -28,7 +28,7 @@ pub fn listen(printer: Arc<Printer>) -> Interrupts {
         let mut wait = async || tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () };
         wait().await;
         tokens.stop.cancel();
-        printer.error("stopping at the next safe point; once more to stop waiting (the servers go on)\n");
+        printer.error("stopping at the next safe point; once more to stop waiting (the servers go on; `clickferry cancel RUN --kill` stops them)\n");
         wait().await;
         tokens.detach.cancel();
     });

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod command;
+mod event_lines;
 mod interrupt;
 mod observed;
 mod person;
@@ -57,6 +58,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Apply(args) => on_runtime(command::apply::run(&args, common, printer)),
         Command::Approve(args) => command::approve::run(&args, common, printer),
         Command::Resume(args) => on_runtime(command::resume::run(&args, common, printer)),
+        Command::Cancel(args) => on_runtime(command::cancel::run(&args, common, printer)),
         Command::Resolve(args) => on_runtime(command::resolve::run(&args, common, printer)),
         Command::Status(args) => on_runtime(command::status::run(&args, common, printer)),
         Command::Runs => on_runtime(command::runs::run(common, printer)),

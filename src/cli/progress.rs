@@ -125,7 +125,7 @@ impl Observer for ProgressView {
                     refusal.found.lines().next().unwrap_or(&refusal.what)
                 ));
             }
-            RunEvent::Reproved { .. } | RunEvent::Finished { .. } => {}
+            RunEvent::Reproved { .. } | RunEvent::Stopped { .. } | RunEvent::Finished { .. } => {}
         }
     }
 }

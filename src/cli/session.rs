@@ -12,6 +12,7 @@ use crate::diag::{Diagnostic, Diagnostics, Failure, SourceFile};
 use crate::engine::compile::{CompileOptions, CompiledRunbook, compile};
 use crate::engine::environment_file::{LoadedEnvironment, load_environment};
 use crate::engine::ports::{Ports, StateStore};
+use crate::engine::retry::PatientReads;
 use crate::engine::run::ENVIRONMENT_DOCUMENT;
 use crate::model::environment::{Environment, StateBinding};
 use crate::model::ids::RunId;
@@ -124,7 +125,8 @@ pub fn narrow(environment: &mut Environment, runbook: &Arc<SourceFile>) {
 }
 
 async fn with_ports(loaded: LoadedEnvironment, text: &str, printer: &Printer) -> Result<Session, Failure> {
-    let ports = connect(&loaded.environment, &loaded.base, printer.redactor()).await.map_err(Failure::Error)?;
+    let mut ports = connect(&loaded.environment, &loaded.base, printer.redactor()).await.map_err(Failure::Error)?;
+    ports.sql = Arc::new(PatientReads::new(Arc::clone(&ports.sql), Arc::clone(&ports.clock)));
     Ok(Session { environment: loaded.environment, environment_text: text.to_owned(), base: loaded.base, ports })
 }
 

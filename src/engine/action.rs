@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::context::{ObserveContext, PlanContext, RunContext};
 use super::ports::SqlError;
+use super::retry::class_of;
 use crate::diag::{Failure, Refusal};
+use crate::model::runbook::ErrorClass;
 use crate::plan::operation::Operation;
 
 /// A mistake in an action's arguments that its schema cannot express.
@@ -27,6 +29,8 @@ pub struct ArgumentError {
 pub struct RunError {
     /// What is known about its effect.
     pub kind: RunErrorKind,
+    /// Whether another attempt may help, once it is known that this one did nothing; `None` where it cannot.
+    pub class: Option<ErrorClass>,
     /// What was expected, what was found, how to see it, what to do.
     pub refusal: Refusal,
 }
@@ -52,7 +56,7 @@ impl RunError {
             SqlError::NotSent { .. } => RunErrorKind::NotSent,
             SqlError::Lost { .. } | SqlError::Server { .. } => RunErrorKind::AskProbe,
         };
-        Self { kind, refusal: super::errors::explain_sql(what.into(), error) }
+        Self { kind, class: class_of(error), refusal: super::errors::explain_sql(what.into(), error) }
     }
 }
 
@@ -126,6 +130,16 @@ pub trait Action: Send + Sync {
     /// # Errors
     /// [`RunError`] tells what is known about its effect.
     async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError>;
+
+    /// Stops what the server still does for this attempt, after a person asked for it, and waits until it has ended:
+    /// one KILL QUERY for the attempt's own query id. Returns what is left over, for people; `None` where there is
+    /// nothing of it to stop. What became of the attempt is told by its probe.
+    ///
+    /// # Errors
+    /// Where it could not be stopped.
+    async fn kill(&self, _context: &RunContext<'_>) -> Result<Option<String>, RunError> {
+        Ok(None)
+    }
 
     /// Asks whether an operation with an intent and no outcome took effect. Only reads.
     async fn probe(&self, context: &RunContext<'_>) -> Probe;

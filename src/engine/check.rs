@@ -1,11 +1,10 @@
 //! Runs checking operations outside a run: no journal, no lock, nothing is changed.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Progress, RunContext, RunInfo};
+use super::outcomes::Outcomes;
 use super::ports::Ports;
 use super::schema::Catalogue;
 use crate::diag::{Failure, Refusal};
@@ -41,7 +40,7 @@ pub async fn check(
     catalogue: &Catalogue,
     environment: &Environment,
     ports: &Ports,
-    known: &BTreeMap<OperationId, Value>,
+    known: &Outcomes,
 ) -> Result<Checked, Failure> {
     let never = CancellationToken::new();
     let mut checked = Checked { outcomes: Vec::new(), differing: Vec::new() };
@@ -65,10 +64,11 @@ pub async fn check(
             attempt: 1,
             intent: &Value::Null,
             intended_at: run.started,
-            outcomes: known.clone(),
+            outcomes: known,
             progress: &Silent,
             cancel: &never,
             timeout: step.timeout(),
+            journal: None,
         };
         let asked = match action.run(&context).await {
             Ok(()) => action.prove(&context).await,

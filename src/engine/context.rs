@@ -1,6 +1,7 @@
 //! What actions are given: for observing, for planning, for running.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,11 +11,14 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::action::{RunError, RunErrorKind};
+use super::journal::JournalWriter;
+use super::outcomes::Outcomes;
 use super::ports::{Answer, Call, Ports, SqlError};
 use crate::diag::Refusal;
 use crate::model::environment::Environment;
 use crate::model::ids::{HostName, OperationId, RunId, StepId};
 use crate::model::observed::{TargetWorld, World};
+use crate::model::runbook::ErrorClass;
 use crate::model::secret::SecretRef;
 use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
@@ -140,13 +144,15 @@ pub struct RunContext<'a> {
     /// When the intent of this attempt was written; the run's start in `prepare` itself.
     pub intended_at: Timestamp,
     /// What `prove` returned for the operations that are done.
-    pub outcomes: BTreeMap<OperationId, Value>,
+    pub outcomes: &'a Outcomes,
     /// Shows how far it is.
     pub progress: &'a dyn Progress,
     /// Cancelled when the user asks to stop; long waits end with an error of kind `AskProbe`.
     pub cancel: &'a CancellationToken,
     /// Longest time the operation may take.
     pub timeout: Duration,
+    /// The journal with the locks of the run; none for checks outside of a run, which change nothing.
+    pub journal: Option<&'a JournalWriter>,
 }
 
 impl RunContext<'_> {
@@ -175,7 +181,7 @@ impl RunContext<'_> {
 
     /// What the operations of a step proved, in the order of the plan.
     #[must_use]
-    pub fn outcomes_of(&self, step: &str) -> Vec<&Value> {
+    pub fn outcomes_of(&self, step: &str) -> Vec<Arc<Value>> {
         self.plan
             .operations
             .iter()
@@ -213,7 +219,8 @@ impl RunContext<'_> {
         evidence: impl Into<String>,
         action: impl Into<String>,
     ) -> RunError {
-        RunError { kind, refusal: self.refusal(what, expected, found, evidence, action) }
+        let class = Some(ErrorClass::Other);
+        RunError { kind, class, refusal: self.refusal(what, expected, found, evidence, action) }
     }
 
     /// A refusal that names this operation.
@@ -241,6 +248,25 @@ impl RunContext<'_> {
     /// See [`SqlError`].
     pub async fn read(&self, host: &HostName, sql: impl Into<String> + Send) -> Result<Answer, SqlError> {
         self.ports.sql.call(host, Call::read(sql)).await
+    }
+
+    /// Whether every lock is still held; asked right before anything is changed. The record of the intent was written
+    /// under the locks, and a process may be stopped for a minute between that and the statement.
+    ///
+    /// # Errors
+    /// The lock that was lost; the outcome is found out by whoever carries on.
+    pub fn check_locks(&self) -> Result<(), RunError> {
+        match self.journal.and_then(JournalWriter::lost) {
+            None => Ok(()),
+            Some(lost) => Err(self.fail(
+                RunErrorKind::AskProbe,
+                lost.to_string(),
+                "every lock is held when something is changed",
+                "a lock that was lost meanwhile",
+                "",
+                "`clickferry resume` takes the locks again and asks what happened",
+            )),
+        }
     }
 
     /// Sends the operation's statement `index` to its host, once, under [`Self::query_id`] (with `-<index>` behind
@@ -273,7 +299,9 @@ impl RunContext<'_> {
         if let Some(database) = &statement.database {
             call.database.clone_from(database);
         }
-        Ok(self.ports.sql.call(self.host()?, call).await)
+        let host = self.host()?;
+        self.check_locks()?;
+        Ok(self.ports.sql.call(host, call).await)
     }
 
     /// The text of statement `index` with its late values, secrets included.

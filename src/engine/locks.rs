@@ -24,7 +24,7 @@ const LOCK_ROOT: &str = "/clickferry/locks";
 impl Runner<'_> {
     /// Law 8: the state and every target with a Keeper are locked for as long as the run lasts.
     pub(super) async fn locks(&self, targets: &[&str], run: &RunId) -> Result<Vec<HeldLock>, Failure> {
-        let holder = this_process(run, &self.owner, &*self.ports.clock);
+        let holder = self.holder(run);
         let tell = |text: &str| self.observer.event(&RunEvent::Notice { text });
         let guard = lock_state(&*self.ports.state, &holder, &*self.ports.clock, &self.stop, &tell).await?;
         let mut locks = vec![HeldLock { name: format!("the state {}", self.ports.state.describe()), guard }];
@@ -49,6 +49,11 @@ impl Runner<'_> {
             taken.push(key);
         }
         Ok(locks)
+    }
+
+    /// This process, as others see it who find one of its locks.
+    pub(super) fn holder(&self, run: &RunId) -> LockHolder {
+        this_process(run, &self.owner, &*self.ports.clock)
     }
 
     /// Takes every lock for a run that is about to be planned: what is seen from now on, nobody else's run changes.

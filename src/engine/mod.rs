@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod arguments;
+pub mod cancel;
 pub mod check;
 pub mod compile;
 pub mod context;
@@ -15,12 +16,15 @@ pub mod journal;
 pub mod locks;
 pub mod manifest;
 pub mod observe;
+pub mod outcomes;
 pub mod parameters;
 pub mod planner;
 pub mod ports;
 pub mod repair;
+pub mod reprove;
 pub mod resolve;
 pub mod resume;
+pub mod retry;
 pub mod run;
 pub mod schema;
 pub mod snapshot;

@@ -1,15 +1,11 @@
 //! A person's answer for an operation whose outcome is unknown; accepted only where the servers do not contradict it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::action::Probe;
 use super::context::RunInfo;
 use super::executor::lost_context;
 use super::journal::{Entry, JournalWriter, OutcomeKind};
-use super::locks::{release, targets_of};
 use super::resume::OperationState;
 use super::run::{FoundRun, Runner};
 use super::state_failure::write_failure;
@@ -37,26 +33,9 @@ impl Runner<'_> {
         verdict: Verdict,
         reason: &str,
     ) -> Result<(), Failure> {
-        let before = self.find(id).await?;
-        let locks = self.locks(&targets_of(&before.plan), id).await?;
-        let found = match self.find_to_write(id).await {
-            Ok(found) => found,
-            Err(failure) => {
-                release(&locks).await;
-                return Err(failure);
-            }
-        };
-        let (seq, prev) =
-            found.journal.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
-        let journal = JournalWriter::new(
-            Arc::clone(&self.ports.state),
-            Arc::clone(&self.ports.clock),
-            id.clone(),
-            locks,
-            seq,
-            prev,
-        );
-        let result = self.record_answer(&journal, id, found, operation, verdict, reason).await;
+        let (found, locks) = self.take_up(id).await?;
+        let (run, journal) = self.continue_journal(id, &found.journal, locks);
+        let result = self.record_answer(&journal, run, found, operation, verdict, reason).await;
         journal.release().await;
         result
     }
@@ -65,13 +44,13 @@ impl Runner<'_> {
     async fn record_answer(
         &self,
         journal: &JournalWriter,
-        id: &RunId,
+        run: RunInfo,
         found: FoundRun,
         operation: &OperationId,
         verdict: Verdict,
         reason: &str,
     ) -> Result<(), Failure> {
-        let FoundRun { plan, journal: records, state } = found;
+        let FoundRun { plan, state, .. } = found;
         let (Some(OperationState::Lost { attempt, intent, at }), Some(planned)) =
             (state.operations.get(operation), plan.operations.iter().find(|planned| planned.id == *operation))
         else {
@@ -82,16 +61,7 @@ impl Runner<'_> {
                 "`clickferry status` shows which operations are unknown",
             ));
         };
-        let run = RunInfo { id: id.clone(), started: records.started().unwrap_or_else(|| self.ports.clock.now()) };
-        let outcomes: BTreeMap<OperationId, Value> = state
-            .operations
-            .iter()
-            .filter_map(|(operation, state)| match state {
-                OperationState::Done(data) => Some((operation.clone(), data.clone())),
-                _ => None,
-            })
-            .collect();
-        let execution = self.execution(&plan, run, journal, outcomes);
+        let execution = self.execution(&plan, run, journal, state.outcomes());
         let action = execution.action_of(planned)?;
         let Some(context) = lost_context(&execution, planned, *attempt, intent, *at) else {
             return Err(refused(operation, "a step of the plan", "none", "plan again"));

@@ -1,11 +1,12 @@
 //! What is outstanding: a pure function of plan and journal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::journal::{Entry, Journal, OutcomeKind};
+use super::outcomes::Outcomes;
 use crate::diag::Refusal;
 use crate::model::ids::{OperationId, StepId};
 use crate::plan::operation::Operation;
@@ -43,6 +44,18 @@ pub struct RunState {
     pub finished: Option<String>,
 }
 
+impl RunState {
+    /// What the finished operations proved.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        let done = self.operations.iter().filter_map(|(operation, state)| match state {
+            OperationState::Done(data) => Some((operation.clone(), data.clone())),
+            _ => None,
+        });
+        done.collect()
+    }
+}
+
 /// The digest of an operation's statements, kept with its intent, so that a plan edited later is noticed.
 #[must_use]
 pub fn statements_digest(operation: &Operation) -> String {
@@ -71,10 +84,12 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
             .collect(),
         ..RunState::default()
     };
+    let planned: HashMap<&OperationId, &Operation> =
+        plan.operations.iter().map(|operation| (&operation.id, operation)).collect();
     for record in &journal.records {
         match &record.entry {
             Entry::Intent { operation, attempt, statements, data, .. } => {
-                let planned = plan.operations.iter().find(|planned| planned.id == *operation);
+                let planned = planned.get(operation);
                 if planned.is_none_or(|planned| statements_digest(planned) != *statements) {
                     return Err(inconsistent(&format!(
                         "the statements of {operation} are not those the journal was written for"
@@ -106,6 +121,12 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
                     OutcomeKind::Failed => OperationState::Lost { attempt: begun, intent, at },
                 };
                 state.operations.insert(operation.clone(), next);
+            }
+            Entry::Redone { operation, attempts } => {
+                if !matches!(state.operations.get(operation), Some(OperationState::Done(_))) {
+                    return Err(inconsistent(&format!("{operation} is done again without having been done")));
+                }
+                state.operations.insert(operation.clone(), OperationState::Outstanding { attempts: *attempts });
             }
             Entry::Confirmed { step } => {
                 state.confirmed.insert(step.clone());

@@ -3,22 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use futures_util::StreamExt;
-use futures_util::stream;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::action::Holds;
+use super::cancel::withdraw;
 use super::context::RunInfo;
 use super::event::{Observer, Person, RunEvent};
 use super::executor::Execution;
-use super::journal::{Entry, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
+use super::journal::{Entry, HeldLock, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
 use super::locks::{Reservation, release, targets_of};
+use super::outcomes::Outcomes;
 use super::ports::{Ports, StateError, StateStore};
-use super::resume::{OperationState, RunState, run_state};
+use super::reprove::Redo;
+use super::resume::{RunState, run_state};
 use super::schema::Catalogue;
 pub use super::state_failure::state_failure;
-use super::state_failure::write_failure;
+pub(super) use super::state_failure::write_failure;
 use super::transfer::check_lives_here;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
@@ -120,7 +120,7 @@ impl Runner<'_> {
         let run = RunInfo { started: record.at, ..run };
         self.observer.event(&RunEvent::Started { run: &id, plan, resumed: false });
         let state = RunState::default();
-        let result = self.execution(plan, run, &journal, BTreeMap::new()).run(&state).await;
+        let result = self.execution(plan, run, &journal, Outcomes::default()).run_watched(&state).await;
         journal.release().await;
         result.map(|()| id)
     }
@@ -134,61 +134,66 @@ impl Runner<'_> {
         state.put(id, PLAN_DOCUMENT, &text).await
     }
 
-    /// Carries on with a run.
+    /// Carries on with a run. What it promised and no longer holds is done again only where `redo` says so.
     ///
     /// # Errors
     /// Why it stopped, or why it cannot be resumed.
-    pub async fn resume(&self, id: &RunId) -> Result<(), Failure> {
-        let before = self.find(id).await?;
-        let locks = self.locks(&targets_of(&before.plan), id).await?;
-        // Read again under the locks: another process may have carried on meanwhile.
-        let FoundRun { plan, journal: found, state } = match self.find_to_write(id).await {
-            Ok(found) => found,
-            Err(failure) => {
-                release(&locks).await;
-                return Err(failure);
-            }
-        };
+    pub async fn resume(&self, id: &RunId, redo: Redo) -> Result<(), Failure> {
+        let (FoundRun { plan, journal: found, mut state }, locks) = self.take_up(id).await?;
         if let Some(verdict) = state.finished.as_deref() {
             release(&locks).await;
             return if verdict == "done" { Ok(()) } else { Err(already_over(id)) };
         }
-        let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
-        let started = found.started().unwrap_or_else(|| self.ports.clock.now());
-        let journal = JournalWriter::new(
-            Arc::clone(&self.ports.state),
-            Arc::clone(&self.ports.clock),
-            id.clone(),
-            locks,
-            seq,
-            prev,
-        );
+        if let Err(error) = withdraw(&*self.ports.state, id).await {
+            release(&locks).await;
+            return Err(state_failure(error));
+        }
+        let (run, journal) = self.continue_journal(id, &found, locks);
         let first = Entry::Resumed { tool: env!("CARGO_PKG_VERSION").to_owned(), owner: self.owner.clone() };
         if let Err(error) = journal.append(first).await {
             journal.release().await;
             return Err(write_failure(error));
         }
         self.observer.event(&RunEvent::Started { run: id, plan: &plan, resumed: true });
-        let outcomes = state
-            .operations
-            .iter()
-            .filter_map(|(operation, state)| match state {
-                OperationState::Done(data) => Some((operation.clone(), data.clone())),
-                _ => None,
-            })
-            .collect();
-        let execution = self.execution(&plan, RunInfo { id: id.clone(), started }, &journal, outcomes);
-        let result = match self.reprove(&execution, &state).await {
-            Ok(()) => execution.run(&state).await,
+        let execution = self.execution(&plan, run, &journal, state.outcomes());
+        let result = match self.reprove(&execution, &mut state, &found, redo).await {
+            Ok(()) => execution.run_watched(&state).await,
             Err(failure) => Err(failure),
         };
         journal.release().await;
         result
     }
 
-    /// Reads a run that is about to be carried on, under the locks: it lives here, and a torn last record, which would
-    /// run together with the next one, is removed.
-    pub(super) async fn find_to_write(&self, id: &RunId) -> Result<FoundRun, Failure> {
+    /// A writer behind the last record of a run, under its locks.
+    pub(super) fn continue_journal(
+        &self,
+        id: &RunId,
+        found: &Journal,
+        locks: Vec<HeldLock>,
+    ) -> (RunInfo, JournalWriter) {
+        let (seq, prev) = found.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
+        let started = found.started().unwrap_or_else(|| self.ports.clock.now());
+        let (state, clock) = (Arc::clone(&self.ports.state), Arc::clone(&self.ports.clock));
+        let journal = JournalWriter::new(state, clock, id.clone(), locks, seq, prev);
+        (RunInfo { id: id.clone(), started }, journal)
+    }
+
+    /// Locks a run that is about to be written to, and reads it: it lives here, and a torn last record, which would run
+    /// together with the next one, is removed.
+    pub(super) async fn take_up(&self, id: &RunId) -> Result<(FoundRun, Vec<HeldLock>), Failure> {
+        let before = self.find(id).await?;
+        let locks = self.locks(&targets_of(&before.plan), id).await?;
+        // Read again under the locks: another process may have carried on meanwhile.
+        match self.find_to_write(id).await {
+            Ok(found) => Ok((found, locks)),
+            Err(failure) => {
+                release(&locks).await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn find_to_write(&self, id: &RunId) -> Result<FoundRun, Failure> {
         let found = self.find(id).await?;
         check_lives_here(&*self.ports.state, id, &found.journal).await?;
         let torn = found.journal.torn_bytes;
@@ -213,7 +218,7 @@ impl Runner<'_> {
         plan: &'e Plan,
         run: RunInfo,
         journal: &'e JournalWriter,
-        outcomes: BTreeMap<OperationId, Value>,
+        outcomes: Outcomes,
     ) -> Execution<'e> {
         Execution {
             plan,
@@ -226,53 +231,10 @@ impl Runner<'_> {
             person: self.person,
             stop: self.stop.clone(),
             detach: self.detach.clone(),
-            outcomes: Mutex::new(outcomes),
+            kill: CancellationToken::new(),
+            running: Mutex::default(),
+            outcomes,
         }
-    }
-
-    /// Law 5: at resume every finished operation is asked whether its promise still holds.
-    async fn reprove(&self, execution: &Execution<'_>, state: &RunState) -> Result<(), Failure> {
-        let mut done = Vec::new();
-        for operation in &execution.plan.operations {
-            if let Some(OperationState::Done(outcome)) = state.operations.get(&operation.id)
-                && let Some(step) = execution.plan.step(&operation.step)
-            {
-                done.push((operation, outcome, step, execution.action_of(operation)?));
-            }
-        }
-        let answers: Vec<_> = stream::iter(done)
-            .map(|(operation, outcome, step, action)| async move {
-                let context = execution.finished_context(operation, step);
-                let holds = action.still_holds(&context, outcome).await;
-                self.observer.event(&RunEvent::Reproved { operation });
-                (operation, holds)
-            })
-            .buffered(16)
-            .collect()
-            .await;
-        let (mut broken, mut untold) = (Vec::new(), Vec::new());
-        for (operation, holds) in answers {
-            let answer = match holds {
-                Holds::Yes => continue,
-                Holds::No(refusal) => {
-                    broken.push(*refusal);
-                    "no"
-                }
-                Holds::CannotTell(refusal) => {
-                    untold.push(*refusal);
-                    "cannot_tell"
-                }
-            };
-            execution
-                .journal
-                .append(Entry::Reproved { operation: operation.id.clone(), answer: answer.to_owned() })
-                .await
-                .map_err(write_failure)?;
-        }
-        if !broken.is_empty() {
-            return Err(Failure::Refused(broken));
-        }
-        if untold.is_empty() { Ok(()) } else { Err(Failure::Error(untold)) }
     }
 }
 

@@ -127,16 +127,44 @@ pub enum OnFailure {
     Continue,
 }
 
-/// How often an operation is tried again after a failure that is proven to have changed nothing.
+/// Kinds of errors after which another attempt may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// A server, Keeper or store could not be reached, or a server lost its way to another one.
+    Connection,
+    /// The server has too much to do (too many queries or parts, memory).
+    Overload,
+    /// Keeper lost its session, or a replicated table waits for Keeper.
+    Keeper,
+    /// The object store failed for the moment (5xx, slow down).
+    Storage,
+    /// Something else is in the way for the moment: a drop that goes on, another backup.
+    Busy,
+    /// Anything else that is not known to be for good.
+    Other,
+}
+
+/// How often an operation is tried again after a failure that is proven to have changed nothing. Errors that no
+/// attempt can heal (a syntax error, missing rights, a table with rows) are never tried again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retry {
-    /// Most attempts, the first one included.
+    /// Most attempts of one operation, the first one included. 1 switches trying again off.
     #[schemars(range(min = 1))]
     pub attempts: u32,
-    /// Wait before the second attempt; doubled each time, at most 1 minute.
+    /// Wait before the second attempt; doubled each time, at most 1 minute, and shortened by chance by up to half.
     #[serde(default)]
     pub backoff: Option<DurationText>,
+    /// The kinds of errors to try again after; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Vec<ErrorClass>>,
+    /// Longest time from an operation's first attempt within which another one may begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DurationText>,
+    /// Most repeated attempts of all operations of the step together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<u32>,
 }
 
 /// The keys every step may have besides its action.

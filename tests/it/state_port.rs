@@ -31,6 +31,7 @@ conformance!(
     a_torn_last_record_is_cut_off_and_the_journal_goes_on,
     nothing_is_cut_off_inside_of_a_record,
     nothing_is_written_without_the_lock_for_this_very_run,
+    a_request_is_left_without_the_lock_and_nothing_else_is,
     one_holds_the_lock_and_others_are_told_who,
     of_many_who_want_the_lock_at_once_one_gets_it,
     a_writer_whose_lock_was_taken_away_cannot_append_another_record,
@@ -205,6 +206,23 @@ async fn nothing_is_written_without_the_lock_for_this_very_run(place: &dyn Place
     writes(&*state).await;
     assert_eq!(state.runs().await.unwrap(), std::slice::from_ref(&run));
     assert_eq!(journal(&*state, &run).await.into_bytes(), line(1));
+}
+
+async fn a_request_is_left_without_the_lock_and_nothing_else_is(place: &dyn Place) {
+    let (state, run, _guard) = begun(place, "run-1").await;
+    let other = place.open();
+    for content in ["stop", "stop now"] {
+        other.leave(&run, "requests/cancel.json", content.as_bytes()).await.unwrap();
+        assert_eq!(state.get(&run, "requests/cancel.json").await.unwrap(), content.as_bytes());
+    }
+    for name in ["plan.json", "journal.jsonl", "requests/../plan.json", "elsewhere.json"] {
+        let error = other.leave(&run, name, b"x").await.unwrap_err();
+        assert!(matches!(error, StateError::Io { .. }), "{name}: {error}");
+    }
+    assert!(matches!(other.leave(&RunId::from("x"), "requests/a", b"").await, Err(StateError::Missing { .. })));
+    // The holder takes it back.
+    state.put(&run, "requests/cancel.json", b"").await.unwrap();
+    assert_eq!(other.get(&run, "requests/cancel.json").await.unwrap(), b"");
 }
 
 async fn one_holds_the_lock_and_others_are_told_who(place: &dyn Place) {

@@ -1,6 +1,7 @@
 //! `backup`: ClickHouse's own BACKUP to S3, one statement per shard, proved from the bucket.
 
 pub(crate) mod destination;
+pub(crate) mod kill;
 mod plan;
 mod prove;
 mod run;
@@ -147,6 +148,10 @@ impl Action for Backup {
 
     async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError> {
         run::run(context).await
+    }
+
+    async fn kill(&self, context: &RunContext<'_>) -> Result<Option<String>, RunError> {
+        Ok(if kill::kill(context).await? { Some(run::leftovers(context).await?) } else { None })
     }
 
     async fn probe(&self, context: &RunContext<'_>) -> Probe {

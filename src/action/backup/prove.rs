@@ -22,6 +22,7 @@ pub(crate) async fn prove(context: &RunContext<'_>) -> Result<Value, RunError> {
     let manifest = read(objects, &path).await.map_err(|error| RunError {
         // A store that does not answer says nothing about the backup.
         kind: if matches!(error, ManifestError::Objects(_)) { RunErrorKind::AskProbe } else { RunErrorKind::Broken },
+        class: error.class(),
         refusal: error.refusal(&format!("{} {}", context.operation.id, context.operation.object)),
     })?;
     let missing: Vec<String> = data

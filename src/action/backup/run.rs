@@ -7,6 +7,7 @@ use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::manifest::{BackupState, object_refusal, state};
 use crate::engine::ports::{Objects, SqlError};
+use crate::engine::retry::class_of_objects;
 use crate::plan::sql::literal;
 
 use super::plan::BackupData;
@@ -42,6 +43,7 @@ pub(crate) async fn prepare(context: &RunContext<'_>) -> Result<Value, RunError>
     let objects = bucket(context, &data.storage).map_err(|error| *error)?;
     let found = state(objects, &path).await.map_err(|error| RunError {
         kind: RunErrorKind::NotSent,
+        class: class_of_objects(&error),
         refusal: object_refusal(&format!("{}: looking at {path}", context.operation.id), &error),
     })?;
     if found != BackupState::Nothing {
@@ -85,6 +87,18 @@ pub(crate) fn describe(state: BackupState) -> &'static str {
 pub(crate) async fn run(context: &RunContext<'_>) -> Result<(), RunError> {
     context.execute(0).await?;
     server::wait(context, context.host()?, context.operation.estimate_bytes).await
+}
+
+/// What a stopped attempt left in the bucket, for people.
+pub(crate) async fn leftovers(context: &RunContext<'_>) -> Result<String, RunError> {
+    let data: BackupData = context.data()?;
+    let path = context.fill_path(&data.path)?;
+    let objects = bucket(context, &data.storage).map_err(|error| *error)?;
+    let found = state(objects, &path).await.map_or_else(|error| error.to_string(), |state| describe(state).to_owned());
+    Ok(format!(
+        "the backup to {path} in {} was stopped; there: {found}. The next attempt writes to another path",
+        objects.describe()
+    ))
 }
 
 /// Tells what became of an attempt: from the server's list, else from the bucket.

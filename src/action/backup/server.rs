@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::engine::action::{RunError, RunErrorKind};
@@ -93,11 +92,11 @@ pub(crate) async fn wait(context: &RunContext<'_>, host: &HostName, total: Optio
     let ask = |what: &str, expected: &str, found: String, action: &str| {
         context.fail(RunErrorKind::AskProbe, what, expected, found, evidence.clone(), action)
     };
-    let began = context.ports.clock.now();
+    let began = context.ports.clock.ticks();
     let mut heard = began;
     let mut pause = FIRST_PAUSE;
     loop {
-        let now = context.ports.clock.now();
+        let now = context.ports.clock.ticks();
         match look(context, host, &id).await {
             Ok(Some(Task { stage: Stage::Done, .. })) => return Ok(()),
             Ok(Some(Task { stage: Stage::Failed(error), .. })) => return Err(failed(context, host, &error)),
@@ -113,7 +112,7 @@ pub(crate) async fn wait(context: &RunContext<'_>, host: &HostName, total: Optio
                     "clickferry asks what became of it before anything is repeated",
                 ));
             }
-            Err(error) if elapsed(heard, now) > SILENCE => {
+            Err(error) if now.saturating_sub(heard) > SILENCE => {
                 return Err(ask(
                     "the server stopped answering",
                     "an answer",
@@ -131,7 +130,7 @@ pub(crate) async fn wait(context: &RunContext<'_>, host: &HostName, total: Optio
                 "`clickferry resume` asks how it ended",
             ));
         }
-        if elapsed(began, now) > context.timeout {
+        if now.saturating_sub(began) > context.timeout {
             return Err(ask(
                 "it takes longer than the step allows; the server goes on with it",
                 &format!("an end within {} s", context.timeout.as_secs()),
@@ -152,10 +151,6 @@ fn words(task: &Task) -> String {
         (_, 0) => String::new(),
         (done, all) => format!("{done} of {all} files"),
     }
-}
-
-fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 fn failed(context: &RunContext<'_>, host: &HostName, error: &str) -> RunError {

@@ -12,6 +12,7 @@ use crate::action::gate::{PAUSE, explain_keeper, pause, same_server, since};
 use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::{Keeper, KeeperError, KeeperNode};
+use crate::engine::retry::class_of_keeper;
 use crate::plan::operation::Effect;
 
 /// A killed server's session ends after its timeout, 30 seconds by default (`zookeeper.session_timeout_ms`).
@@ -40,6 +41,7 @@ fn failed(context: &RunContext<'_>, kind: RunErrorKind, error: &KeeperError) -> 
     let operation = context.operation;
     RunError {
         kind,
+        class: class_of_keeper(error),
         refusal: explain_keeper(format!("{} {} ({})", operation.id, operation.kind, operation.object), error),
     }
 }
@@ -52,7 +54,7 @@ pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, Run
             same_server(context, &host.name).await?;
         }
     }
-    let start = context.ports.clock.now();
+    let start = context.ports.clock.ticks();
     loop {
         let nodes = keeper.subtree(&data.path).await.map_err(|error| failed(context, RunErrorKind::NotSent, &error))?;
         let sessions = sessions(&nodes);
@@ -155,6 +157,7 @@ async fn remove(
     let total = before + deepest.len() as u64;
     let mut deleted = 0;
     for node in deepest {
+        context.check_locks()?;
         match keeper.delete(&node.path, node.stat.version).await {
             Ok(()) => deleted += 1,
             Err(KeeperError::NoNode { .. } | KeeperError::Changed { .. }) => {}

@@ -13,6 +13,7 @@ use crate::action::gate::{
 use crate::engine::action::{Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
+use crate::engine::retry::class_of_keeper;
 use crate::model::ids::HostName;
 use crate::plan::sql::literal;
 
@@ -50,6 +51,7 @@ async fn path_is_free(context: &RunContext<'_>, host: &HostName, place: &Place) 
     let path = format!("{}/replicas", place.path);
     let found = keeper.children(&path).await.map_err(|error| RunError {
         kind: RunErrorKind::NotSent,
+        class: class_of_keeper(&error),
         refusal: explain_keeper(format!("{}: looking at {path}", context.operation.id), &error),
     })?;
     let strange: Vec<String> = found
@@ -119,7 +121,7 @@ pub async fn prove(context: &RunContext<'_>, data: &CreateData) -> Result<Value,
         return Err(broken(differences.join("\n")));
     }
     let Some(place) = &data.place else { return Ok(json!({ "uuid": found.uuid })) };
-    let start = context.ports.clock.now();
+    let start = context.ports.clock.ticks();
     loop {
         let all = replicas(context, host, &data.database).await.map_err(explain)?;
         let differences = replica_differences(&data.name, &found.uuid, place, &all, None);
@@ -143,7 +145,7 @@ pub async fn check(context: &RunContext<'_>, data: &CheckData) -> Result<Value, 
     let answer = context.read(host, query).await.map_err(explain)?;
     let uuids: BTreeMap<String, String> =
         (0..answer.rows.len()).filter_map(|row| Some((answer.text(row, "name")?, answer.text(row, "uuid")?))).collect();
-    let start = context.ports.clock.now();
+    let start = context.ports.clock.ticks();
     loop {
         let all = replicas(context, host, &data.database).await.map_err(explain)?;
         let differences: Vec<String> = data

@@ -96,7 +96,7 @@ fn verdict(context: &RunContext<'_>, host: &HostName, data: &Data, before: &Befo
 }
 
 pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
-    let start = context.ports.clock.now();
+    let start = context.ports.clock.ticks();
     let mut last = None;
     for (at, host) in data.hosts.iter().enumerate() {
         // On the host that was written to, the row is there at once; the others fetch it.

@@ -39,7 +39,7 @@ fn former(context: &RunContext<'_>, data: &CreateData) -> Option<String> {
             .filter(|other| {
                 other.step == operation.step && other.host == operation.host && other.kind == "drop_database"
             })
-            .find_map(|other| field(context.outcomes.get(&other.id)?, "uuid").map(str::to_owned))
+            .find_map(|other| field(context.outcomes.get(&other.id)?.as_ref(), "uuid").map(str::to_owned))
     })
 }
 

@@ -141,7 +141,7 @@ pub async fn prove(context: &RunContext<'_>, data: &DropData) -> Result<Value, R
     }
     let query =
         format!("SELECT table FROM system.dropped_tables WHERE database = {} ORDER BY table", literal(&data.database));
-    let start = context.ports.clock.now();
+    let start = context.ports.clock.ticks();
     let total = data.tables.len() as u64;
     loop {
         let left = match context.read(host, query.clone()).await {

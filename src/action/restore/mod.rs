@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::action::backup::destination::check_path;
+use crate::action::backup::kill;
 use crate::action::backup::settings::{self, Forbidden, Settings};
 use crate::action::gate::same_server;
 use crate::diag::{Failure, Refusal};
@@ -174,6 +175,10 @@ impl Action for Restore {
 
     async fn run(&self, context: &RunContext<'_>) -> Result<(), RunError> {
         run::run(context).await
+    }
+
+    async fn kill(&self, context: &RunContext<'_>) -> Result<Option<String>, RunError> {
+        Ok(if kill::kill(context).await? { Some(outcome::leftovers(context).await?) } else { None })
     }
 
     async fn probe(&self, context: &RunContext<'_>) -> Probe {

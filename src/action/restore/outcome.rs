@@ -35,6 +35,19 @@ pub(crate) async fn probe(context: &RunContext<'_>) -> Probe {
     asked.await.unwrap_or_else(|error| Probe::Unknown(Box::new(error.refusal)))
 }
 
+/// What a stopped attempt left in its table, for people.
+pub(crate) async fn leftovers(context: &RunContext<'_>) -> Result<String, RunError> {
+    let data: RestoreData = context.data()?;
+    let gate: Gate = context.intent_data().unwrap_or_default();
+    let hosts: Vec<HostName> = gate.hosts.keys().cloned().collect();
+    let table = data.filled(&context.operation.kind);
+    let found = match see_until(context, &hosts, (&data.database, table), REST, is_settled).await {
+        Ok(seen) => words(&hosts, &seen),
+        Err(error) => error.to_string(),
+    };
+    Ok(format!("the restore of {}.{table} was stopped; there now: {found}", data.database))
+}
+
 async fn ask(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> Result<Probe, SqlError> {
     let Some(host) = &context.operation.host else { return Ok(Probe::NotDone) };
     let this = context.operation.kind.as_str();

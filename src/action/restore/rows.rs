@@ -160,13 +160,13 @@ pub(crate) async fn see_until(
     limit: Duration,
     enough: impl Fn(&[Seen]) -> bool,
 ) -> Result<Vec<Seen>, SqlError> {
-    let began = context.ports.clock.now();
+    let began = context.ports.clock.ticks();
     let mut heard = began;
     let mut pause = Duration::from_millis(100);
     loop {
         let looked = see_all(context, hosts, database, table).await;
-        let now = context.ports.clock.now();
-        let since = |then: jiff::Timestamp| Duration::try_from(now.duration_since(then)).unwrap_or_default();
+        let now = context.ports.clock.ticks();
+        let since = |then: Duration| now.saturating_sub(then);
         let is_over = since(began) >= limit || context.cancel.is_cancelled();
         match &looked {
             Ok(seen) if enough(seen) => return looked,

@@ -112,6 +112,7 @@ async fn of_backup(context: &RunContext<'_>, storage: &str, path: &str) -> Resul
     let path = context.fill_path(path)?;
     let manifest = manifest::read(objects.as_ref(), &path).await.map_err(|error| RunError {
         kind: RunErrorKind::Broken,
+        class: error.class(),
         refusal: error.refusal(&format!("{}: reading the backup to verify against", context.operation.id)),
     })?;
     let tables = manifest
@@ -150,7 +151,7 @@ fn add_marked_rows(context: &RunContext<'_>, data: &VerifyData, expected: &mut E
         let Some(outcome) = context.outcomes.get(&operation.id) else { continue };
         let Some(table) = table_of(&operation.data).and_then(|key| expected.tables.get_mut(&key)) else { continue };
         if reaches(operation, own) {
-            table.rows = table.rows.map(|rows| rows + inserted(outcome));
+            table.rows = table.rows.map(|rows| rows + inserted(&outcome));
         }
     }
 }

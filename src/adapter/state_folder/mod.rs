@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 use self::journal::{Journal, Refused};
 use self::lock::{FolderGuard, FolderLock};
-use super::state_names::{JOURNAL, check_document, check_run, check_written};
+use super::state_names::{JOURNAL, check_document, check_left, check_run, check_written};
 use crate::engine::ports::{Document, Held, Life, LockGuard, LockHolder, StateError, StateStore};
 use crate::model::ids::RunId;
 
@@ -69,6 +69,22 @@ impl StateFolder {
         let journal =
             journals.entry(run.clone()).or_insert_with(|| Arc::new(Mutex::new(Journal::new(folder.join(JOURNAL)))));
         Arc::clone(journal)
+    }
+
+    async fn write_document(&self, run: &RunId, name: &str, content: &[u8], action: String) -> Result<(), StateError> {
+        let folder = self.run_folder(run)?;
+        let (path, content) = (folder.join(name), content.to_owned());
+        let exists = self
+            .blocking(action, move || {
+                if !folder.is_dir() {
+                    return Ok(false);
+                }
+                files::make_folders(path.parent().unwrap_or(&folder))?;
+                files::replace(&path, &content)?;
+                Ok(true)
+            })
+            .await?;
+        if exists { Ok(()) } else { Err(self.missing(format!("run {run}"))) }
     }
 
     /// Runs file operations where they may block.
@@ -125,20 +141,14 @@ impl StateStore for StateFolder {
     async fn put(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError> {
         let action = format!("writing {name} of run {run}");
         check_written(name).map_err(|reason| self.refused(&action, reason))?;
-        let folder = self.run_folder(run)?;
         self.check_lock(run, &action)?;
-        let (path, content) = (folder.join(name), content.to_owned());
-        let exists = self
-            .blocking(action, move || {
-                if !folder.is_dir() {
-                    return Ok(false);
-                }
-                files::make_folders(path.parent().unwrap_or(&folder))?;
-                files::replace(&path, &content)?;
-                Ok(true)
-            })
-            .await?;
-        if exists { Ok(()) } else { Err(self.missing(format!("run {run}"))) }
+        self.write_document(run, name, content, action).await
+    }
+
+    async fn leave(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError> {
+        let action = format!("writing {name} of run {run}");
+        check_left(name).map_err(|reason| self.refused(&action, reason))?;
+        self.write_document(run, name, content, action).await
     }
 
     async fn get(&self, run: &RunId, name: &str) -> Result<Vec<u8>, StateError> {

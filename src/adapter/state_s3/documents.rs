@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::lease::Lease;
 use super::{StateS3, keys};
 use crate::adapter::s3::{Condition, Written};
-use crate::adapter::state_names::{JOURNAL, check_run, check_written};
+use crate::adapter::state_names::{JOURNAL, check_left, check_run, check_written};
 use crate::engine::ports::{Document, Objects, StateError};
 use crate::model::ids::RunId;
 
@@ -35,25 +36,42 @@ impl StateS3 {
             return Err(self.failed(&action, "the records of the journal lie there"));
         }
         let lease = self.held(run, &action)?;
-        if !self.run_exists(id, &action).await? {
+        self.replace(id, name, content, Some(&lease), &action).await
+    }
+
+    pub(super) async fn leave_document(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError> {
+        let action = format!("writing {name} of run {run}");
+        let id = self.checked_run(run)?;
+        check_left(name).map_err(|reason| self.failed(&action, reason))?;
+        self.replace(id, name, content, None, &action).await
+    }
+
+    /// Replaces a document; where it needs the lock, only while the store says that the lock is ours.
+    async fn replace(
+        &self,
+        run: &str,
+        name: &str,
+        content: &[u8],
+        lease: Option<&Lease>,
+        action: &str,
+    ) -> Result<(), StateError> {
+        if !self.run_exists(run, action).await? {
             return Err(self.missing(format!("run {run}")));
         }
-        lease.confirm().await.map_err(|reason| self.lost(&action, &reason))?;
-        let key = keys::document(id, name);
-        let mut standing = self.bucket.tagged(&key).await.map_err(|error| self.store_error(&action, &error))?;
+        let key = keys::document(run, name);
         for _ in 0..ATTEMPTS {
+            // Read before the lock is asked for: whoever writes after us changes the object that is swapped.
+            let standing = self.bucket.tagged(&key).await.map_err(|error| self.store_error(action, &error))?;
+            if let Some(lease) = lease {
+                lease.confirm().await.map_err(|reason| self.lost(action, &reason))?;
+            }
             let condition = standing.as_ref().map_or(Condition::Absent, |found| Condition::Unchanged(&found.etag));
             let written = self.bucket.write(&key, content, condition).await;
-            match written.map_err(|error| self.store_error(&action, &error))? {
-                Written::Done(_) => return Ok(()),
-                // An earlier write of ours that came late, or somebody else's: the lock tells.
-                Written::Refused(found) => {
-                    lease.confirm().await.map_err(|reason| self.lost(&action, &reason))?;
-                    standing = found;
-                }
+            if let Written::Done(_) = written.map_err(|error| self.store_error(action, &error))? {
+                return Ok(());
             }
         }
-        Err(self.failed(&action, "the object keeps changing"))
+        Err(self.failed(action, "the object keeps changing"))
     }
 
     pub(super) async fn list_documents(&self, run: &RunId) -> Result<Vec<Document>, StateError> {

@@ -131,6 +131,10 @@ impl StateStore for StateS3 {
         self.write_document(run, name, content).await
     }
 
+    async fn leave(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError> {
+        self.leave_document(run, name, content).await
+    }
+
     async fn get(&self, run: &RunId, name: &str) -> Result<Vec<u8>, StateError> {
         let action = format!("reading {name} of run {run}");
         let id = self.checked_run(run)?;

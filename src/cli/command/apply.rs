@@ -10,12 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::plan::plan_of;
 use crate::action::CATALOGUE;
 use crate::cli::args::{ApplyArgs, Common, Format};
+use crate::cli::event_lines::EventLines;
 use crate::cli::interrupt::listen;
 use crate::cli::person::TerminalPerson;
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::session::{Session, absolute, flags, given_parameters, open_for, read_source};
 use crate::diag::{Diagnostic, Failure, Refusal, SourceFile};
+use crate::engine::event::{Happened, Observer, Observers};
 use crate::engine::guard::{check_consent, check_demands, check_start, check_unmoved, consent_text};
 use crate::engine::resume::OperationState;
 use crate::engine::run::{Runner, find_run};
@@ -35,7 +37,9 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let runbook = if is_plan(&args.what) { runbook_in(&source) } else { Some(Arc::clone(&source)) };
     let session = open_for(common, &printer, runbook.as_ref()).await?;
     let person = TerminalPerson { printer: Arc::clone(&printer) };
-    let observer = ProgressView::new(Arc::clone(&printer));
+    let progress = ProgressView::new(Arc::clone(&printer));
+    let lines = event_lines(common, &session, &printer);
+    let observer = observers(&progress, lines.as_ref());
     let mut runner = Runner {
         catalogue: CATALOGUE,
         environment: &session.environment,
@@ -60,9 +64,9 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let interrupts = listen(Arc::clone(&printer));
     (runner.stop, runner.detach) = (interrupts.stop, interrupts.detach);
     let result = runner.begin(&plan, &consent, reserved).await;
-    let id = observer.run_id();
+    let id = progress.run_id();
     if let Some(id) = &id {
-        show_end(&session, id, common.format, &printer).await;
+        show_end(&session, id, lines.as_ref(), &printer).await;
     }
     finish(result.map(|_| ()), id.as_ref(), common, &printer)
 }
@@ -227,33 +231,36 @@ pub fn owner() -> String {
     format!("{user}@{host}")
 }
 
-/// The matrix of verdicts, from what the journal holds.
-pub async fn show_end(session: &Session, id: &RunId, format: Format, printer: &Printer) {
+/// The end of a run, from what the journal holds: the matrix of verdicts, or the last of the lines.
+pub async fn show_end(session: &Session, id: &RunId, lines: Option<&EventLines>, printer: &Printer) {
     let Ok(found) = find_run(&*session.ports.state, id).await else { return };
-    let outcomes = found.verify_outcomes();
-    let outcomes: Vec<&Value> = outcomes.iter().collect();
-    if format == Format::Text
-        && let Some(matrix) = render_matrix(&outcomes, printer.width(), printer.style())
-    {
-        printer.result(&format!("\n{matrix}"));
-    }
-    if format == Format::Json {
-        let operations: BTreeMap<&str, &str> = found
-            .state
-            .operations
-            .iter()
-            .map(|(operation, state)| {
-                let word = match state {
-                    OperationState::Done(_) => "done",
-                    OperationState::Lost { .. } => "unknown",
-                    OperationState::Outstanding { .. } => "outstanding",
-                };
-                (operation.as_str(), word)
-            })
-            .collect();
-        let json = serde_json::json!({ "version": 1, "run": id, "verdict": found.state.finished, "operations": operations, "verify": outcomes });
-        printer.result(&format!("{json:#}\n"));
-    }
+    let verify = found.verify_outcomes();
+    let Some(lines) = lines else {
+        let outcomes: Vec<&Value> = verify.iter().collect();
+        if let Some(matrix) = render_matrix(&outcomes, printer.width(), printer.style()) {
+            printer.result(&format!("\n{matrix}"));
+        }
+        return;
+    };
+    let word = |state: &OperationState| match state {
+        OperationState::Done(_) => "done",
+        OperationState::Lost { .. } => "unknown",
+        OperationState::Outstanding { .. } => "outstanding",
+    };
+    let operations =
+        found.state.operations.iter().map(|(operation, state)| (operation.0.clone(), word(state).to_owned())).collect();
+    lines.write(Happened::Summary { verdict: found.state.finished, operations, verify });
+}
+
+/// Everybody who is told of a run.
+pub fn observers<'a>(progress: &'a ProgressView, lines: Option<&'a EventLines>) -> Observers<'a> {
+    let lines = lines.map(|lines| lines as &dyn Observer);
+    Observers([Some(progress as &dyn Observer), lines].into_iter().flatten().collect())
+}
+
+/// What is told of a run: bars or lines on standard error, and with `--format json` every event on standard output.
+pub fn event_lines(common: &Common, session: &Session, printer: &Arc<Printer>) -> Option<EventLines> {
+    (common.format == Format::Json).then(|| EventLines::new(Arc::clone(printer), Arc::clone(&session.ports.clock)))
 }
 
 /// The last line, and the exit code.

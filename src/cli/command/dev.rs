@@ -8,6 +8,7 @@ use crate::action::CATALOGUE;
 use crate::cli::args::{Cli, DevArgs};
 use crate::cli::printer::Printer;
 use crate::diag::{Failure, Refusal};
+use crate::engine::event::event_schema;
 use crate::engine::schema::{environment_schema, runbook_schema};
 use crate::exit_code::Exit;
 use crate::report::diff_view::diff_schema;
@@ -24,6 +25,7 @@ pub fn run(args: &DevArgs, printer: &Printer) -> Result<Exit, Failure> {
         ("schemas/environment.v1.json", format!("{:#}\n", environment_schema())),
         ("schemas/plan.v1.json", format!("{:#}\n", plan_schema())),
         ("schemas/diff.v1.json", format!("{:#}\n", diff_schema())),
+        ("schemas/event.v1.json", format!("{:#}\n", event_schema())),
         ("docs/reference/actions.md", actions_page(CATALOGUE)),
         ("docs/reference/commands.md", commands_page(Cli::command())),
     ];

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod approve;
+pub mod cancel;
 pub mod completions;
 pub mod dev;
 pub mod diff;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::apply::{finish, owner, show_end};
+use super::apply::{event_lines, finish, observers, owner, show_end};
 use crate::action::CATALOGUE;
 use crate::cli::args::{Common, ResumeArgs};
 use crate::cli::interrupt::listen;
@@ -11,6 +11,7 @@ use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
 use crate::cli::session::{open_for_run, which_run};
 use crate::diag::Failure;
+use crate::engine::reprove::Redo;
 use crate::engine::run::{JOURNAL_DOCUMENT, Runner, find_run};
 use crate::exit_code::Exit;
 
@@ -32,7 +33,9 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     .await?;
     find_run(&**state, &id).await?;
     let person = TerminalPerson { printer: Arc::clone(&printer) };
-    let observer = ProgressView::new(Arc::clone(&printer));
+    let progress = ProgressView::new(Arc::clone(&printer));
+    let lines = event_lines(common, &session, &printer);
+    let observer = observers(&progress, lines.as_ref());
     let interrupts = listen(Arc::clone(&printer));
     let runner = Runner {
         catalogue: CATALOGUE,
@@ -45,7 +48,7 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
         detach: interrupts.detach,
         owner: owner(),
     };
-    let result = runner.resume(&id).await;
-    show_end(&session, &id, common.format, &printer).await;
+    let result = runner.resume(&id, if args.redo { Redo::Yes } else { Redo::Ask }).await;
+    show_end(&session, &id, lines.as_ref(), &printer).await;
     finish(result, Some(&id), common, &printer)
 }

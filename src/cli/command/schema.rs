@@ -4,6 +4,7 @@ use crate::action::CATALOGUE;
 use crate::cli::args::{SchemaArgs, SchemaOf};
 use crate::cli::printer::Printer;
 use crate::diag::Failure;
+use crate::engine::event::event_schema;
 use crate::engine::schema::{environment_schema, runbook_schema};
 use crate::exit_code::Exit;
 use crate::report::diff_view::diff_schema;
@@ -19,6 +20,7 @@ pub fn run(args: &SchemaArgs, printer: &Printer) -> Result<Exit, Failure> {
         SchemaOf::Environment => environment_schema(),
         SchemaOf::Diff => diff_schema(),
         SchemaOf::Plan => plan_schema(),
+        SchemaOf::Event => event_schema(),
     };
     printer.result(&format!("{schema:#}\n"));
     Ok(Exit::Done)

@@ -1,7 +1,5 @@
 //! `verify`: only the checking steps of a runbook; nothing is changed and nothing is recorded.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::plan::plan_of;
@@ -12,10 +10,10 @@ use crate::cli::session::{Session, given_parameters, open_for, read_source, whic
 use crate::diag::{Failure, SourceFile};
 use crate::engine::check::{CHECKING_ACTIONS, check};
 use crate::engine::context::RunInfo;
-use crate::engine::resume::OperationState;
+use crate::engine::outcomes::Outcomes;
 use crate::engine::run::find_run;
 use crate::exit_code::Exit;
-use crate::model::ids::{OperationId, RunId};
+use crate::model::ids::RunId;
 use crate::plan::operation::Effect;
 use crate::plan::plan_file::{Plan, sha256};
 use crate::report::matrix::render_matrix;
@@ -56,7 +54,7 @@ async fn subject(
     common: &Common,
     source: &std::sync::Arc<SourceFile>,
     session: &Session,
-) -> Result<(Plan, RunInfo, BTreeMap<OperationId, Value>), Failure> {
+) -> Result<(Plan, RunInfo, Outcomes), Failure> {
     let digest = sha256(source.text.as_bytes());
     let store = &*session.ports.state;
     let latest = which_run(store, args.run.as_deref(), async |run| {
@@ -65,15 +63,7 @@ async fn subject(
     .await;
     if let Ok(id) = latest {
         let found = find_run(store, &id).await?;
-        let known = found
-            .state
-            .operations
-            .iter()
-            .filter_map(|(operation, state)| match state {
-                OperationState::Done(data) => Some((operation.clone(), data.clone())),
-                _ => None,
-            })
-            .collect();
+        let known = found.state.outcomes();
         let started = found.journal.started().unwrap_or_else(|| session.ports.clock.now());
         return Ok((found.plan, RunInfo { id, started }, known));
     }
@@ -88,5 +78,5 @@ async fn subject(
             ),
         ));
     }
-    Ok((plan, RunInfo { id: RunId("verify".to_owned()), started: session.ports.clock.now() }, BTreeMap::new()))
+    Ok((plan, RunInfo { id: RunId("verify".to_owned()), started: session.ports.clock.now() }, Outcomes::default()))
 }

@@ -2,9 +2,11 @@
 
 mod operation;
 mod stop;
+mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -19,8 +21,10 @@ use crate::engine::action::Action;
 use crate::engine::context::{Progress, RunContext, RunInfo};
 use crate::engine::event::{Observer, Person, RunEvent};
 use crate::engine::journal::{Entry, JournalWriter};
+use crate::engine::outcomes::Outcomes;
 use crate::engine::ports::Ports;
 use crate::engine::resume::{OperationState, RunState};
+use crate::engine::retry::Policy;
 use crate::engine::schema::Catalogue;
 use crate::model::environment::Environment;
 use crate::model::ids::OperationId;
@@ -50,8 +54,12 @@ pub struct Execution<'a> {
     pub stop: CancellationToken,
     /// Cancelled to stop waiting for operations that the servers carry on with.
     pub detach: CancellationToken,
+    /// Cancelled to stop what the servers do for operations that can be stopped.
+    pub kill: CancellationToken,
+    /// What is being done now.
+    pub running: Mutex<BTreeSet<OperationId>>,
     /// What is proved so far.
-    pub outcomes: Mutex<BTreeMap<OperationId, Value>>,
+    pub outcomes: Outcomes,
 }
 
 impl Progress for Execution<'_> {
@@ -88,6 +96,7 @@ impl Execution<'_> {
                 Err(Stop::Passed(refusal)) => passed.push(refusal),
                 Err(Stop::Failure(failure)) => {
                     let reason = reason_of(&failure);
+                    self.observer.event(&RunEvent::Stopped { reason: &reason });
                     // The reason is a courtesy to the reader; the failure itself is what is reported.
                     let _ = self.journal.append(Entry::Stopped { reason }).await;
                     return Err(failure);
@@ -133,6 +142,8 @@ impl Execution<'_> {
     /// Runs the waves of a step; within a wave the lanes run side by side.
     async fn step(&self, step: &PlannedStep, operations: &[&Operation], state: &RunState) -> Result<(), Stop> {
         let halt = CancellationToken::new();
+        let spent = AtomicU32::new(0);
+        let policy = Policy::new(step.retry.as_ref(), &spent);
         let waves: std::collections::BTreeSet<u32> = operations.iter().map(|operation| operation.wave).collect();
         for wave in waves {
             let mut lanes: Vec<(&str, Vec<&Operation>)> = Vec::new();
@@ -142,7 +153,7 @@ impl Execution<'_> {
                     None => lanes.push((&operation.lane, vec![operation])),
                 }
             }
-            let results = join_all(lanes.iter().map(|(_, lane)| self.lane(step, lane, state, &halt))).await;
+            let results = join_all(lanes.iter().map(|(_, lane)| self.lane(step, &policy, lane, state, &halt))).await;
             merge(results)?;
         }
         Ok(())
@@ -151,6 +162,7 @@ impl Execution<'_> {
     async fn lane(
         &self,
         step: &PlannedStep,
+        policy: &Policy<'_>,
         lane: &[&Operation],
         state: &RunState,
         halt: &CancellationToken,
@@ -170,7 +182,7 @@ impl Execution<'_> {
                     operation.id
                 ))));
             }
-            if let Err(stop) = self.operation(step, operation, begun).await {
+            if let Err(stop) = self.operation(step, policy, operation, begun).await {
                 match stop {
                     Stop::Failure(Failure::Differs(mut refusals)) if step.on_failure == OnFailure::Continue => {
                         let refusal = refusals.swap_remove(0);
@@ -212,10 +224,11 @@ impl Execution<'_> {
             attempt,
             intent,
             intended_at: at,
-            outcomes: self.outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(),
+            outcomes: &self.outcomes,
             progress: self,
             cancel: &self.detach,
             timeout: step.timeout(),
+            journal: Some(self.journal),
         }
     }
 

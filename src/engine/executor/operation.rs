@@ -1,5 +1,7 @@
 //! One operation: gate, intent, statement, proof, outcome; and the probe before anything is repeated.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,6 +14,9 @@ use crate::engine::context::RunContext;
 use crate::engine::event::RunEvent;
 use crate::engine::journal::{Entry, OutcomeKind};
 use crate::engine::resume::{OperationState, statements_digest};
+use crate::engine::retry::{Policy, chance};
+use crate::model::ids::OperationId;
+use crate::model::runbook::ErrorClass;
 use crate::plan::operation::Operation;
 use crate::plan::plan_file::PlannedStep;
 
@@ -23,39 +28,41 @@ impl Execution<'_> {
     pub(super) async fn operation(
         &self,
         step: &PlannedStep,
+        policy: &Policy<'_>,
         operation: &Operation,
         begun: OperationState,
     ) -> Result<(), Stop> {
         let action = self.action(&operation.action)?;
         let started = Instant::now();
+        let _running = Running::new(&self.running, &operation.id);
         let mut state = begun;
         let mut tries = 0;
-        let mut failed_with: Option<Refusal> = None;
+        let mut failed_with: Option<Failed> = None;
         loop {
             match state {
                 OperationState::Done(_) => return Ok(()),
                 OperationState::Lost { attempt, intent, at } => {
                     let context = self.context(step, operation, attempt, &intent, at);
-                    match self.probe(action, &context, failed_with.as_ref(), started).await? {
+                    let before = failed_with.as_ref().map(|failed| &failed.refusal);
+                    match self.probe(action, &context, before, started).await? {
                         Probed::Done => return self.prove(action, &context, started).await,
                         Probed::NotDone => {
-                            self.outcome(operation, attempt, OutcomeKind::NotDone, Value::Null, failed_with.as_ref())
-                                .await?;
+                            self.outcome(operation, attempt, OutcomeKind::NotDone, Value::Null, before).await?;
                             state = OperationState::Outstanding { attempts: attempt };
                         }
                     }
                 }
                 OperationState::Outstanding { attempts } => {
-                    if let Some(refusal) = failed_with.take() {
-                        self.pause_or_give_up(step, operation, tries, refusal).await?;
+                    if let Some(failed) = failed_with.take() {
+                        self.pause_or_give_up(policy, operation, tries, started.elapsed(), failed).await?;
                     }
                     tries += 1;
                     let attempt = attempts + 1;
                     match self.attempt(action, step, operation, attempt, started).await? {
                         None => return Ok(()),
-                        Some((next, refusal)) => {
+                        Some((next, failed)) => {
                             state = next;
-                            failed_with = Some(refusal);
+                            failed_with = Some(failed);
                         }
                     }
                 }
@@ -71,12 +78,12 @@ impl Execution<'_> {
         operation: &Operation,
         attempt: u32,
         started: Instant,
-    ) -> Result<Option<(OperationState, Refusal)>, Stop> {
+    ) -> Result<Option<(OperationState, Failed)>, Stop> {
         let gate = self.context(step, operation, attempt, &Value::Null, self.run.started);
         let intent = match action.prepare(&gate).await {
             Ok(intent) => intent,
-            Err(RunError { kind: RunErrorKind::NotSent | RunErrorKind::AskProbe, refusal }) => {
-                return Ok(Some((OperationState::Outstanding { attempts: attempt - 1 }, refusal)));
+            Err(RunError { kind: RunErrorKind::NotSent | RunErrorKind::AskProbe, class, refusal }) => {
+                return Ok(Some((OperationState::Outstanding { attempts: attempt - 1 }, Failed { class, refusal })));
             }
             Err(error) => return Err(stop_for(error)),
         };
@@ -92,20 +99,20 @@ impl Execution<'_> {
             })
             .await?;
         let context = self.context(step, operation, attempt, &intent, record.at);
-        match action.run(&context).await {
+        match self.run_or_kill(action, &context).await {
             Ok(()) => self.prove(action, &context, started).await.map(|()| None),
-            Err(RunError { kind: RunErrorKind::NotSent, refusal }) => {
+            Err(RunError { kind: RunErrorKind::NotSent, class, refusal }) => {
                 self.outcome(operation, attempt, OutcomeKind::NotDone, Value::Null, Some(&refusal)).await?;
-                Ok(Some((OperationState::Outstanding { attempts: attempt }, refusal)))
+                Ok(Some((OperationState::Outstanding { attempts: attempt }, Failed { class, refusal })))
             }
-            Err(RunError { kind: RunErrorKind::AskProbe, refusal }) => {
+            Err(RunError { kind: RunErrorKind::AskProbe, class, refusal }) => {
                 if self.detach.is_cancelled() {
                     return Err(Stop::Failure(Failure::Cancelled(format!(
                         "detached from {}: the server goes on with it; `clickferry resume` asks how it ended",
                         operation.id
                     ))));
                 }
-                Ok(Some((OperationState::Lost { attempt, intent, at: record.at }, refusal)))
+                Ok(Some((OperationState::Lost { attempt, intent, at: record.at }, Failed { class, refusal })))
             }
             Err(error) => {
                 self.outcome(operation, attempt, OutcomeKind::Failed, Value::Null, Some(&error.refusal)).await?;
@@ -113,6 +120,25 @@ impl Execution<'_> {
                 Err(stop_for(error))
             }
         }
+    }
+
+    /// Runs; where a person asks for it meanwhile, what the server does is stopped, and the run ends with that.
+    async fn run_or_kill(&self, action: &dyn Action, context: &RunContext<'_>) -> Result<(), RunError> {
+        let running = action.run(context);
+        tokio::pin!(running);
+        tokio::select! {
+            biased;
+            result = &mut running => return result,
+            () = self.kill.cancelled() => {}
+        }
+        // Both go on side by side: the statement may end by itself before it is stopped.
+        let (result, killed) = tokio::join!(running, action.kill(context));
+        match killed {
+            Ok(Some(leftovers)) => self.notice(&leftovers),
+            Ok(None) => {}
+            Err(error) => self.notice(&format!("{}: {}", error.refusal.what, error.refusal.found)),
+        }
+        result
     }
 
     /// Asks the probe until it knows; waits while the operation still runs on the server.
@@ -199,43 +225,45 @@ impl Execution<'_> {
         };
         if data.get("failed").and_then(Value::as_u64).unwrap_or(0) > 0 {
             let refusal = difference(context, &data);
-            self.outcomes
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .insert(operation.id.clone(), data.clone());
+            self.outcomes.insert(operation.id.clone(), data.clone());
             self.outcome(operation, context.attempt, OutcomeKind::Failed, data, Some(&refusal)).await?;
             self.observer.event(&RunEvent::OperationFailed { operation, refusal: &refusal, again: false });
             return Err(Stop::Failure(Failure::Differs(vec![refusal])));
         }
         self.outcome(operation, context.attempt, OutcomeKind::Done, data.clone(), None).await?;
         self.observer.event(&RunEvent::OperationDone { operation, outcome: &data, elapsed: started.elapsed() });
-        self.outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(operation.id.clone(), data);
+        self.outcomes.insert(operation.id.clone(), data);
         Ok(())
     }
 
     /// After a failure that is proven to have changed nothing: waits for another attempt, or gives up.
     async fn pause_or_give_up(
         &self,
-        step: &PlannedStep,
+        policy: &Policy<'_>,
         operation: &Operation,
         tries: u32,
-        refusal: Refusal,
+        gone: Duration,
+        failed: Failed,
     ) -> Result<(), Stop> {
-        let most = step.retry.as_ref().map_or(1, |retry| retry.attempts);
-        let again = tries < most && !self.stop.is_cancelled();
-        self.observer.event(&RunEvent::OperationFailed { operation, refusal: &refusal, again });
-        if !again {
-            return Err(Stop::Failure(Failure::error(refusal)));
+        let Failed { class, refusal } = failed;
+        let pause = if self.stop.is_cancelled() { None } else { policy.pause(class, tries, gone, chance()) };
+        self.observer.event(&RunEvent::OperationFailed { operation, refusal: &refusal, again: pause.is_some() });
+        if self.kill.is_cancelled() {
+            return Err(Stop::Failure(Failure::Cancelled(format!(
+                "{} was stopped and took no effect; `clickferry resume` carries on with it",
+                operation.id
+            ))));
         }
-        let first = step
-            .retry
-            .as_ref()
-            .and_then(|retry| retry.backoff.as_ref())
-            .and_then(|text| text.duration())
-            .unwrap_or(Duration::from_secs(1));
-        let pause = first.saturating_mul(1 << tries.saturating_sub(1).min(6)).min(Duration::from_secs(60));
-        self.ports.clock.sleep(pause).await;
-        Ok(())
+        let Some(pause) = pause else {
+            return Err(Stop::Failure(Failure::error(refusal)));
+        };
+        tokio::select! {
+            () = self.ports.clock.sleep(pause) => Ok(()),
+            () = self.stop.cancelled() => Err(Stop::Failure(Failure::Cancelled(format!(
+                "stopped before another attempt of {} as asked; `clickferry resume` carries on",
+                operation.id
+            )))),
+        }
     }
 
     async fn outcome(
@@ -251,6 +279,31 @@ impl Execution<'_> {
         self.journal.append(entry).await?;
         Ok(())
     }
+}
+
+/// An operation among those being done, until this is dropped.
+struct Running<'a> {
+    all: &'a Mutex<BTreeSet<OperationId>>,
+    operation: &'a OperationId,
+}
+
+impl<'a> Running<'a> {
+    fn new(all: &'a Mutex<BTreeSet<OperationId>>, operation: &'a OperationId) -> Self {
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(operation.clone());
+        Self { all, operation }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(self.operation);
+    }
+}
+
+/// Why an attempt came to nothing.
+struct Failed {
+    class: Option<ErrorClass>,
+    refusal: Refusal,
 }
 
 enum Probed {

@@ -61,13 +61,13 @@ struct Watch<'a> {
 impl Watch<'_> {
     async fn run(self) -> Result<Option<String>, Box<Refusal>> {
         let time = self.guard.r#for.duration().unwrap_or_default();
-        let start = self.ports.clock.now();
+        let start = self.ports.clock.ticks();
         // Who wrote a moment ago need not be watched.
         self.logged(time).await?;
         let before = self.content().await?;
         loop {
             self.running().await?;
-            let gone = self.ports.clock.now().duration_since(start).unsigned_abs();
+            let gone = self.ports.clock.ticks().saturating_sub(start);
             if gone >= time {
                 break;
             }

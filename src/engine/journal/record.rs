@@ -111,6 +111,13 @@ pub enum Entry {
         /// `yes`, `no` or `cannot_tell`.
         answer: String,
     },
+    /// A finished operation's promise no longer holds, and a person wants it to be done again.
+    Redone {
+        /// Operation.
+        operation: OperationId,
+        /// Attempts that were made before; the next one has the number behind.
+        attempts: u32,
+    },
     /// The process stops; the run can be resumed.
     Stopped {
         /// Why.

@@ -3,6 +3,8 @@
 use super::BackupState;
 use crate::diag::Refusal;
 use crate::engine::ports::ObjectError;
+use crate::engine::retry::class_of_objects;
+use crate::model::runbook::ErrorClass;
 
 /// An entry whose object is not there, or has another size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,15 @@ pub enum ManifestError {
 }
 
 impl ManifestError {
+    /// Whether reading it again may help; a damaged backup stays damaged.
+    #[must_use]
+    pub fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Objects(error) => class_of_objects(error),
+            _ => None,
+        }
+    }
+
     /// The error as a refusal; `what` says what the backup was wanted for.
     #[must_use]
     pub fn refusal(&self, what: &str) -> Refusal {

@@ -1,4 +1,4 @@
-//! Time as a port, so that plans and tests do not depend on the hour.
+//! Time as a port, so that plans and tests do not depend on the hour, and waits not on a clock that is set back.
 
 use std::time::Duration;
 
@@ -8,8 +8,11 @@ use jiff::Timestamp;
 /// Tells the time and waits.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// Now, as the machine's clock says; it may be set back.
     fn now(&self) -> Timestamp;
+
+    /// Time since some moment of this process, for measuring how long something takes; never goes back.
+    fn ticks(&self) -> Duration;
 
     /// Waits.
     async fn sleep(&self, duration: Duration);

@@ -127,6 +127,13 @@ pub trait StateStore: Send + Sync {
     /// [`StateError::Missing`] where the run does not exist, [`StateError::LockLost`] without the lock.
     async fn put(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError>;
 
+    /// Leaves a message for the engine that holds the lock: a document below `requests/`, written as [`Self::put`]
+    /// writes, but without the lock.
+    ///
+    /// # Errors
+    /// [`StateError::Missing`] where the run does not exist.
+    async fn leave(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError>;
+
     /// Reads a document of a run.
     ///
     /// # Errors

@@ -192,18 +192,26 @@ impl Transfer<'_> {
             Err(error) => return Err(state_failure(error)),
         }
         if journal.torn_bytes > 0 {
-            return Err(Failure::refused(Refusal {
-                what: format!("the journal of run {run} in {} is torn", self.to.describe()),
-                expected: "whole records at the place that is written to".to_owned(),
-                found: format!("{} bytes of a torn last record", journal.torn_bytes),
-                evidence: format!("clickferry state repair {run}"),
-                action: "repair it there first; nothing was copied".to_owned(),
-            }));
+            self.cut_torn_copy(run, &journal).await?;
         }
         match compare(&journal.records, &source.journal.records) {
             Histories::Parted(number) => Err(self.parted(run, &format!("another record {number}"))),
             Histories::Same | Histories::Behind(_) | Histories::Ahead => Ok(Some(journal)),
         }
+    }
+
+    /// A torn last record of a mere copy is cut off; of a run that lives there, a person cuts it off.
+    async fn cut_torn_copy(&self, run: &RunId, journal: &Journal) -> Result<(), Failure> {
+        if elsewhere(self.to, run).await?.is_some() {
+            return self.to.truncate(run, journal.intact_bytes).await.map_err(state_failure);
+        }
+        Err(Failure::refused(Refusal {
+            what: format!("the journal of run {run} in {} is torn", self.to.describe()),
+            expected: "whole records at the place that is written to".to_owned(),
+            found: format!("{} bytes of a torn last record", journal.torn_bytes),
+            evidence: format!("clickferry state repair {run}"),
+            action: "repair it there first; nothing was copied".to_owned(),
+        }))
     }
 
     async fn mark(&self, state: &dyn StateStore, run: &RunId, why: Why, lives: String) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clickferry::engine::journal::{Entry, Journal, OutcomeKind, Record, read_journal};
@@ -15,20 +15,25 @@ use super::scene::Scene;
 pub struct Engine {
     child: Child,
     folder: PathBuf,
+    runs: PathBuf,
     runs_before: usize,
 }
 
 impl Engine {
     /// Starts the binary; nothing secret stands in its command line.
     pub fn start(scene: &Scene, arguments: &[&str]) -> Self {
+        Self::spawn(scene, scene.test.command(arguments))
+    }
+
+    /// Starts a command that ends in the binary.
+    pub fn spawn(scene: &Scene, mut command: Command) -> Self {
         let folder = scene.test.path().to_path_buf();
         let file = |name: &str| Stdio::from(File::create(folder.join(name)).unwrap());
         let runs_before = scene.runs().len();
-        let mut command = scene.test.command(arguments);
         let child = command.stdout(file("engine.out")).stderr(file("engine.err")).spawn().unwrap();
         let line = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
         scene.holds_no_secret("the command line", &String::from_utf8_lossy(&line));
-        Self { child, folder, runs_before }
+        Self { child, folder, runs: scene.state().join("runs"), runs_before }
     }
 
     /// Waits until the journal of its run holds enough; `false` where the engine ended before.
@@ -36,7 +41,7 @@ impl Engine {
         let end = Instant::now() + PATIENCE;
         loop {
             let ended = self.child.try_wait().unwrap().is_some();
-            if enough(&records(&self.folder.join("state/runs"), self.runs_before)) {
+            if enough(&records(&self.runs, self.runs_before)) {
                 return !ended;
             }
             if ended {
@@ -101,16 +106,24 @@ fn records(runs: &Path, after: usize) -> Vec<Record> {
     let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     folders.sort();
     let Some(folder) = folders.get(after) else { return Vec::new() };
-    std::fs::read(folder.join("journal.jsonl"))
-        .ok()
-        .and_then(|bytes| read_journal(&bytes, "").ok())
-        .unwrap_or_default()
-        .records
+    journal_text(folder).and_then(|bytes| read_journal(&bytes, "").ok()).unwrap_or_default().records
 }
 
-/// The journal of a run.
+/// The journal of a run, in a folder or as the laboratory keeps it for a bucket.
 pub fn journal(run: &Path) -> Journal {
-    read_journal(&std::fs::read(run.join("journal.jsonl")).unwrap(), "").unwrap()
+    read_journal(&journal_text(run).unwrap(), "").unwrap()
+}
+
+/// One file, or one object for each record and perhaps a fence behind them.
+fn journal_text(run: &Path) -> Option<Vec<u8>> {
+    if let Ok(text) = std::fs::read(run.join("journal.jsonl")) {
+        return Some(text);
+    }
+    let entries = std::fs::read_dir(run.join("journal")).ok()?;
+    let mut objects: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    objects.sort();
+    let contents = objects.iter().filter_map(|object| std::fs::read(object).ok());
+    Some(contents.filter(|content| !content.starts_with(b"{\"fence\"")).flatten().collect())
 }
 
 /// Whether an operation whose id begins so has an intent.

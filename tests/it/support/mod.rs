@@ -1,5 +1,6 @@
 //! What every test uses: a folder of its own, the real binary, full output in a form that snapshots can hold.
 
+pub mod bucket;
 pub mod engine;
 pub mod keeper;
 pub mod lab;
@@ -64,8 +65,33 @@ impl TestEnvironment {
         command
     }
 
+    /// The same command behind a shell script that prepares the machine for it in a mount namespace of its own and
+    /// ends with `exec "$@"`.
+    pub fn command_within(&self, script: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        let mut outer = Command::new("unshare");
+        outer.args(["--user", "--map-root-user", "--mount", "sh", "-ec", script, "sh"]);
+        outer.arg(command.get_program()).args(command.get_args()).current_dir(self.path()).stdin(Stdio::null());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        command = outer;
+        command
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let output = self.command(arguments).output().unwrap();
+        Self::output_of(self.command(arguments))
+    }
+
+    pub fn run_within(&self, script: &str, arguments: &[&str]) -> Output {
+        Self::output_of(self.command_within(script, arguments))
+    }
+
+    fn output_of(mut command: Command) -> Output {
+        let output = command.output().unwrap();
         Output {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),

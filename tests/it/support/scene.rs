@@ -20,6 +20,8 @@ pub struct Scene {
     /// Number of statements in each node's log that came before what is looked at.
     marks: RefCell<[usize; 3]>,
     is_slow: Cell<bool>,
+    /// Whether the state lies in the bucket, too.
+    pub(super) is_in_bucket: Cell<bool>,
 }
 
 impl Scene {
@@ -35,8 +37,14 @@ impl Scene {
 
     fn on(lab: Rc<LabInUse>, name: &str) -> Self {
         let database = lab.fresh_database(name);
-        let scene =
-            Self { test: TestEnvironment::new(), lab, database, marks: RefCell::default(), is_slow: Cell::default() };
+        let scene = Self {
+            test: TestEnvironment::new(),
+            lab,
+            database,
+            marks: RefCell::default(),
+            is_slow: Cell::default(),
+            is_in_bucket: Cell::default(),
+        };
         scene.environment(|text| text);
         scene.mark();
         scene
@@ -143,6 +151,11 @@ impl Scene {
         Engine::start(self, &self.with_environment(arguments))
     }
 
+    /// Runs the binary behind a script, in a mount namespace of its own.
+    pub fn cli_within(&self, script: &str, arguments: &[&str]) -> Output {
+        self.test.run_within(script, &self.with_environment(arguments))
+    }
+
     fn with_environment<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
         let mut all = arguments.to_vec();
         all.extend(["-e", "environment.yaml"]);
@@ -154,6 +167,12 @@ impl Scene {
         self.lab.fault_s3(S3Fault::new(FaultKind::DelayMs(40))).unwrap();
         self.is_slow.set(true);
         self
+    }
+
+    /// The bucket is so slow that only a statement that is stopped ends soon.
+    pub fn very_slow_bucket(&self) {
+        self.lab.fault_s3(S3Fault::new(FaultKind::DelayMs(400))).unwrap();
+        self.is_slow.set(true);
     }
 
     /// The bucket answers at once again.
@@ -189,9 +208,9 @@ impl Scene {
         self.cli(&["apply", "plan.json", "--consent", &digest])
     }
 
-    /// The state folder.
+    /// The state folder, or what the laboratory keeps for a state in the bucket.
     pub fn state(&self) -> PathBuf {
-        self.test.path().join("state")
+        if self.is_in_bucket.get() { self.bucket_state() } else { self.test.path().join("state") }
     }
 
     /// Folders of the runs, oldest first.

@@ -105,6 +105,15 @@ impl BucketPlace {
         StateS3::with_life(config, life)
     }
 
+    /// The place as an environment names it; the keys lie in files beside it.
+    pub fn binding(&self) -> String {
+        format!(
+            "{{ s3: {{ endpoint: \"{}\", bucket: states, prefix: team/production, \
+             credentials: {{ access_key: {{ file: key }}, secret_key: {{ file: secret }} }} }} }}",
+            self.endpoint
+        )
+    }
+
     /// Where an object is kept on the disk.
     pub fn object(&self, key: &str) -> PathBuf {
         self.root.path().join("states/team/production").join(key)

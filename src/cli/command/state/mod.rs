@@ -36,7 +36,8 @@ fn is_file(path: &Path) -> bool {
 fn words(copied: &Copied) -> String {
     let records = count(copied.records as u64, "record");
     let mut text = if copied.is_ahead {
-        format!("there are {} there already, {records} here: nothing was written", copied.were_there)
+        let there = count(copied.were_there as u64, "record");
+        format!("{there} are there already, {} here; nothing was copied", copied.records)
     } else if copied.were_there == 0 {
         format!("{records}, {}", count(copied.documents as u64, "document"))
     } else if copied.were_there == copied.records {

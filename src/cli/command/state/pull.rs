@@ -38,12 +38,17 @@ pub async fn run(args: &PullArgs, common: &Common, printer: &Printer) -> Result<
         pull(&*state, &StateFolder::new(&path), &id, printer).await?
     };
     match common.format {
-        Format::Text => printer.result(&format!(
-            "Run {id} is copied to {}: {}.\nIt lives where it lived; look at the copy with `--state {}`.\n",
-            path.display(),
-            words(&copied),
-            args.to.display()
-        )),
+        Format::Text => {
+            let next = match (is_file(&path), args.to.display()) {
+                (true, to) => format!("`clickferry state push {to}` brings the copy into a state"),
+                (false, to) => format!("look at the copy with `--state {to}`"),
+            };
+            let told = words(&copied);
+            printer.result(&format!(
+                "Run {id} is copied to {}: {told}.\nIt lives where it lived; {next}.\n",
+                path.display()
+            ));
+        }
         Format::Json => {
             let runs = [super::json(&id, &copied)];
             let json =

@@ -1,7 +1,10 @@
 //! What happens during a run, told to whoever shows it.
 
+mod line;
+
 use std::time::Duration;
 
+pub use line::{EVENT_VERSION, EventLine, Happened, event_schema};
 use serde_json::Value;
 
 use crate::diag::Refusal;
@@ -97,6 +100,11 @@ pub enum RunEvent<'a> {
         /// Whether it will be tried again.
         again: bool,
     },
+    /// The process stops before the end; the run can be carried on.
+    Stopped {
+        /// Why.
+        reason: &'a str,
+    },
     /// The run is over.
     Finished {
         /// Whether every check held.
@@ -108,6 +116,17 @@ pub enum RunEvent<'a> {
 pub trait Observer: Send + Sync {
     /// Called for every event, in order; must not block for long.
     fn event(&self, event: &RunEvent<'_>);
+}
+
+/// Tells several observers, in their order.
+pub struct Observers<'a>(pub Vec<&'a dyn Observer>);
+
+impl Observer for Observers<'_> {
+    fn event(&self, event: &RunEvent<'_>) {
+        for observer in &self.0 {
+            observer.event(event);
+        }
+    }
 }
 
 /// Asks a person.
