@@ -176,6 +176,16 @@ pub async fn open_state_by_full_name(common: &Common, printer: &Printer) -> Resu
     connect_state(&binding, &absolute(&base)?, printer.redactor()).await.map_err(Failure::Error)
 }
 
+/// The state of another environment, by its full name.
+///
+/// # Errors
+/// As [`open_state`].
+pub async fn state_of(environment: &Path, printer: &Printer) -> Result<Arc<dyn StateStore>, Failure> {
+    let base = absolute(environment.parent().unwrap_or(Path::new("")))?;
+    let loaded = load_environment(&read_source(environment)?, base)?;
+    connect_state(&loaded.environment.state, &loaded.base, printer.redactor()).await.map_err(Failure::Error)
+}
+
 fn state_binding(common: &Common) -> Result<(StateBinding, PathBuf), Failure> {
     match (&common.state, &common.environment) {
         (Some(folder), _) => Ok((StateBinding::Directory(folder.display().to_string()), PathBuf::new())),

@@ -215,6 +215,32 @@ async fn runs_of_a_folder_move_to_a_bucket_and_a_copy_comes_back() {
     Run 20261120-223700-4f2a is copied to FOLDER/copy: all 7 records were there already.
     It lives where it lived; look at the copy with `--state copy`.
     ");
+    // And back: it lives in the folder again.
+    insta::assert_snapshot!(states.cli(&["state", "push", "bucket.yaml", "--run", RUN, "-e", "folder.yaml"]), @"
+    exit 0
+    --- stdout
+    Run 20261120-223700-4f2a lives in FOLDER/state now: all 7 records were there already.
+    ");
+    insta::assert_snapshot!(states.cli(&["state", "ls", "-e", "folder.yaml"]), @"
+    exit 0
+    --- stdout
+    State FOLDER/state
+      nobody holds the lock
+
+      20261120-223700-4f2a  open        7 records  SIZE in 5 documents  many-tables on staging
+      20261121-090000-aaaa  open        3 records  SIZE in 5 documents  many-tables on staging
+        moved to s3://states/team/production
+    ");
+    insta::assert_snapshot!(states.cli(&["state", "ls", "-e", "bucket.yaml"]), @"
+    exit 0
+    --- stdout
+    State s3://states/team/production
+      nobody holds the lock
+
+      20261120-223700-4f2a  open        7 records  SIZE in 5 documents  many-tables on staging
+        moved to HOST:FOLDER/state
+      20261121-090000-aaaa  open        3 records  SIZE in 5 documents  many-tables on staging
+    ");
     insta::assert_snapshot!(states.cli(&["status", RUN, "-e", "bucket.yaml"]), @"
     exit 0
     --- stdout

@@ -35,6 +35,7 @@ conformance!(
     one_holds_the_lock_and_others_are_told_who,
     of_many_who_want_the_lock_at_once_one_gets_it,
     a_writer_whose_lock_was_taken_away_cannot_append_another_record,
+    a_writer_that_read_the_journal_after_its_lock_was_taken_away_cannot_append_behind_it,
     of_two_writers_the_journal_holds_one_history,
 );
 
@@ -291,6 +292,25 @@ async fn a_writer_whose_lock_was_taken_away_cannot_append_another_record(place: 
         next.append(&run, written + 1, &line(99)).await.unwrap();
         guard.release().await;
     }
+}
+
+async fn a_writer_that_read_the_journal_after_its_lock_was_taken_away_cannot_append_behind_it(place: &dyn Place) {
+    let (state, run, guard) = begun(place, "run-1").await;
+    state.append(&run, 1, &line(1)).await.unwrap();
+    guard.release().await;
+    // It takes the lock to carry on, and sleeps before it reads.
+    let sleeper = place.open();
+    let _lost = sleeper.lock(&holder("run-1")).await.unwrap();
+    place.take_away(&holder("run-1")).await;
+    let other = place.open();
+    let guard = other.lock(&holder("run-1")).await.unwrap();
+    other.append(&run, 2, &line(2)).await.unwrap();
+    other.append(&run, 3, &line(3)).await.unwrap();
+    guard.release().await;
+    // What it reads is the end, and its number is free. It has no right to it any more.
+    assert_eq!(sleeper.get(&run, "journal.jsonl").await.unwrap(), [line(1), line(2), line(3)].concat());
+    is_lost(sleeper.append(&run, 4, &line(4)).await);
+    assert_eq!(place.open().get(&run, "journal.jsonl").await.unwrap(), [line(1), line(2), line(3)].concat());
 }
 
 async fn of_two_writers_the_journal_holds_one_history(place: &dyn Place) {

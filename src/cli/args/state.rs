@@ -38,8 +38,8 @@ pub struct PullArgs {
 /// Arguments of `state push`.
 #[derive(Debug, Args)]
 pub struct PushArgs {
-    /// A state folder (the one that holds `runs`), or a file made by `state pull`
-    #[arg(value_name = "DIR|FILE.json")]
+    /// A state folder (the one that holds `runs`), an environment whose state it is, or a file made by `state pull`
+    #[arg(value_name = "DIR|ENVIRONMENT.yaml|FILE.json")]
     pub from: PathBuf,
     /// Only this run; may be given several times. All runs when absent
     #[arg(long, value_name = "RUN")]

@@ -1,5 +1,8 @@
 //! `state push`: runs move into the state.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::{is_file, words};
@@ -9,7 +12,7 @@ use crate::adapter::state_folder::StateFolder;
 use crate::cli::args::{Common, Format, PushArgs};
 use crate::cli::command::apply::owner;
 use crate::cli::printer::Printer;
-use crate::cli::session::{absolute, open_state_by_full_name, which_run};
+use crate::cli::session::{absolute, open_state_by_full_name, state_of, which_run};
 use crate::diag::Failure;
 use crate::engine::ports::StateStore;
 use crate::engine::state_failure;
@@ -24,13 +27,7 @@ use crate::model::ids::RunId;
 pub async fn run(args: &PushArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let to = open_state_by_full_name(common, printer).await?;
     let path = absolute(&args.from)?;
-    let from: Box<dyn StateStore> = if is_file(&path) {
-        Box::new(StateBundle::load(&path).map_err(|reason| {
-            Failure::simple(format!("{} cannot be read: {reason}", path.display()), "name a file made by `state pull`")
-        })?)
-    } else {
-        Box::new(StateFolder::new(&path))
-    };
+    let from = source_of(&path, printer).await?;
     let runs = chosen(&*from, &args.run).await?;
     if runs.is_empty() {
         let what = format!("there is no run in {}", path.display());
@@ -55,6 +52,20 @@ pub async fn run(args: &PushArgs, common: &Common, printer: &Printer) -> Result<
         printer.result(&format!("{json:#}\n"));
     }
     together(failures).map_or(Ok(Exit::Done), Err)
+}
+
+/// The state of a folder, of an environment, or of a file with one run.
+async fn source_of(path: &Path, printer: &Printer) -> Result<Arc<dyn StateStore>, Failure> {
+    if is_file(path) {
+        let bundle = StateBundle::load(path).map_err(|reason| {
+            Failure::simple(format!("{} cannot be read: {reason}", path.display()), "name a file made by `state pull`")
+        })?;
+        return Ok(Arc::new(bundle));
+    }
+    if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        return state_of(path, printer).await;
+    }
+    Ok(Arc::new(StateFolder::new(path)))
 }
 
 async fn chosen(from: &dyn StateStore, named: &[String]) -> Result<Vec<RunId>, Failure> {
