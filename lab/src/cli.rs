@@ -179,6 +179,9 @@ pub struct S3Args {
     /// Only requests of this method, like PUT
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
+    /// Only requests whose path holds this text, like state/lock
+    #[arg(long, value_name = "TEXT")]
+    path: Option<String>,
     #[command(subcommand)]
     off: Option<S3Off>,
 }
@@ -195,6 +198,12 @@ struct KindArgs {
     /// Cut the connection without an answer
     #[arg(long)]
     cut: bool,
+    /// Carry the request out, and cut the connection instead of an answer
+    #[arg(long)]
+    lose_answer: bool,
+    /// Take `If-Match` and `If-None-Match` of writes without honouring them, as some stores do
+    #[arg(long)]
+    ignore_conditions: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -210,9 +219,15 @@ impl S3Args {
             return None;
         }
         let delay = |d: Duration| FaultKind::DelayMs(u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-        let kind = self.kind.status.map(FaultKind::Status).or(self.kind.delay.map(delay)).unwrap_or(FaultKind::Cut);
+        let kind = match &self.kind {
+            KindArgs { status: Some(status), .. } => FaultKind::Status(*status),
+            KindArgs { delay: Some(time), .. } => delay(*time),
+            KindArgs { lose_answer: true, .. } => FaultKind::LoseAnswer,
+            KindArgs { ignore_conditions: true, .. } => FaultKind::IgnoreConditions,
+            KindArgs { .. } => FaultKind::Cut,
+        };
         let method = self.method.as_deref().map(str::to_ascii_uppercase);
-        Some(S3Fault { kind, times: self.times, after: self.after, method })
+        Some(S3Fault { kind, times: self.times, after: self.after, method, path: self.path.clone() })
     }
 }
 
@@ -244,6 +259,11 @@ mod tests {
             fault("--delay 2s --method put").unwrap(),
             Some(S3Fault::new(FaultKind::DelayMs(2000)).method("PUT"))
         );
+        assert_eq!(
+            fault("--lose-answer --path state/lock").unwrap(),
+            Some(S3Fault::new(FaultKind::LoseAnswer).path("state/lock"))
+        );
+        assert_eq!(fault("--ignore-conditions").unwrap(), Some(S3Fault::new(FaultKind::IgnoreConditions)));
         assert!(fault("").is_err() && fault("--status 200").is_err() && fault("--cut --status 503").is_err());
     }
 }

@@ -39,5 +39,6 @@ pub use http::HttpError;
 pub use install::{MissingPart, Part};
 pub use options::{Engine, Options, PartPaths, Size};
 pub use s3::faults::{FaultKind, S3Fault};
+pub use s3::{S3Endpoint, S3Keys};
 pub use seed::{Seeded, Settings as SeedSettings};
 pub use status::{Health, KeeperStatus, NodeStatus, S3Status, StatusReport};

@@ -10,7 +10,10 @@ pub mod keeper;
 pub mod redact;
 pub mod s3;
 pub mod secrets;
+pub mod state_bundle;
 pub mod state_folder;
+mod state_names;
+pub mod state_s3;
 pub mod tls;
 
-pub use connect::connect;
+pub use connect::{connect, connect_state};

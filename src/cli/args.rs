@@ -1,9 +1,12 @@
 //! What the command line takes.
 
+mod state;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::state::{PullArgs, PushArgs, RepairArgs, StateArgs, StateCommand, UnlockArgs};
 use crate::diag::{Diagnostic, Diagnostics};
 
 /// Declarative migration runbooks for ClickHouse: plan, apply, resume, verify.
@@ -36,7 +39,7 @@ pub struct Common {
     /// Whether colours are used
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
     pub color: Colour,
-    /// The state folder, instead of the one in the environment
+    /// A state folder, instead of the state in the environment
     #[arg(long, global = true, value_name = "DIR", env = "CLICKFERRY_STATE")]
     pub state: Option<PathBuf>,
 }
@@ -130,8 +133,12 @@ pub enum Command {
     Resolve(ResolveArgs),
     /// Show how far a run is
     Status(StatusArgs),
-    /// List the runs of the state folder
+    /// List the runs of the state
     Runs,
+    /// Look at the state, copy and move runs between states, repair
+    State(StateArgs),
+    /// Show who holds the locks and whether they live; remove those of a holder that is gone
+    Unlock(UnlockArgs),
     /// Only check: the verifying steps of a runbook
     Verify(VerifyArgs),
     /// Tell what a code means, how to see its cause, and what is safe to do

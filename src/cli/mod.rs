@@ -68,6 +68,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Undo(args) => on_runtime(command::undo::run(&args, common, printer)),
         Command::Status(args) => on_runtime(command::status::run(&args, common, printer)),
         Command::Runs => on_runtime(command::runs::run(common, printer)),
+        Command::State(args) => on_runtime(command::state::run(&args, common, printer)),
+        Command::Unlock(args) => on_runtime(command::unlock::run(&args, common, printer)),
         Command::Verify(args) => on_runtime(command::verify::run(&args, common, printer)),
         Command::Inspect(args) => on_runtime(command::inspect::run(&args, common, printer)),
     }

@@ -44,6 +44,18 @@ impl TerminalPerson {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
+    /// Somebody to ask before anything is begun: Ctrl-C ends the process.
+    #[must_use]
+    pub fn before_anything(printer: &Printer) -> Self {
+        Self { printer: printer.shared(), stop: CancellationToken::new(), no_return: Vec::new() }
+    }
+
+    /// Whether somebody at the terminal types exactly this.
+    #[must_use]
+    pub fn answers(&self, prompt: &str, wanted: &str) -> bool {
+        Self::is_there() && self.ask(prompt).is_ok_and(|answer| answer == wanted)
+    }
+
     /// Asks for one line. The terminal stays as it is: it edits the line, and Ctrl-C and Ctrl-D mean what they always do.
     fn ask(&self, prompt: &str) -> Result<String, NoConsent> {
         self.printer.error(&format!("{prompt}: "));

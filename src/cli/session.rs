@@ -7,15 +7,14 @@ use std::sync::Arc;
 use super::args::Common;
 use super::printer::Printer;
 use crate::action::CATALOGUE;
-use crate::adapter::connect;
-use crate::adapter::state_folder::StateFolder;
+use crate::adapter::{connect, connect_state};
 use crate::diag::{Diagnostic, Diagnostics, Failure, SourceFile};
 use crate::engine::compile::{CompileOptions, CompiledRunbook, compile};
 use crate::engine::environment_file::{LoadedEnvironment, load_environment};
 use crate::engine::ports::{Ports, StateStore};
 use crate::engine::retry::PatientReads;
 use crate::engine::run::ENVIRONMENT_DOCUMENT;
-use crate::model::environment::Environment;
+use crate::model::environment::{Environment, StateBinding};
 use crate::model::ids::RunId;
 use crate::model::yaml::{self, Node};
 
@@ -103,7 +102,7 @@ pub fn load(common: &Common) -> Result<(LoadedEnvironment, String), Failure> {
     let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
     let mut loaded = load_environment(&source, base)?;
     if let Some(state) = &common.state {
-        loaded.environment.state.directory = absolute(state)?.display().to_string();
+        loaded.environment.state = StateBinding::Directory(absolute(state)?.display().to_string());
     }
     let text = format!("{READ_FROM}{}\n{}", absolute(path)?.display(), source.text);
     Ok((loaded, text))
@@ -144,7 +143,7 @@ pub async fn open_for_run(common: &Common, printer: &Printer, run: Option<&str>)
     if common.environment.is_some() {
         return open(common, printer).await;
     }
-    let state = open_state(common)?;
+    let state = open_state(common, printer).await?;
     let id = which_run(&*state, run, async |_| true).await?;
     let bytes = state.get(&id, ENVIRONMENT_DOCUMENT).await.map_err(crate::engine::run::state_failure)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -152,26 +151,53 @@ pub async fn open_for_run(common: &Common, printer: &Printer, run: Option<&str>)
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let source = SourceFile::new(format!("environment of run {id}"), text.clone());
     let mut loaded = load_environment(&source, base)?;
-    loaded.environment.state.directory = absolute(&state_directory(common)?)?.display().to_string();
+    // Without `-e` the state is a folder, whatever the copy says.
+    let folder = common.state.clone().unwrap_or_else(|| PathBuf::from(STATE_FOLDER));
+    loaded.environment.state = StateBinding::Directory(absolute(&folder)?.display().to_string());
     with_ports(loaded, &text, printer).await
 }
+
+/// Where state is kept when nothing names a place.
+const STATE_FOLDER: &str = ".clickferry";
 
 /// The state alone, for commands that contact no server: `--state`, else the environment's, else `.clickferry`.
 ///
 /// # Errors
-/// Mistakes in the environment.
-pub fn open_state(common: &Common) -> Result<Box<dyn StateStore>, Failure> {
-    Ok(Box::new(StateFolder::new(state_directory(common)?)))
+/// Mistakes in the environment, secrets of the state that cannot be read.
+pub async fn open_state(common: &Common, printer: &Printer) -> Result<Arc<dyn StateStore>, Failure> {
+    let (binding, base) = state_binding(common)?;
+    connect_state(&binding, &base, printer.redactor()).await.map_err(Failure::Error)
 }
 
-fn state_directory(common: &Common) -> Result<PathBuf, Failure> {
-    if let Some(state) = &common.state {
-        return Ok(state.clone());
+/// As [`open_state`], with a name that means the same in every folder of this machine.
+///
+/// # Errors
+/// As [`open_state`].
+pub async fn open_state_by_full_name(common: &Common, printer: &Printer) -> Result<Arc<dyn StateStore>, Failure> {
+    let (binding, base) = state_binding(common)?;
+    connect_state(&binding, &absolute(&base)?, printer.redactor()).await.map_err(Failure::Error)
+}
+
+/// The state of another environment, by its full name.
+///
+/// # Errors
+/// As [`open_state`].
+pub async fn state_of(environment: &Path, printer: &Printer) -> Result<Arc<dyn StateStore>, Failure> {
+    let base = absolute(environment.parent().unwrap_or(Path::new("")))?;
+    let loaded = load_environment(&read_source(environment)?, base)?;
+    connect_state(&loaded.environment.state, &loaded.base, printer.redactor()).await.map_err(Failure::Error)
+}
+
+fn state_binding(common: &Common) -> Result<(StateBinding, PathBuf), Failure> {
+    match (&common.state, &common.environment) {
+        (Some(folder), _) => Ok((StateBinding::Directory(folder.display().to_string()), PathBuf::new())),
+        (None, None) => Ok((StateBinding::Directory(STATE_FOLDER.to_owned()), PathBuf::new())),
+        (None, Some(path)) => {
+            let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+            let loaded = load_environment(&read_source(path)?, base)?;
+            Ok((loaded.environment.state, loaded.base))
+        }
     }
-    let Some(path) = &common.environment else { return Ok(PathBuf::from(".clickferry")) };
-    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let loaded = load_environment(&read_source(path)?, base)?;
-    Ok(loaded.base.join(&loaded.environment.state.directory))
 }
 
 /// Compiles a runbook for an environment.
@@ -236,6 +262,8 @@ pub async fn which_run(
 /// # Errors
 /// Where the current folder is gone.
 pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    // Of an empty path, which means the current folder, there is no absolute one.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     std::path::absolute(path)
         .map_err(|error| Failure::simple(format!("{} is no usable path: {error}", path.display()), "give another path"))
 }

@@ -17,8 +17,8 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde_json::Value;
 
 use crate::engine::ports::{
-    Answer, Call, Command, CommandOutput, Commands, Keeper, KeeperError, KeeperNode, LockGuard, LockHolder, Ports, Sql,
-    SqlError, StateError, StateStore,
+    Answer, Call, Command, CommandOutput, Commands, Document, Held, Keeper, KeeperError, KeeperNode, LockGuard,
+    LockHolder, Ports, Sql, SqlError, StateError, StateStore,
 };
 use crate::model::ids::{HostName, RunId};
 
@@ -112,17 +112,33 @@ impl StateStore for TorturedState {
         self.0.get(run, name).await
     }
 
-    async fn append(&self, run: &RunId, line: &[u8]) -> Result<(), StateError> {
+    async fn append(&self, run: &RunId, number: u64, line: &[u8]) -> Result<(), StateError> {
         let name = record_name(line);
         self.1.pass(&format!("before record {name}")).await;
         if self.1.is_fatal(&format!("inside of record {name}")) {
             // A record that was written in part, as a full disk or a power cut leaves it.
-            let _ = self.0.append(run, &line[..line.len() / 2]).await;
+            let _ = self.0.append(run, number, &line[..line.len() / 2]).await;
             die().await;
         }
-        let result = self.0.append(run, line).await;
+        let result = self.0.append(run, number, line).await;
         self.1.pass(&format!("after record {name}")).await;
         result
+    }
+
+    async fn leave(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError> {
+        self.0.leave(run, name, content).await
+    }
+
+    async fn documents(&self, run: &RunId) -> Result<Vec<Document>, StateError> {
+        self.0.documents(run).await
+    }
+
+    async fn holder(&self) -> Result<Option<Held>, StateError> {
+        self.0.holder().await
+    }
+
+    async fn remove_lock(&self, holder: &LockHolder) -> Result<(), StateError> {
+        self.0.remove_lock(holder).await
     }
 
     async fn truncate(&self, run: &RunId, length: u64) -> Result<(), StateError> {
@@ -177,6 +193,13 @@ impl Keeper for TorturedKeeper {
         self.1.pass(&format!("before removal of {path}")).await;
         let result = self.0.delete(path, version).await;
         self.1.pass(&format!("after removal of {path}")).await;
+        result
+    }
+
+    async fn create(&self, path: &str, value: &[u8]) -> Result<(), KeeperError> {
+        self.1.pass(&format!("before creation of {path}")).await;
+        let result = self.0.create(path, value).await;
+        self.1.pass(&format!("after creation of {path}")).await;
         result
     }
 

@@ -8,7 +8,7 @@ use super::action::Probe;
 use super::event::RunEvent;
 use super::executor::{LostBy, lost_context};
 use super::journal::{Entry, OutcomeKind};
-use super::locks::targets_of;
+use super::locks::is_dead_here;
 use super::outcomes::Outcomes;
 use super::ports::{StateError, StateStore};
 use super::resume::OperationState;
@@ -17,7 +17,7 @@ use crate::diag::{Failure, Refusal};
 use crate::model::ids::RunId;
 
 /// Name of the request among a run's documents; empty once it was withdrawn.
-const REQUEST_DOCUMENT: &str = "cancel.json";
+const REQUEST_DOCUMENT: &str = "requests/cancel.json";
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,17 +94,19 @@ impl Runner<'_> {
             CancelRequest { owner: self.owner.clone(), at: self.ports.clock.now(), kill, reason: reason.to_owned() };
         match self.ports.state.lock(&self.holder(id)).await {
             Ok(guard) => guard.release().await,
-            Err(StateError::Locked { holder, .. }) if holder.run == id.0 => {
+            Err(StateError::Locked { holder, .. })
+                if holder.run == id.0 && !is_dead_here(&holder, &self.holder(id).machine) =>
+            {
                 // Plain data with text keys always becomes JSON.
                 let text = serde_json::to_vec_pretty(&request).unwrap_or_default();
-                self.ports.state.put(id, REQUEST_DOCUMENT, &text).await.map_err(state_failure)?;
+                self.ports.state.leave(id, REQUEST_DOCUMENT, &text).await.map_err(state_failure)?;
                 return Ok(Cancelled::Asked);
             }
+            // Nobody was seen to live: watched on while the locks are taken.
+            Err(StateError::Locked { is_alive: false, .. }) => {}
             Err(error) => return Err(state_failure(error)),
         }
-        let locks = self.locks(&targets_of(&found.plan), id).await?;
-        let FoundRun { plan, journal: found, state } = self.find(id).await?;
-        self.cut_torn_record(id, &found).await?;
+        let (FoundRun { plan, journal: found, state }, locks) = self.take_up(id).await?;
         let (run, journal) = self.continue_journal(id, &found, locks);
         let execution = self.execution(&plan, run, &journal, Outcomes::default());
         let mut notes = Vec::new();

@@ -68,6 +68,7 @@ pub async fn check(
             progress: &Silent,
             cancel: &never,
             timeout: step.timeout(),
+            journal: None,
         };
         let asked = match action.run(&context).await {
             Ok(()) => action.prove(&context).await,

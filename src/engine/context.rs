@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::action::{RunError, RunErrorKind};
+use super::journal::JournalWriter;
 use super::outcomes::Outcomes;
 use super::ports::{Answer, Call, Ports, SqlError};
 use crate::diag::Refusal;
@@ -150,6 +151,8 @@ pub struct RunContext<'a> {
     pub cancel: &'a CancellationToken,
     /// Longest time the operation may take.
     pub timeout: Duration,
+    /// The journal with the locks of the run; none for checks outside of a run, which change nothing.
+    pub journal: Option<&'a JournalWriter>,
 }
 
 impl RunContext<'_> {
@@ -247,6 +250,25 @@ impl RunContext<'_> {
         self.ports.sql.call(host, Call::read(sql)).await
     }
 
+    /// Whether every lock is still held; asked right before anything is changed. The record of the intent was written
+    /// under the locks, and a process may be stopped for a minute between that and the statement.
+    ///
+    /// # Errors
+    /// The lock that was lost; the outcome is found out by whoever carries on.
+    pub fn check_locks(&self) -> Result<(), RunError> {
+        match self.journal.and_then(JournalWriter::lost) {
+            None => Ok(()),
+            Some(lost) => Err(self.fail(
+                RunErrorKind::AskProbe,
+                lost.to_string(),
+                "every lock is held when something is changed",
+                "a lock that was lost meanwhile",
+                "",
+                "`clickferry resume` takes the locks again and asks what happened",
+            )),
+        }
+    }
+
     /// Sends the operation's statement `index` to its host, once, and waits for the answer within the operation's
     /// time. The last statement is sent under [`Self::query_id`], those before it with `-1`, `-2`, ... behind it.
     ///
@@ -278,7 +300,9 @@ impl RunContext<'_> {
         if let Some(database) = &statement.database {
             call.database.clone_from(database);
         }
-        Ok(self.ports.sql.call(self.host()?, call).await)
+        let host = self.host()?;
+        self.check_locks()?;
+        Ok(self.ports.sql.call(host, call).await)
     }
 
     /// The text of statement `index` with its late values, secrets included.

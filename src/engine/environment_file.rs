@@ -36,6 +36,7 @@ pub fn load_environment(source: &Arc<SourceFile>, base: PathBuf) -> Result<Loade
     check(&schema, &schema, &document.root, source, &Names::default(), "the environment", &mut found);
     check_kind(&document, "Environment", &mut found);
     check_hosts(&document, &mut found);
+    check_state(&document, &mut found);
     found.into_result(())?;
     match Environment::deserialize(&document.root.to_json()) {
         Ok(environment) => Ok(LoadedEnvironment { environment, base }),
@@ -73,6 +74,43 @@ fn hide(node: &Node, text: &str, is_secret: bool, bytes: &mut [u8]) {
         NodeKind::Number(_) if is_secret => bytes[node.span.start..node.span.start + node.span.len].fill(b'*'),
         _ => {}
     }
+}
+
+/// A bucket for state is named fully: a wrong place would look like an empty state.
+fn check_state(document: &Document, found: &mut Diagnostics) {
+    let Some(state) = document.root.get("state") else { return };
+    let Some(s3) = state.get("s3") else { return };
+    let mut bad = |key: &str, is_good: &dyn Fn(&str) -> bool, message: &str, help: &str| {
+        let Some(node) = s3.get(key) else { return };
+        if node.text().is_some_and(|text| !is_good(text)) {
+            let place = Diagnostic::new("bad-value", message).at(&document.source, node.span, "this value");
+            found.push(place.help(help));
+        }
+    };
+    bad(
+        "endpoint",
+        &|text| {
+            let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+            rest.is_some_and(|rest| !rest.trim_end_matches('/').is_empty() && !rest.contains(['@', '?', ' ']))
+        },
+        "this is not the address of a store",
+        "write `https://host` or `http://host:9000`, without keys and without the bucket",
+    );
+    bad(
+        "bucket",
+        &|text| !text.is_empty() && !text.contains(['/', ' ']),
+        "this is not the name of a bucket",
+        "the name alone; what lies in front of the keys belongs into `prefix`",
+    );
+    bad(
+        "prefix",
+        &|text| {
+            let parts: Vec<&str> = text.trim_matches('/').split('/').collect();
+            parts.iter().all(|part| !part.is_empty() && *part != "." && *part != "..")
+        },
+        "this is not a prefix",
+        "name a place of this environment alone, such as `clickferry/production`",
+    );
 }
 
 fn check_hosts(document: &Document, found: &mut Diagnostics) {

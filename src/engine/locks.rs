@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::event::RunEvent;
 use super::journal::HeldLock;
-use super::ports::{Keeper, KeeperError, LockGuard, LockHolder};
+use super::ports::{Clock, Keeper, KeeperError, LockGuard, LockHolder, StateError, StateStore};
 use super::run::{Runner, new_run_id, state_failure};
 use crate::diag::{Failure, Refusal};
+use crate::model::environment::TargetBinding;
 use crate::model::ids::RunId;
 use crate::plan::plan_file::Plan;
 
 /// Longest wait for the lock of this run's former process; sessions last 10 s.
 const OWN_LOCK_WAIT: Duration = Duration::from_secs(30);
 const OWN_LOCK_PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks at the lock of the state; a living holder renews it every few seconds.
+const STATE_LOCK_PAUSE: Duration = Duration::from_secs(1);
 /// Folder in Keeper under which targets are locked.
 const LOCK_ROOT: &str = "/clickferry/locks";
 
@@ -20,7 +25,8 @@ impl Runner<'_> {
     /// Law 8: the state and every target with a Keeper are locked for as long as the run lasts.
     pub(super) async fn locks(&self, targets: &[&str], run: &RunId) -> Result<Vec<HeldLock>, Failure> {
         let holder = self.holder(run);
-        let guard = self.ports.state.lock(&holder).await.map_err(state_failure)?;
+        let tell = |text: &str| self.observer.event(&RunEvent::Notice { text });
+        let guard = lock_state(&*self.ports.state, &holder, &*self.ports.clock, &self.stop, &tell).await?;
         let mut locks = vec![HeldLock { name: format!("the state {}", self.ports.state.describe()), guard }];
         let mut taken: Vec<String> = Vec::new();
         for &target in targets {
@@ -28,11 +34,7 @@ impl Runner<'_> {
             else {
                 continue;
             };
-            let name = binding
-                .cluster
-                .clone()
-                .unwrap_or_else(|| binding.hosts.iter().map(|host| host.host_name().0).collect::<Vec<_>>().join(","));
-            let path = format!("{LOCK_ROOT}/{name}");
+            let path = lock_path(binding);
             let key = format!("{} {path}", keeper.describe());
             if taken.contains(&key) {
                 continue;
@@ -51,13 +53,7 @@ impl Runner<'_> {
 
     /// This process, as others see it who find one of its locks.
     pub(super) fn holder(&self, run: &RunId) -> LockHolder {
-        LockHolder {
-            run: run.0.clone(),
-            owner: self.owner.clone(),
-            pid: std::process::id(),
-            since: self.ports.clock.now().to_string(),
-            machine: machine(),
-        }
+        this_process(run, &self.owner, &*self.ports.clock)
     }
 
     /// Takes every lock for a run that is about to be planned: what is seen from now on, nobody else's run changes.
@@ -104,6 +100,59 @@ pub fn targets_of(plan: &Plan) -> Vec<&str> {
     targets
 }
 
+/// Where a target is locked in its Keeper.
+pub(super) fn lock_path(target: &TargetBinding) -> String {
+    let hosts = || target.hosts.iter().map(|host| host.host_name().0).collect::<Vec<_>>().join(",");
+    format!("{LOCK_ROOT}/{}", target.cluster.clone().unwrap_or_else(hosts))
+}
+
+/// This process as the holder of a lock.
+pub fn this_process(run: &RunId, owner: &str, clock: &dyn Clock) -> LockHolder {
+    LockHolder {
+        run: run.0.clone(),
+        owner: owner.to_owned(),
+        pid: std::process::id(),
+        since: clock.now().to_string(),
+        machine: machine(),
+    }
+}
+
+/// Takes the lock of a state. A holder that gives no sign of life is watched until it does, or until its lock has run
+/// out; one whose process was on this machine and is gone is not waited for.
+///
+/// # Errors
+/// [`Failure::Refused`] with the holder where it lives.
+pub async fn lock_state(
+    state: &dyn StateStore,
+    holder: &LockHolder,
+    clock: &dyn Clock,
+    stop: &CancellationToken,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Box<dyn LockGuard>, Failure> {
+    let mut has_told = false;
+    loop {
+        let other = match state.lock(holder).await {
+            Err(StateError::Locked { holder: other, is_alive: false, .. }) => other,
+            result => return result.map_err(state_failure),
+        };
+        if stop.is_cancelled() {
+            return Err(Failure::Cancelled("stopped while waiting for the lock of the state".to_owned()));
+        }
+        if is_dead_here(&other, &holder.machine) {
+            state.remove_lock(&other).await.map_err(state_failure)?;
+            continue;
+        }
+        if !has_told {
+            has_told = true;
+            tell(&format!(
+                "waiting: run {} of {} has the lock of the state; watching whether that process lives",
+                other.run, other.owner
+            ));
+        }
+        clock.sleep(STATE_LOCK_PAUSE).await;
+    }
+}
+
 impl Runner<'_> {
     /// A killed engine's ephemeral node stays until its session times out. Where its process was on this machine and is
     /// gone (another process id than any in use, in the same boot and process namespace), its node is removed; where
@@ -120,8 +169,7 @@ impl Runner<'_> {
                 Err(KeeperError::Locked { holder: other }) if waited < OWN_LOCK_WAIT => other,
                 result => return result,
             };
-            let is_dead = !other.machine.is_empty() && other.machine == holder.machine && !process_exists(other.pid);
-            if is_dead {
+            if is_dead_here(&other, &holder.machine) {
                 keeper.remove_lock(path, &other).await?;
             } else if other.run != holder.run {
                 return Err(KeeperError::Locked { holder: other });
@@ -136,16 +184,31 @@ impl Runner<'_> {
     }
 }
 
+/// Whether the holder's process was on this machine and is gone.
+pub(super) fn is_dead_here(holder: &LockHolder, machine: &str) -> bool {
+    is_here(holder, machine) && !process_exists(holder.pid)
+}
+
+/// Whether the holder's process was started on this machine.
+pub(super) fn is_here(holder: &LockHolder, machine: &str) -> bool {
+    !holder.machine.is_empty() && holder.machine == machine
+}
+
 /// This boot of this machine and the process namespace: two containers differ, and so do two machines of one name.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let space = std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
     if boot.is_empty() || space.is_empty() { String::new() } else { format!("{} {space}", boot.trim()) }
 }
 
-/// Whether a process of this machine has this id; it need not be the one that had it before.
+/// Whether a process of this machine has this id; it need not be the one that had it before. One that has ended and
+/// that nobody asked about yet has it still, and does nothing any more.
 fn process_exists(pid: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        // The state stands behind the name, which may hold anything.
+        Ok(stat) => !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']),
+        Err(_) => std::path::Path::new(&format!("/proc/{pid}")).exists(),
+    }
 }
 
 /// Gives every lock back.

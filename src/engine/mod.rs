@@ -23,6 +23,7 @@ pub mod outcomes;
 pub mod parameters;
 pub mod planner;
 pub mod ports;
+pub mod repair;
 pub mod reprove;
 pub mod resolve;
 pub mod resume;
@@ -30,4 +31,9 @@ pub mod retry;
 pub mod run;
 pub mod schema;
 pub mod snapshot;
+mod state_failure;
+pub mod transfer;
 pub mod undo;
+pub mod unlock;
+
+pub use state_failure::state_failure;

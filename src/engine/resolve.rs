@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use super::action::Probe;
+use super::context::RunInfo;
 use super::executor::lost_context;
-use super::journal::{Entry, OutcomeKind};
-use super::locks::targets_of;
+use super::journal::{Entry, JournalWriter, OutcomeKind};
 use super::resume::OperationState;
-use super::run::{FoundRun, Runner, write_failure};
+use super::run::{FoundRun, Runner};
+use super::state_failure::write_failure;
 use crate::diag::{Failure, Refusal};
 use crate::model::ids::{OperationId, RunId};
 
@@ -32,9 +33,24 @@ impl Runner<'_> {
         verdict: Verdict,
         reason: &str,
     ) -> Result<(), Failure> {
-        let before = self.find(id).await?;
-        let locks = self.locks(&targets_of(&before.plan), id).await?;
-        let FoundRun { plan, journal: found, state } = self.find(id).await?;
+        let (found, locks) = self.take_up(id).await?;
+        let (run, journal) = self.continue_journal(id, &found.journal, locks);
+        let result = self.record_answer(&journal, run, found, operation, verdict, reason).await;
+        journal.release().await;
+        result
+    }
+
+    /// Asks the servers, then writes the answer.
+    async fn record_answer(
+        &self,
+        journal: &JournalWriter,
+        run: RunInfo,
+        found: FoundRun,
+        operation: &OperationId,
+        verdict: Verdict,
+        reason: &str,
+    ) -> Result<(), Failure> {
+        let FoundRun { plan, state, .. } = found;
         let (Some(OperationState::Lost { attempt, intent, at }), Some(planned)) =
             (state.operations.get(operation), plan.operations.iter().find(|planned| planned.id == *operation))
         else {
@@ -45,10 +61,7 @@ impl Runner<'_> {
                 "`clickferry status` shows which operations are unknown",
             ));
         };
-        self.cut_torn_record(id, &found).await?;
-        let (run, journal) = self.continue_journal(id, &found, locks);
-        let outcomes = state.outcomes();
-        let execution = self.execution(&plan, run, &journal, outcomes);
+        let execution = self.execution(&plan, run, journal, state.outcomes());
         let action = execution.action_of(planned)?;
         let Some(context) = lost_context(&execution, planned, *attempt, intent, *at) else {
             return Err(refused(operation, "a step of the plan", "none", "plan again"));
@@ -93,9 +106,8 @@ impl Runner<'_> {
         };
         journal.append(entry).await.map_err(write_failure)?;
         let entry = Entry::Outcome { operation: operation.clone(), attempt: *attempt, kind, data, error: None };
-        let written = journal.append(entry).await.map_err(write_failure);
-        journal.release().await;
-        written.map(|_| ())
+        journal.append(entry).await.map_err(write_failure)?;
+        Ok(())
     }
 }
 

@@ -17,6 +17,9 @@ use super::ports::{Ports, StateError, StateStore};
 use super::reprove::Redo;
 use super::resume::{RunState, run_state};
 use super::schema::Catalogue;
+pub use super::state_failure::state_failure;
+pub(super) use super::state_failure::write_failure;
+use super::transfer::check_lives_here;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
 use crate::model::ids::{OperationId, RunId};
@@ -88,15 +91,10 @@ impl Runner<'_> {
     pub async fn begin(&self, plan: &Plan, consent: &str, reserved: Reservation) -> Result<RunId, Failure> {
         let Reservation { run: id, locks } = reserved;
         let run = RunInfo { id: id.clone(), started: self.ports.clock.now() };
-        self.ports.state.create_run(&id).await.map_err(state_failure)?;
-        self.ports
-            .state
-            .put(&id, ENVIRONMENT_DOCUMENT, self.environment_text.as_bytes())
-            .await
-            .map_err(state_failure)?;
-        // Plain data with text keys always becomes JSON.
-        let text = serde_json::to_vec_pretty(plan).unwrap_or_default();
-        self.ports.state.put(&id, PLAN_DOCUMENT, &text).await.map_err(state_failure)?;
+        if let Err(error) = self.write_documents(&id, plan).await {
+            release(&locks).await;
+            return Err(state_failure(error));
+        }
         let journal = JournalWriter::new(
             Arc::clone(&self.ports.state),
             Arc::clone(&self.ports.clock),
@@ -113,7 +111,13 @@ impl Runner<'_> {
             owner: self.owner.clone(),
             consent: consent.to_owned(),
         };
-        let record = journal.append(first).await.map_err(write_failure)?;
+        let record = match journal.append(first).await {
+            Ok(record) => record,
+            Err(error) => {
+                journal.release().await;
+                return Err(write_failure(error));
+            }
+        };
         let run = RunInfo { started: record.at, ..run };
         self.observer.event(&RunEvent::Started { run: &id, plan, resumed: false });
         let state = RunState::default();
@@ -122,18 +126,21 @@ impl Runner<'_> {
         result.map(|()| id)
     }
 
+    async fn write_documents(&self, id: &RunId, plan: &Plan) -> Result<(), StateError> {
+        let state = &self.ports.state;
+        state.create_run(id).await?;
+        state.put(id, ENVIRONMENT_DOCUMENT, self.environment_text.as_bytes()).await?;
+        // Plain data with text keys always becomes JSON.
+        let text = serde_json::to_vec_pretty(plan).unwrap_or_default();
+        state.put(id, PLAN_DOCUMENT, &text).await
+    }
+
     /// Carries on with a run. What it promised and no longer holds is done again only where `redo` says so.
     ///
     /// # Errors
     /// Why it stopped, or why it cannot be resumed.
     pub async fn resume(&self, id: &RunId, redo: Redo) -> Result<(), Failure> {
-        let before = Documents::read(&*self.ports.state, id).await?;
-        let found = understand(&before, id)?;
-        let locks = self.locks(&targets_of(&found.plan), id).await?;
-        // Read again under the locks: another process may have carried on meanwhile.
-        let now = Documents::read(&*self.ports.state, id).await?;
-        let found = if now == before { found } else { understand(&now, id)? };
-        let FoundRun { plan, journal: found, mut state } = found;
+        let (FoundRun { plan, journal: found, mut state }, locks) = self.take_up(id).await?;
         if let Some(by) = &state.undone {
             release(&locks).await;
             return Err(super::undo::taken_back(id, by));
@@ -142,13 +149,16 @@ impl Runner<'_> {
             release(&locks).await;
             return if verdict == "done" { Ok(()) } else { Err(already_over(id)) };
         }
-        self.cut_torn_record(id, &found).await?;
-        withdraw(&*self.ports.state, id).await.map_err(state_failure)?;
+        if let Err(error) = withdraw(&*self.ports.state, id).await {
+            release(&locks).await;
+            return Err(state_failure(error));
+        }
         let (run, journal) = self.continue_journal(id, &found, locks);
-        journal
-            .append(Entry::Resumed { tool: env!("CARGO_PKG_VERSION").to_owned(), owner: self.owner.clone() })
-            .await
-            .map_err(write_failure)?;
+        let first = Entry::Resumed { tool: env!("CARGO_PKG_VERSION").to_owned(), owner: self.owner.clone() };
+        if let Err(error) = journal.append(first).await {
+            journal.release().await;
+            return Err(write_failure(error));
+        }
         self.observer.event(&RunEvent::Started { run: id, plan: &plan, resumed: true });
         let execution = self.execution(&plan, run, &journal, state.outcomes());
         let result = match self.reprove(&execution, &mut state, &found, redo).await {
@@ -173,15 +183,31 @@ impl Runner<'_> {
         (RunInfo { id: id.clone(), started }, journal)
     }
 
-    /// Removes a torn last record, which would run together with the next one; called under the locks.
-    pub(super) async fn cut_torn_record(&self, id: &RunId, found: &Journal) -> Result<(), Failure> {
-        if found.torn_bytes == 0 {
-            return Ok(());
+    /// Locks a run that is about to be written to, and reads it: it lives here, and a torn last record, which would run
+    /// together with the next one, is removed.
+    pub(super) async fn take_up(&self, id: &RunId) -> Result<(FoundRun, Vec<HeldLock>), Failure> {
+        let before = self.find(id).await?;
+        let locks = self.locks(&targets_of(&before.plan), id).await?;
+        // Read again under the locks: another process may have carried on meanwhile.
+        match self.find_to_write(id).await {
+            Ok(found) => Ok((found, locks)),
+            Err(failure) => {
+                release(&locks).await;
+                Err(failure)
+            }
         }
-        self.ports.state.truncate(id, found.intact_bytes).await.map_err(state_failure)?;
-        let text = format!("the last record of the journal was torn ({} bytes) and is cut off", found.torn_bytes);
-        self.observer.event(&RunEvent::Notice { text: &text });
-        Ok(())
+    }
+
+    async fn find_to_write(&self, id: &RunId) -> Result<FoundRun, Failure> {
+        let found = self.find(id).await?;
+        check_lives_here(&*self.ports.state, id, &found.journal).await?;
+        let torn = found.journal.torn_bytes;
+        if torn > 0 && found.state.finished.is_none() {
+            self.ports.state.truncate(id, found.journal.intact_bytes).await.map_err(state_failure)?;
+            let text = format!("the last record of the journal was torn ({torn} bytes) and is cut off");
+            self.observer.event(&RunEvent::Notice { text: &text });
+        }
+        Ok(found)
     }
 
     /// Reads a run without changing it.
@@ -272,39 +298,6 @@ pub(super) fn new_run_id(started: jiff::Timestamp) -> RunId {
     let time = started.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
     let random = uuid::Uuid::now_v7().simple().to_string();
     RunId(format!("{time}-{}", &random[random.len() - 4..]))
-}
-
-/// A failure of the state store.
-#[must_use]
-pub fn state_failure(error: StateError) -> Failure {
-    let refusal = |expected: &str, action: &str| Refusal {
-        what: error.to_string(),
-        expected: expected.to_owned(),
-        found: String::new(),
-        evidence: "clickferry runs".to_owned(),
-        action: action.to_owned(),
-    };
-    match &error {
-        StateError::Locked { .. } => Failure::refused(refusal(
-            "no other engine works with this state",
-            "wait for that run to end, or stop its process",
-        )),
-        StateError::Missing { .. } => Failure::error(refusal("", "`clickferry runs` lists what is there")),
-        StateError::Io { .. } => Failure::error(refusal(
-            "the state folder can be read and written",
-            "repair the folder (rights, space); nothing more was started",
-        )),
-    }
-}
-
-pub(super) fn write_failure(error: super::journal::WriteError) -> Failure {
-    match error {
-        super::journal::WriteError::Store(error) => state_failure(error),
-        super::journal::WriteError::LockLost(name) => Failure::simple(
-            format!("the lock on {name} was lost"),
-            "`clickferry resume` takes it again and asks what happened",
-        ),
-    }
 }
 
 fn already_over(id: &RunId) -> Failure {

@@ -168,16 +168,36 @@ pub struct S3Credentials {
     pub secret_key: SecretRef,
 }
 
-/// Where state is kept.
+/// Where state is kept: one place for one environment.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StateBinding {
+    /// A folder, relative to the environment file.
+    Directory(String),
+    /// A bucket whose store honours conditional writes.
+    S3(StateS3Binding),
+}
+
+/// A bucket for state.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct StateBinding {
-    /// Folder, relative to the environment file.
-    pub directory: String,
+pub struct StateS3Binding {
+    /// Address of the store, e.g. `https://s3.eu-central-1.amazonaws.com`; path-style requests are used.
+    pub endpoint: String,
+    /// Bucket.
+    pub bucket: String,
+    /// Prefix of everything, of this environment alone; needed so that two environments never share a state by accident.
+    pub prefix: String,
+    /// Region that requests are signed for.
+    #[serde(default = "default_region")]
+    pub region: String,
+    /// Keys; the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY when absent.
+    #[serde(default)]
+    pub credentials: Option<S3Credentials>,
 }
 
 impl Default for StateBinding {
     fn default() -> Self {
-        Self { directory: ".clickferry".to_owned() }
+        Self::Directory(".clickferry".to_owned())
     }
 }

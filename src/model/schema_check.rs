@@ -104,10 +104,19 @@ impl SchemaCheck<'_> {
         let keys: Vec<String> = options.iter().flat_map(|option| keys_of(self.resolve(option))).collect();
         let mut types: Vec<String> = options.iter().flat_map(|option| types_of(self.resolve(option))).collect();
         types.dedup();
-        match node.entries().next() {
+        let known = node.entries().filter(|(key, _)| keys.contains(&key.name)).count();
+        let needs_one = known != 1 && matches!(node.kind, NodeKind::Map(_)) && !keys.is_empty();
+        match node.entries().find(|(key, _)| !keys.contains(&key.name)) {
             Some((key, _)) if !keys.is_empty() => {
                 self.unknown_key(&key.name.clone(), key.span, &keys, what);
             }
+            None if needs_one => self.report(
+                "wrong-type",
+                node,
+                format!("{what} needs exactly one of: {}", keys.join(", ")),
+                if known == 0 { "none is given here" } else { "several are given here" }.to_owned(),
+                None,
+            ),
             _ => self.report(
                 "wrong-type",
                 node,

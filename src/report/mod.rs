@@ -14,4 +14,6 @@ mod plan_text;
 pub mod plan_view;
 pub mod reference;
 pub mod run_view;
+pub mod state_view;
 pub mod text;
+pub mod unlock_view;

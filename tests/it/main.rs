@@ -31,14 +31,16 @@ mod lab_redo;
 mod lab_retry;
 mod lab_runbooks;
 mod lab_server;
+mod lab_state;
 mod lab_steps;
 mod lab_terminal;
 #[cfg(feature = "torture")]
 mod lab_torture;
-mod model_damage;
-mod model_resume;
 mod lab_undo;
 mod lab_undo_steps;
+mod lab_unlock;
+mod model_damage;
+mod model_resume;
 mod plans_approvals;
 mod plans_diff;
 mod plans_explain;
@@ -48,6 +50,9 @@ mod plans_saved;
 mod plans_snapshot;
 mod plans_views;
 mod runbooks;
+mod state_commands;
+mod state_port;
+mod state_s3;
 mod support;
 #[cfg(feature = "otel")]
 mod traces;

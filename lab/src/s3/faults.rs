@@ -19,6 +19,9 @@ pub struct S3Fault {
     /// Only requests of this method (`GET`, `PUT`, ...).
     #[serde(default)]
     pub method: Option<String>,
+    /// Only requests whose path holds this text.
+    #[serde(default)]
+    pub path: Option<String>,
 }
 
 /// What goes wrong with a request.
@@ -31,12 +34,16 @@ pub enum FaultKind {
     DelayMs(u64),
     /// Its connection is cut without an answer.
     Cut,
+    /// It is carried out, and its connection is cut instead of an answer.
+    LoseAnswer,
+    /// `If-Match` and `If-None-Match` of a write are taken and not honoured, as some stores do it.
+    IgnoreConditions,
 }
 
 impl S3Fault {
     /// A fault for every request until it is switched off.
     pub fn new(kind: FaultKind) -> S3Fault {
-        S3Fault { kind, times: None, after: 0, method: None }
+        S3Fault { kind, times: None, after: 0, method: None, path: None }
     }
 
     /// The same fault for this many requests only.
@@ -53,6 +60,11 @@ impl S3Fault {
     pub fn method(self, method: &str) -> S3Fault {
         S3Fault { method: Some(method.to_ascii_uppercase()), ..self }
     }
+
+    /// The same fault for requests whose path holds this text only.
+    pub fn path(self, path: &str) -> S3Fault {
+        S3Fault { path: Some(path.to_owned()), ..self }
+    }
 }
 
 impl fmt::Display for S3Fault {
@@ -61,9 +73,14 @@ impl fmt::Display for S3Fault {
             FaultKind::Status(status) => write!(f, "status {status}")?,
             FaultKind::DelayMs(ms) => write!(f, "delay {ms} ms")?,
             FaultKind::Cut => write!(f, "connection cut")?,
+            FaultKind::LoseAnswer => write!(f, "answer lost")?,
+            FaultKind::IgnoreConditions => write!(f, "conditions ignored")?,
         }
         if let Some(method) = &self.method {
             write!(f, ", {method} only")?;
+        }
+        if let Some(path) = &self.path {
+            write!(f, ", paths with {path}")?;
         }
         if self.after > 0 {
             write!(f, ", after {} more", self.after)?;
@@ -99,9 +116,12 @@ impl Switch {
     }
 
     /// What shall go wrong with the next request.
-    pub fn next(&mut self, method: &str) -> Option<FaultKind> {
+    pub fn next(&mut self, method: &str, path: &str) -> Option<FaultKind> {
         self.requests += 1;
         let fault = self.fault.as_mut()?;
+        if fault.path.as_deref().is_some_and(|only| !path.contains(only)) {
+            return None;
+        }
         if fault.method.as_deref().is_some_and(|only| only != method) {
             return None;
         }
@@ -145,7 +165,7 @@ mod tests {
     fn a_fault_counts_down_and_switches_itself_off() {
         let mut switch = Switch::default();
         switch.set(Some(S3Fault::new(FaultKind::Status(503)).times(2).after(1)));
-        let seen: Vec<_> = (0..4).map(|_| switch.next("GET")).collect();
+        let seen: Vec<_> = (0..4).map(|_| switch.next("GET", "/b/k")).collect();
         let bad = Some(FaultKind::Status(503));
         assert_eq!(seen, [None, bad, bad, None]);
         assert_eq!((switch.fault(), switch.requests()), (None, 4));
@@ -155,9 +175,19 @@ mod tests {
     fn a_fault_of_one_method_leaves_the_others_alone() {
         let mut switch = Switch::default();
         switch.set(Some(S3Fault::new(FaultKind::Cut).method("put")));
-        assert_eq!(switch.next("GET"), None);
-        assert_eq!(switch.next("PUT"), Some(FaultKind::Cut));
+        assert_eq!(switch.next("GET", "/b/k"), None);
+        assert_eq!(switch.next("PUT", "/b/k"), Some(FaultKind::Cut));
         assert_eq!(switch.fault().unwrap().to_string(), "connection cut, PUT only");
+    }
+
+    #[test]
+    fn a_fault_of_some_paths_leaves_the_others_alone() {
+        let mut switch = Switch::default();
+        switch.set(Some(S3Fault::new(FaultKind::LoseAnswer).path("state/lock").times(1)));
+        assert_eq!(switch.next("PUT", "/b/state/probe"), None);
+        assert_eq!(switch.fault().unwrap().to_string(), "answer lost, paths with state/lock, 1 left");
+        assert_eq!(switch.next("PUT", "/b/state/lock"), Some(FaultKind::LoseAnswer));
+        assert_eq!(switch.fault(), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use crate::error::LabError;
 use crate::files;
 use faults::{FaultKind, S3Fault, Switch};
-use rules::Rules;
+use rules::{IgnoreConditions, Rules};
 
 /// A running S3 endpoint; it ends with the runtime that serves it.
 #[derive(Clone, Debug)]
@@ -83,9 +83,10 @@ fn lock(switch: &Mutex<Switch>) -> MutexGuard<'_, Switch> {
 struct Store {
     service: S3Service,
     switch: Arc<Mutex<Switch>>,
-    /// Held by one conditional write at a time: s3s-fs looks first and writes later, and two writers that
-    /// both looked would both win, which S3 promises not to happen.
-    conditional: Arc<tokio::sync::Mutex<()>>,
+    /// Held by one conditional write at a time, and by no reader meanwhile. s3s-fs looks first and writes later: two
+    /// writers that both looked would both win, and a reader could meet the new content with the old ETag. S3 promises
+    /// that neither happens.
+    conditional: Arc<tokio::sync::RwLock<()>>,
 }
 
 async fn accept(listener: tokio::net::TcpListener, store: Store) {
@@ -110,24 +111,35 @@ async fn accept(listener: tokio::net::TcpListener, store: Store) {
 type Answer = Response<http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>>;
 
 async fn answer(request: Request<Incoming>, store: Store) -> io::Result<Answer> {
-    let fault = lock(&store.switch).next(request.method().as_str());
+    let mut request = request;
+    let fault = lock(&store.switch).next(request.method().as_str(), request.uri().path());
     match fault {
-        // hyper closes a connection whose service fails, without a word to the client.
-        Some(FaultKind::Cut) => {
-            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut by the laboratory"));
-        }
+        Some(FaultKind::Cut) => return Err(cut()),
         Some(FaultKind::Status(status)) => return refusal(status, request).await,
         Some(FaultKind::DelayMs(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
-        None => {}
+        Some(FaultKind::IgnoreConditions) => {
+            request.extensions_mut().insert(IgnoreConditions);
+        }
+        Some(FaultKind::LoseAnswer) | None => {}
     }
     let conditional = ["if-match", "if-none-match"].iter().any(|name| request.headers().contains_key(*name));
-    let _turn = match conditional && !request.method().is_safe() {
-        true => Some(store.conditional.lock().await),
-        false => None,
-    };
+    let (mut _writing, mut _reading) = (None, None);
+    if request.method().is_safe() {
+        _reading = Some(store.conditional.read().await);
+    } else if conditional {
+        _writing = Some(store.conditional.write().await);
+    }
     let response =
         hyper::service::Service::call(&store.service, request).await.map_err(|e| io::Error::other(format!("{e:?}")))?;
+    if fault == Some(FaultKind::LoseAnswer) {
+        return Err(cut());
+    }
     Ok(response.map(|body| body.map_err(io::Error::other).boxed_unsync()))
+}
+
+/// hyper closes a connection whose service fails, without a word to the client.
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "cut by the laboratory")
 }
 
 /// An S3 error of this status, after the request has been read to its end, as a real store does it.

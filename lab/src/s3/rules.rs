@@ -3,8 +3,13 @@
 use std::path::PathBuf;
 
 use s3s::access::{S3Access, S3AccessContext};
+use s3s::dto::PutObjectInput;
 use s3s::path::S3Path;
-use s3s::{S3Result, s3_error};
+use s3s::{S3Request, S3Result, s3_error};
+
+/// Marks a request whose conditions the store shall not honour. They cannot be cut off before: they are signed.
+#[derive(Clone, Copy, Debug)]
+pub struct IgnoreConditions;
 
 /// Rules checked after the signature and before the operation.
 #[derive(Clone, Debug)]
@@ -48,6 +53,14 @@ impl S3Access for Rules {
             return Err(s3_error!(AccessDenied, "Signature is required"));
         }
         self.check_path(context.s3_op().name(), context.s3_path())
+    }
+
+    async fn put_object(&self, request: &mut S3Request<PutObjectInput>) -> S3Result<()> {
+        if request.extensions.get::<IgnoreConditions>().is_some() {
+            request.input.if_match = None;
+            request.input.if_none_match = None;
+        }
+        Ok(())
     }
 }
 

@@ -158,6 +158,7 @@ async fn remove(
     let total = before + deepest.len() as u64;
     let mut deleted = 0;
     for node in deepest {
+        context.check_locks()?;
         match keeper.delete(&node.path, node.stat.version).await {
             Ok(()) => deleted += 1,
             Err(KeeperError::NoNode { .. } | KeeperError::Changed { .. }) => {}

@@ -8,8 +8,8 @@ use crate::action::gate::{cannot_tell, field, same_server, still_running, unansw
 use crate::engine::action::{Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
-use crate::model::words::count_of;
 use crate::engine::undo::SET_ASIDE;
+use crate::model::words::count_of;
 
 pub async fn prepare(context: &RunContext<'_>, data: &CreateData) -> Result<Value, RunError> {
     let host = context.host()?;

@@ -164,6 +164,7 @@ async fn start(context: &RunContext<'_>, data: &RunData, words: &[String]) -> Re
     let directory =
         data.directory.as_deref().map(|directory| context.fill_path(directory)).transpose()?.map(Into::into);
     let program = words.first().cloned().unwrap_or_default();
+    context.check_locks()?;
     let running =
         context.ports.commands.run(Command { words, environment, directory, input: None, timeout: context.timeout });
     let output = tokio::select! {

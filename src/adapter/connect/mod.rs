@@ -1,11 +1,14 @@
 //! Builds the ports of an environment. Secrets are read; no server is contacted.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
+pub use self::state::connect_state;
 use super::clickhouse::{ClickHouse, Host};
 use super::clock::SystemClock;
 use super::command::LocalCommands;
@@ -13,10 +16,9 @@ use super::keeper::ZooKeeper;
 use super::redact::Redactor;
 use super::s3::{Bucket, BucketConfig};
 use super::secrets::LocalSecrets;
-use super::state_folder::StateFolder;
 use crate::diag::Refusal;
 use crate::engine::ports::{Keeper, Objects, Ports, Secrets};
-use crate::model::environment::{Credentials, Environment, S3Binding, TargetBinding};
+use crate::model::environment::{Credentials, Environment, S3Credentials, TargetBinding};
 use crate::model::ids::HostName;
 use crate::model::secret::SecretRef;
 
@@ -31,13 +33,14 @@ pub async fn connect(environment: &Environment, base_dir: &Path, redactor: &Reda
     let hosts = builder.hosts(environment).await;
     let objects = builder.objects(environment).await;
     let keepers = builder.keepers(environment);
+    let state = builder.state(&environment.state, base_dir).await;
     let sql = ClickHouse::new(hosts, redactor.clone());
 
     let Builder { secrets, mut refusals } = builder;
-    let sql = match sql {
-        Ok(sql) if refusals.is_empty() => sql,
-        Ok(_) => return Err(refusals),
-        Err(reason) => {
+    let (sql, state) = match (sql, state) {
+        (Ok(sql), Some(state)) if refusals.is_empty() => (sql, state),
+        (Ok(_), _) => return Err(refusals),
+        (Err(reason), _) => {
             refusals.push(refusal("TLS cannot be set up", "a working TLS library", &reason, "", ""));
             return Err(refusals);
         }
@@ -48,7 +51,7 @@ pub async fn connect(environment: &Environment, base_dir: &Path, redactor: &Reda
         keepers,
         secrets: Arc::new(secrets),
         commands: Arc::new(LocalCommands),
-        state: Arc::new(StateFolder::new(base_dir.join(&environment.state.directory))),
+        state,
         clock: Arc::new(SystemClock),
     })
 }
@@ -132,7 +135,7 @@ impl Builder {
                     "correct `endpoint` in the environment file",
                 ));
             }
-            let (access, secret) = keys_of(binding);
+            let (access, secret) = keys_of(binding.credentials.as_ref());
             let access_key = self.secret(&format!("access key of storage {role}"), &access).await;
             let secret_key = self.secret(&format!("secret key of storage {role}"), &secret).await;
             if let (Some(access_key), Some(secret_key)) = (access_key, secret_key) {
@@ -183,8 +186,8 @@ fn user_of(target: &TargetBinding) -> (String, Option<SecretRef>) {
 }
 
 /// Without keys in the environment file the usual variables are asked.
-fn keys_of(binding: &S3Binding) -> (SecretRef, SecretRef) {
-    match &binding.credentials {
+fn keys_of(credentials: Option<&S3Credentials>) -> (SecretRef, SecretRef) {
+    match credentials {
         Some(keys) => (keys.access_key.clone(), keys.secret_key.clone()),
         None => (SecretRef::Env("AWS_ACCESS_KEY_ID".to_owned()), SecretRef::Env("AWS_SECRET_ACCESS_KEY".to_owned())),
     }

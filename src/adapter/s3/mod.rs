@@ -1,5 +1,7 @@
-//! Objects in an S3 bucket, or a store that speaks its protocol.
+//! Objects in an S3 bucket, or a store that speaks its protocol. The port reads, and deletes what an undo takes back; the
+//! state writes, under conditions.
 
+mod conditional;
 mod errors;
 
 use std::time::Duration;
@@ -19,6 +21,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
+pub(in crate::adapter) use self::conditional::{Condition, Tagged, Written};
 use self::errors::causes;
 use super::tls;
 use crate::engine::ports::{ObjectError, ObjectInfo, Objects};
@@ -27,7 +30,7 @@ use crate::engine::ports::{ObjectError, ObjectInfo, Objects};
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// One attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Attempts per request; all of them read.
+/// Attempts per reading request.
 const ATTEMPTS: u32 = 3;
 
 /// Where a bucket is and who reads it.
@@ -60,6 +63,12 @@ impl Bucket {
         config.endpoint = config.endpoint.trim_end_matches('/').to_owned();
         config.prefix = config.prefix.trim_matches('/').to_owned();
         Self { config, client: OnceCell::new() }
+    }
+
+    /// Bucket and prefix as an address: `s3://bucket/prefix`.
+    pub(in crate::adapter) fn address(&self) -> String {
+        let BucketConfig { bucket, prefix, .. } = &self.config;
+        if prefix.is_empty() { format!("s3://{bucket}") } else { format!("s3://{bucket}/{prefix}") }
     }
 
     async fn client(&self) -> Result<&Client, ObjectError> {
@@ -252,12 +261,7 @@ impl Objects for Bucket {
     }
 
     fn describe(&self) -> String {
-        let BucketConfig { endpoint, bucket, prefix, .. } = &self.config;
-        if prefix.is_empty() {
-            format!("s3://{bucket} at {endpoint}")
-        } else {
-            format!("s3://{bucket}/{prefix} at {endpoint}")
-        }
+        format!("{} at {}", self.address(), self.config.endpoint)
     }
 }
 

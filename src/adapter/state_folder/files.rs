@@ -8,6 +8,8 @@ use std::path::Path;
 /// Owner only: documents show what databases hold.
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
+/// Files begin so until they are complete.
+const NEW: &str = ".new-";
 
 /// Makes the names in a folder durable.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -58,11 +60,25 @@ pub fn create_empty(path: &Path) -> io::Result<()> {
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // Made with mode 0600.
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
+}
+
+/// Every finished file below a folder, with its size.
+pub fn walk(folder: &Path, each: &mut dyn FnMut(&Path, u64)) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            walk(&entry.path(), each)?;
+        } else if kind.is_file() && !entry.file_name().to_string_lossy().starts_with(NEW) {
+            each(&entry.path(), entry.metadata()?.len());
+        }
+    }
+    Ok(())
 }
 
 /// What the operating system says, and what to do where that is clear.

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use serde_json::json;
 use super::apply::{consent, event_lines, finish, observers, owner, show_end};
 use crate::action::runnable;
 use crate::action::undo::purge_operations;
@@ -12,8 +11,8 @@ use crate::cli::interrupt::listen;
 use crate::cli::person::TerminalPerson;
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
-use crate::cli::traces::Traces;
 use crate::cli::session::{flags, open_for_run, which_run};
+use crate::cli::traces::Traces;
 use crate::diag::Failure;
 use crate::engine::guard::consent_text;
 use crate::engine::locks::targets_of;
@@ -22,6 +21,7 @@ use crate::engine::undo::{Kept, kept_databases, purge_plan};
 use crate::exit_code::Exit;
 use crate::plan::plan_file::Plan;
 use crate::report::plan_view::PlanView;
+use serde_json::json;
 
 /// Runs the command.
 ///
@@ -49,8 +49,7 @@ pub async fn run(args: &PurgeArgs, common: &Common, printer: &Printer) -> Result
         return Ok(show(args, &plan, common, &printer));
     }
     let interrupts = listen(Arc::clone(&printer));
-    let person =
-        TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone(), no_return: Vec::new() };
+    let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone(), no_return: Vec::new() };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let traces = Traces::from_environment(&printer);

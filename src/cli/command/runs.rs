@@ -15,7 +15,7 @@ use crate::report::run_view::{run_line, run_word};
 /// # Errors
 /// A state folder that cannot be read.
 pub async fn run(common: &Common, printer: &Printer) -> Result<Exit, Failure> {
-    let state = open_state(common)?;
+    let state = open_state(common, printer).await?;
     let runs = state.runs().await.map_err(state_failure)?;
     let mut list = Vec::new();
     for id in &runs {

@@ -15,7 +15,7 @@ use crate::report::run_view::{render_run, run_word};
 /// # Errors
 /// A run that does not exist or is damaged.
 pub async fn run(args: &StatusArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
-    let state = open_state(common)?;
+    let state = open_state(common, printer).await?;
     let id = which_run(&*state, args.run.as_deref(), async |_| true).await?;
     let found = find_run(&*state, &id).await?;
     match common.format {

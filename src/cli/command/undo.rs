@@ -10,8 +10,8 @@ use crate::cli::interrupt::listen;
 use crate::cli::person::TerminalPerson;
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
-use crate::cli::traces::Traces;
 use crate::cli::session::{Session, absolute, flags, open_for_run, which_run};
+use crate::cli::traces::Traces;
 use crate::diag::Failure;
 use crate::engine::guard::{check_demands, check_start, consent_text};
 use crate::engine::locks::targets_of;
@@ -30,8 +30,7 @@ pub async fn run(args: &UndoArgs, common: &Common, printer: &Printer) -> Result<
     let session = open_for_run(common, &printer, Some(&args.run)).await?;
     let id = which_run(&*session.ports.state, Some(&args.run), async |_| true).await?;
     let interrupts = listen(Arc::clone(&printer));
-    let person =
-        TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone(), no_return: Vec::new() };
+    let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone(), no_return: Vec::new() };
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let traces = Traces::from_environment(&printer);

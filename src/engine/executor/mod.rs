@@ -259,6 +259,7 @@ impl Execution<'_> {
             progress: self,
             cancel: &self.detach,
             timeout: step.timeout(),
+            journal: Some(self.journal),
         }
     }
 

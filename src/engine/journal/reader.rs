@@ -26,6 +26,12 @@ impl Journal {
         self.records.first().map(|record| record.at)
     }
 
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.records.iter().any(|record| matches!(record.entry, Entry::Finished { .. }))
+    }
+
     /// Digest of the plan that the run executes.
     #[must_use]
     pub fn plan_digest(&self) -> Option<&str> {
@@ -113,8 +119,13 @@ fn damaged(problem: &str, location: &str) -> Refusal {
         what: "the journal is damaged".to_owned(),
         expected: "an unbroken chain of records".to_owned(),
         found: format!("{problem} in {location}"),
-        evidence: format!("head -c 2000 {location}"),
-        action: "do not resume on it: bring back an undamaged copy of the state folder, or look at the servers and plan anew".to_owned(),
+        evidence: if location.contains("://") {
+            "clickferry state repair RUN".to_owned()
+        } else {
+            format!("head -c 2000 {location}")
+        },
+        action: "do not resume on it: bring back an undamaged copy of the state, or look at the servers and plan anew"
+            .to_owned(),
     }
 }
 

@@ -62,9 +62,9 @@ impl JournalWriter {
     /// After the first error every further append fails too.
     pub async fn append(&self, entry: Entry) -> Result<Record, WriteError> {
         let mut tail = self.tail.lock().await;
-        if let Some(lost) = self.locks.iter().find(|lock| !lock.guard.is_held()) {
+        if let Some(lost) = self.lost() {
             tail.broken = true;
-            return Err(WriteError::LockLost(lost.name.clone()));
+            return Err(lost);
         }
         if tail.broken {
             return Err(WriteError::LockLost("the journal".to_owned()));
@@ -73,13 +73,25 @@ impl JournalWriter {
         // Plain data with text keys always becomes JSON.
         let mut line = serde_json::to_vec(&record).unwrap_or_default();
         line.push(b'\n');
-        if let Err(error) = self.state.append(&self.run, &line).await {
+        if let Err(error) = self.state.append(&self.run, record.seq, &line).await {
             tail.broken = true;
             return Err(error.into());
         }
         tail.seq = record.seq;
         tail.prev.clone_from(&record.sum);
+        // Lost while the record was on its way: it stands, and nothing is started on its account.
+        if let Some(lost) = self.lost() {
+            tail.broken = true;
+            return Err(lost);
+        }
         Ok(record)
+    }
+
+    /// The first lock that is not held any more.
+    #[must_use]
+    pub fn lost(&self) -> Option<WriteError> {
+        let lost = self.locks.iter().find(|lock| !lock.guard.is_held())?;
+        Some(WriteError::LockLost(lost.name.clone()))
     }
 
     /// Gives every lock back.
@@ -87,5 +99,72 @@ impl JournalWriter {
         for lock in &self.locks {
             lock.guard.release().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::adapter::state_folder::StateFolder;
+    use crate::engine::ports::LockHolder;
+
+    struct NoTime;
+
+    #[async_trait]
+    impl Clock for NoTime {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        fn ticks(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        async fn sleep(&self, _: Duration) {}
+    }
+
+    /// A lock that is held for so many more questions.
+    struct Fading(AtomicUsize);
+
+    #[async_trait]
+    impl LockGuard for Fading {
+        fn is_held(&self) -> bool {
+            self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        }
+
+        async fn release(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_lost_while_a_record_is_written_lets_nothing_start_on_its_account() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (state, run) = (Arc::new(StateFolder::new(folder.path())), RunId::from("r"));
+        let holder = LockHolder {
+            run: run.0.clone(),
+            owner: String::new(),
+            pid: 1,
+            since: String::new(),
+            machine: String::new(),
+        };
+        let _lock = state.lock(&holder).await.expect("lock");
+        state.create_run(&run).await.expect("run");
+        // Asked before and behind the first record, and before the second.
+        let guard = Box::new(Fading(AtomicUsize::new(3)));
+        let locks = vec![HeldLock { name: "the target".to_owned(), guard }];
+        let writer = JournalWriter::new(state.clone(), Arc::new(NoTime), run.clone(), locks, 0, String::new());
+        let entry = || Entry::Stopped { reason: "r".to_owned() };
+        writer.append(entry()).await.expect("held");
+        for _ in 0..2 {
+            let error = writer.append(entry()).await.expect_err("lost behind the record, then before it");
+            assert!(matches!(&error, WriteError::LockLost(name) if name == "the target"), "{error}");
+        }
+        let text = state.get(&run, "journal.jsonl").await.expect("journal");
+        assert_eq!(text.iter().filter(|&&byte| byte == b'\n').count(), 2);
     }
 }

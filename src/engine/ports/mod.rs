@@ -17,7 +17,7 @@ pub use keeper::{Keeper, KeeperError, KeeperNode, KeeperStat, LockGuard, LockHol
 pub use objects::{ObjectError, ObjectInfo, Objects};
 pub use secrets::{SecretError, Secrets};
 pub use sql::{Answer, Call, Sql, SqlError};
-pub use state::{StateError, StateStore};
+pub use state::{Document, Held, Life, StateError, StateStore};
 
 /// Every port of one environment.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use crate::diag::{Failure, Refusal};
 use crate::engine::journal::{Entry, JournalWriter};
 use crate::engine::locks::Reservation;
 use crate::engine::run::{Runner, write_failure};
+use crate::engine::state_failure;
 use crate::model::ids::RunId;
 use crate::plan::plan_file::Plan;
 
@@ -28,7 +29,9 @@ impl Runner<'_> {
     /// held.
     async fn mark_undone(&self, id: &RunId, by: &RunId) -> Result<(), Failure> {
         let found = self.find(id).await?;
-        self.cut_torn_record(id, &found.journal).await?;
+        if found.journal.torn_bytes > 0 {
+            self.ports.state.truncate(id, found.journal.intact_bytes).await.map_err(state_failure)?;
+        }
         let (seq, prev) =
             found.journal.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
         let state = Arc::clone(&self.ports.state);

@@ -119,6 +119,7 @@ impl Asking<'_> {
             outcomes: &self.outcomes,
             progress: &Silent,
             cancel: &self.cancel,
+            journal: None,
             timeout: self.plan().step(&operation.step).map(|step| step.timeout()).unwrap_or_default(),
         }
     }

@@ -15,6 +15,7 @@ use super::scene::Scene;
 pub struct Engine {
     child: Child,
     folder: PathBuf,
+    runs: PathBuf,
     runs_before: usize,
 }
 
@@ -32,7 +33,7 @@ impl Engine {
         let child = command.stdout(file("engine.out")).stderr(file("engine.err")).spawn().unwrap();
         let line = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
         scene.holds_no_secret("the command line", &String::from_utf8_lossy(&line));
-        Self { child, folder, runs_before }
+        Self { child, folder, runs: scene.state().join("runs"), runs_before }
     }
 
     /// Waits until the journal of its run holds enough; `false` where the engine ended before.
@@ -40,7 +41,7 @@ impl Engine {
         let end = Instant::now() + PATIENCE;
         loop {
             let ended = self.child.try_wait().unwrap().is_some();
-            if enough(&records(&self.folder.join("state/runs"), self.runs_before)) {
+            if enough(&records(&self.runs, self.runs_before)) {
                 return !ended;
             }
             if ended {
@@ -105,16 +106,24 @@ fn records(runs: &Path, after: usize) -> Vec<Record> {
     let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     folders.sort();
     let Some(folder) = folders.get(after) else { return Vec::new() };
-    std::fs::read(folder.join("journal.jsonl"))
-        .ok()
-        .and_then(|bytes| read_journal(&bytes, "").ok())
-        .unwrap_or_default()
-        .records
+    journal_text(folder).and_then(|bytes| read_journal(&bytes, "").ok()).unwrap_or_default().records
 }
 
-/// The journal of a run.
+/// The journal of a run, in a folder or as the laboratory keeps it for a bucket.
 pub fn journal(run: &Path) -> Journal {
-    read_journal(&std::fs::read(run.join("journal.jsonl")).unwrap(), "").unwrap()
+    read_journal(&journal_text(run).unwrap(), "").unwrap()
+}
+
+/// One file, or one object for each record and perhaps a fence behind them.
+fn journal_text(run: &Path) -> Option<Vec<u8>> {
+    if let Ok(text) = std::fs::read(run.join("journal.jsonl")) {
+        return Some(text);
+    }
+    let entries = std::fs::read_dir(run.join("journal")).ok()?;
+    let mut objects: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    objects.sort();
+    let contents = objects.iter().filter_map(|object| std::fs::read(object).ok());
+    Some(contents.filter(|content| !content.starts_with(b"{\"fence\"")).flatten().collect())
 }
 
 /// Whether an operation whose id begins so has an intent.

@@ -3,23 +3,25 @@
 pub mod asked;
 pub mod bucket;
 pub mod cases;
+#[cfg(feature = "otel")]
+pub mod collector;
 pub mod cutter;
 pub mod drift;
 pub mod end_state;
-#[cfg(feature = "otel")]
-pub mod collector;
 pub mod engine;
+pub mod in_bucket;
 pub mod keeper;
 pub mod lab;
 pub mod large_plan;
+pub mod model;
 pub mod node_log;
 pub mod outside;
-pub mod model;
 pub mod proof;
 pub mod proxy;
 pub mod round;
 pub mod scene;
 pub mod sent;
+pub mod states;
 pub mod terminal;
 
 use std::fmt;

@@ -23,6 +23,8 @@ pub struct Scene {
     /// Bytes of each node's log of statements that came before what is looked at.
     marks: RefCell<[u64; 3]>,
     is_slow: Cell<bool>,
+    /// Whether the state lies in the bucket, too.
+    pub(super) is_in_bucket: Cell<bool>,
 }
 
 impl Scene {
@@ -38,7 +40,15 @@ impl Scene {
 
     fn on(lab: Rc<LabInUse>, name: &str, beginning: [u64; 3]) -> Self {
         let (test, database) = (TestEnvironment::new(), lab.fresh_database(name));
-        let scene = Self { test, lab, database, beginning, marks: RefCell::default(), is_slow: Cell::default() };
+        let scene = Self {
+            test,
+            lab,
+            database,
+            beginning,
+            marks: RefCell::default(),
+            is_slow: Cell::default(),
+            is_in_bucket: Cell::default(),
+        };
         scene.environment(|text| text);
         scene.mark();
         scene
@@ -202,9 +212,9 @@ impl Scene {
         self.cli(&["apply", "plan.json", "--consent", &digest])
     }
 
-    /// The state folder.
+    /// The state folder, or what the laboratory keeps for a state in the bucket.
     pub fn state(&self) -> PathBuf {
-        self.test.path().join("state")
+        if self.is_in_bucket.get() { self.bucket_state() } else { self.test.path().join("state") }
     }
 
     /// Folders of the runs, oldest first.

@@ -237,5 +237,6 @@ pub fn state_told_by(plan: &Plan, records: &[Record]) -> RunState {
             Entry::Finished { verdict } => Some(verdict.clone()),
             _ => None,
         }),
+        ..RunState::default()
     }
 }

@@ -9,6 +9,7 @@ use clickferry::engine::event::{Observer, Person, RunEvent};
 use clickferry::engine::ports::{Command, CommandOutput, Commands, Ports, SecretError, Secrets};
 use clickferry::engine::run::Runner;
 use clickferry::model::environment::Environment;
+use clickferry::model::ids::StepId;
 use clickferry::model::secret::SecretRef;
 use secrecy::SecretString;
 use serde_json::json;
@@ -39,6 +40,10 @@ impl Observer for Nobody {
 }
 
 impl Person for Nobody {
+    fn no_return(&self, _step: &StepId) -> bool {
+        true
+    }
+
     fn confirm(&self, _question: &str) -> bool {
         true
     }

@@ -2,17 +2,17 @@
 
 use async_trait::async_trait;
 use clickferry::engine::journal::Record;
-use clickferry::engine::ports::{LockGuard, LockHolder, StateError, StateStore};
+use clickferry::engine::ports::{Document, Held, LockGuard, LockHolder, StateError, StateStore};
 use clickferry::model::ids::RunId;
 
 use super::world::World;
 
 const JOURNAL: &str = "journal.jsonl";
 
-struct Held;
+struct Alone;
 
 #[async_trait]
-impl LockGuard for Held {
+impl LockGuard for Alone {
     fn is_held(&self) -> bool {
         true
     }
@@ -50,7 +50,7 @@ impl StateStore for World {
         self.inner().documents.get(&(run.clone(), name.to_owned())).cloned().ok_or_else(missing)
     }
 
-    async fn append(&self, run: &RunId, line: &[u8]) -> Result<(), StateError> {
+    async fn append(&self, run: &RunId, _number: u64, line: &[u8]) -> Result<(), StateError> {
         self.pass().await;
         let (first, second) = line.split_at(line.len() / 2);
         self.add(run, first);
@@ -60,6 +60,24 @@ impl StateStore for World {
             self.written(&record.entry);
         }
         self.pass().await;
+        Ok(())
+    }
+
+    async fn leave(&self, run: &RunId, name: &str, content: &[u8]) -> Result<(), StateError> {
+        self.put(run, name, content).await
+    }
+
+    async fn documents(&self, run: &RunId) -> Result<Vec<Document>, StateError> {
+        let inner = self.inner();
+        let of_run = inner.documents.iter().filter(|((of, _), _)| of == run);
+        Ok(of_run.map(|((_, name), content)| Document { name: name.clone(), size: content.len() as u64 }).collect())
+    }
+
+    async fn holder(&self) -> Result<Option<Held>, StateError> {
+        Ok(None)
+    }
+
+    async fn remove_lock(&self, _holder: &LockHolder) -> Result<(), StateError> {
         Ok(())
     }
 
@@ -75,7 +93,7 @@ impl StateStore for World {
 
     async fn lock(&self, _holder: &LockHolder) -> Result<Box<dyn LockGuard>, StateError> {
         self.pass().await;
-        Ok(Box::new(Held))
+        Ok(Box::new(Alone))
     }
 
     fn describe(&self) -> String {
