@@ -85,6 +85,8 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
     let planned: HashMap<&OperationId, &Operation> =
         plan.operations.iter().map(|operation| (&operation.id, operation)).collect();
     let is_planned = |operation| planned.contains_key(operation);
+    // What the gates saw is copied only for the few operations that end up lost.
+    let mut seen: HashMap<&OperationId, &Value> = HashMap::new();
     for record in &journal.records {
         match &record.entry {
             Entry::Intent { operation, attempt, statements, data, .. } => {
@@ -94,7 +96,8 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
                         "the statements of {operation} are not those the journal was written for"
                     )));
                 }
-                state.begin(operation, *attempt, data, record.at).map_err(|found| inconsistent(&found))?;
+                state.begin(operation, *attempt, record.at).map_err(|found| inconsistent(&found))?;
+                seen.insert(operation, data);
             }
             Entry::Outcome { operation, attempt, kind, data, .. } => {
                 state.end(operation, *attempt, *kind, data).map_err(|found| inconsistent(&found))?;
@@ -133,19 +136,24 @@ pub fn run_state(plan: &Plan, journal: &Journal) -> Result<RunState, Refusal> {
             Entry::Started { .. } | Entry::Resumed { .. } | Entry::Stopped { .. } => {}
         }
     }
+    for (operation, state) in &mut state.operations {
+        if let (OperationState::Lost { intent, .. }, Some(&data)) = (state, seen.get(operation)) {
+            intent.clone_from(data);
+        }
+    }
     Ok(state)
 }
 
 impl RunState {
-    /// An intent: from now on the outcome is not known.
-    fn begin(&mut self, operation: &OperationId, attempt: u32, intent: &Value, at: Timestamp) -> Result<(), String> {
+    /// An intent: from now on the outcome is not known. What its gate saw is filled in at the end.
+    fn begin(&mut self, operation: &OperationId, attempt: u32, at: Timestamp) -> Result<(), String> {
         let is_over = self.finished.is_some();
         match self.operations.get_mut(operation) {
             Some(state @ OperationState::Outstanding { .. }) if !is_over => {
                 if *state != (OperationState::Outstanding { attempts: attempt.saturating_sub(1) }) || attempt == 0 {
                     return Err(format!("attempt {attempt} of {operation} begins out of turn"));
                 }
-                *state = OperationState::Lost { attempt, intent: intent.clone(), at };
+                *state = OperationState::Lost { attempt, intent: Value::Null, at };
                 Ok(())
             }
             Some(OperationState::Lost { attempt: begun, .. }) => {

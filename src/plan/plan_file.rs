@@ -229,3 +229,11 @@ pub fn hex(bytes: &[u8]) -> String {
 pub fn sha256(text: &[u8]) -> String {
     hex(&Sha256::digest(text))
 }
+
+/// SHA-256 of a text in parts, hexadecimal; nothing is copied.
+#[must_use]
+pub fn sha256_of_parts(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    parts.iter().for_each(|part| digest.update(part));
+    hex(&digest.finalize())
+}

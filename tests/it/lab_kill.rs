@@ -189,7 +189,7 @@ fn a_changed_byte_in_the_journal_is_refused_and_nothing_is_touched() {
     --- stderr
     error: the journal is damaged
       expected  an unbroken chain of records
-      found     line 2 is not a record: missing field `at` at line 1 column N in ./state/runs/RUN/journal.jsonl
+      found     line 2 is not a record: unknown field `au`, expected one of `seq`, `at`, `entry`, `prev`, `sum` at line 1 column N in ./state/runs/RUN/journal.jsonl
       see it    head -c 2000 ./state/runs/RUN/journal.jsonl
       do this   do not resume on it: bring back an undamaged copy of the state, or look at the servers and plan anew
     ");

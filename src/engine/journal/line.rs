@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::record::{Entry, Record};
-use crate::plan::plan_file::sha256;
+use crate::plan::plan_file::sha256_of_parts;
 
 /// A record, its parts still text.
 #[derive(Deserialize)]
@@ -59,7 +59,7 @@ pub(super) fn read_line(text: &[u8], number: usize, prev: &str) -> Result<Record
     let not_a_record = |error: serde_json::Error| damaged(format!("line {number} is not a record: {error}"));
     let line: Line<'_> = serde_json::from_slice(text).map_err(not_a_record)?;
     let (seq, at, entry) = (line.seq.get(), line.at.get(), line.entry.get());
-    if line.sum != sha256(format!("[{seq},{at},{entry},{}]", line.prev.get()).as_bytes()) {
+    if line.sum != sha256_of_parts(&["[", seq, ",", at, ",", entry, ",", line.prev.get(), "]"]) {
         return Err(damaged(format!("the checksum of line {number} does not fit")));
     }
     let said: String = serde_json::from_str(line.prev.get()).map_err(not_a_record)?;
