@@ -121,7 +121,7 @@ async fn to_the_first(plan: &Plan, text: &[u8], journal: &[u8]) -> Duration {
         owner: "bench".to_owned(),
     };
     let begun = Instant::now();
-    runner.resume(&run).await.expect("a resumed run");
+    runner.resume(&run, clickferry::engine::reprove::Redo::Ask).await.expect("a resumed run");
     let first = sql.first.lock().unwrap().expect("a first operation");
     first - begun
 }
