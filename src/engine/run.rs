@@ -198,7 +198,7 @@ impl Runner<'_> {
         }
     }
 
-    async fn find_to_write(&self, id: &RunId) -> Result<FoundRun, Failure> {
+    pub(super) async fn find_to_write(&self, id: &RunId) -> Result<FoundRun, Failure> {
         let found = self.find(id).await?;
         check_lives_here(&*self.ports.state, id, &found.journal).await?;
         let torn = found.journal.torn_bytes;

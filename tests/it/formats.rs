@@ -191,7 +191,7 @@ fn a_newer_journal_is_refused() {
     let added = |journal: String| {
         let last: serde_json::Value = serde_json::from_str(journal.lines().last().unwrap()).unwrap();
         let (seq, at, prev) = (last["seq"].as_u64().unwrap() + 1, &last["at"], &last["sum"]);
-        let entry = r#"{"undone":{"operation":"keep/1"}}"#;
+        let entry = r#"{"abandoned":{"operation":"keep/1"}}"#;
         let sum = sha256(format!("[{seq},{at},{entry},{prev}]").as_bytes());
         format!("{journal}{{\"seq\":{seq},\"at\":{at},\"entry\":{entry},\"prev\":{prev},\"sum\":\"{sum}\"}}\n")
     };
@@ -200,7 +200,7 @@ fn a_newer_journal_is_refused() {
     --- stderr
     error: the journal holds a record that this clickferry does not know
       expected  records as clickferry 0.1.0 knows them
-      found     line 61: unknown variant `undone` in state/runs/RUN/journal.jsonl; clickferry 0.1.0 wrote last
+      found     line 61: unknown variant `abandoned` in state/runs/RUN/journal.jsonl; clickferry 0.1.0 wrote last
       see it    tail -n 5 state/runs/RUN/journal.jsonl
       do this   use the version of clickferry that wrote it, or a newer one
     ");

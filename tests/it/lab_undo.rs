@@ -148,13 +148,13 @@ fn a_whole_move_is_taken_back() {
     exit 3
     --- stdout
 
-     table                           expected rows  DB-r1  DB-r2
-     DB.customers          100            ✓ 100            ✓ 100
-     DB.daily              90             ✓ 90             ✓ 90
-     DB.orders             3 000          ✓ 3 000          ✓ 3 000
-     DB.schema_migrations  4              ✓ 4              ✓ 4
+     table of DB  expected rows  DB-r1  DB-r2
+     customers             100            ✓ 100           ✓ 100
+     daily                 90             ✓ 90            ✓ 90
+     orders                3 000          ✓ 3 000         ✓ 3 000
+     schema_migrations     4              ✓ 4             ✓ 4
 
-    4 tables on 2 servers: 8 pass
+     4 tables on 2 servers: 8 of 8 pass
     --- stderr
     refused: run RUN was taken back by run RUN
       expected  a run that nobody takes back

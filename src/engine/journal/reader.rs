@@ -214,10 +214,10 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_added_is_not_called_damage() {
-        insta::assert_snapshot!(refused(STARTED, r#"{"undone":{"operation":"a/1"}}"#), @r"
+        insta::assert_snapshot!(refused(STARTED, r#"{"abandoned":{"operation":"a/1"}}"#), @r"
         the journal holds a record that this clickferry does not know
           expected  records as clickferry 0.1.0 knows them
-          found     line 2: unknown variant `undone` in j; clickferry 0.9.0 wrote last
+          found     line 2: unknown variant `abandoned` in j; clickferry 0.9.0 wrote last
           see it    tail -n 5 j
           do this   use the version of clickferry that wrote it, or a newer one
         ");

@@ -1,10 +1,8 @@
 //! Beginning an undo: from then on the run that is taken back cannot be carried on with.
 
-use std::sync::Arc;
-
 use crate::diag::{Failure, Refusal};
-use crate::engine::journal::{Entry, JournalWriter};
-use crate::engine::locks::Reservation;
+use crate::engine::journal::{Entry, HeldLock};
+use crate::engine::locks::{Reservation, release};
 use crate::engine::run::{Runner, write_failure};
 use crate::engine::state_failure;
 use crate::model::ids::RunId;
@@ -16,27 +14,41 @@ impl Runner<'_> {
     /// # Errors
     /// Why it stopped; `resume` carries on with it as with every run.
     pub async fn begin_undo(&self, plan: &Plan, consent: &str, reserved: Reservation) -> Result<RunId, Failure> {
-        if let Some(id) = &plan.undo_of
-            && let Err(failure) = self.mark_undone(id, &reserved.run).await
-        {
-            reserved.cancel().await;
-            return Err(failure);
+        let Reservation { run, mut locks } = reserved;
+        if let Some(id) = &plan.undo_of {
+            // The lock of the state is one run's at a time. Those of the targets are held all the while.
+            let state = locks.remove(0);
+            state.guard.release().await;
+            let marked = async {
+                self.mark_undone(id, &run, &state.name).await?;
+                self.ports.state.lock(&self.holder(&run)).await.map_err(state_failure)
+            };
+            match marked.await {
+                Ok(guard) => locks.insert(0, HeldLock { name: state.name, guard }),
+                Err(failure) => {
+                    release(&locks).await;
+                    return Err(failure);
+                }
+            }
         }
-        self.begin(plan, consent, reserved).await
+        self.begin(plan, consent, Reservation { run, locks }).await
     }
 
-    /// Tells the journal of the run that is taken back, before anything is. Called while the reservation's locks are
-    /// held.
-    async fn mark_undone(&self, id: &RunId, by: &RunId) -> Result<(), Failure> {
-        let found = self.find(id).await?;
-        if found.journal.torn_bytes > 0 {
-            self.ports.state.truncate(id, found.journal.intact_bytes).await.map_err(state_failure)?;
-        }
-        let (seq, prev) =
-            found.journal.records.last().map(|record| (record.seq, record.sum.clone())).unwrap_or_default();
-        let state = Arc::clone(&self.ports.state);
-        let journal = JournalWriter::new(state, Arc::clone(&self.ports.clock), id.clone(), Vec::new(), seq, prev);
-        journal.append(Entry::Undone { by: by.clone() }).await.map_err(write_failure).map(|_| ())
+    /// Tells the journal of the run that is taken back, before anything is.
+    async fn mark_undone(&self, id: &RunId, by: &RunId, name: &str) -> Result<(), Failure> {
+        let guard = self.ports.state.lock(&self.holder(id)).await.map_err(state_failure)?;
+        let locks = vec![HeldLock { name: name.to_owned(), guard }];
+        let found = match self.find_to_write(id).await {
+            Ok(found) => found,
+            Err(failure) => {
+                release(&locks).await;
+                return Err(failure);
+            }
+        };
+        let (_, journal) = self.continue_journal(id, &found.journal, locks);
+        let told = journal.append(Entry::Undone { by: by.clone() }).await.map_err(write_failure);
+        journal.release().await;
+        told.map(|_| ())
     }
 }
 
