@@ -102,7 +102,7 @@ fn servers_that_became_others_came_or_went_are_refused_by_name() {
       see it    on DB-r2: SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = 'lab' ORDER BY shard_num, replica_num
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the plan cannot be made any longer: the environment does not name every server of the cluster `lab`
-      expected  1 servers, as DB-r2 knows the cluster
+      expected  1 server, as DB-r2 knows the cluster
       found     2 hosts in the environment
       see it    on DB-r2: SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = 'lab' ORDER BY shard_num, replica_num
       do this   list every replica of every shard under `hosts:`; a forgotten replica would keep old data

@@ -165,7 +165,7 @@ fn what_is_created_restored_into_and_written_to_is_refused_by_name() {
       found     UUID UUID, `id` UInt64; definition DIGEST
       see it    on DB-r2: SELECT uuid, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'orders'
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
-    refused: the plan cannot be made any longer: step `create`: 1 objects will be there on DB-r2 with another definition
+    refused: the plan cannot be made any longer: step `create`: 1 object will be there on DB-r2 with another definition
       expected  no object of that name, or one with the definition to be created
       found     DB.orders: ENGINE is `MergeTree` instead of `ReplicatedMergeTree`
       see it    on DB-r2: SELECT name, create_table_query FROM system.tables WHERE database = 'DB'

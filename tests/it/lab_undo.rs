@@ -154,7 +154,7 @@ fn a_whole_move_is_taken_back() {
      orders                3 000          ✓ 3 000         ✓ 3 000
      schema_migrations     4              ✓ 4             ✓ 4
 
-     4 tables on 2 servers: 8 of 8 pass
+    4 tables on 2 servers: 8 of 8 pass
     --- stderr
     refused: run RUN was taken back by run RUN
       expected  a run that nobody takes back
