@@ -6,19 +6,20 @@ use futures_util::future::join_all;
 
 use super::disks::observe_disks;
 use super::errors::explain_sql;
+use super::observe_tables::observe_tables;
 use super::ports::{Answer, Call, Ports, SqlError};
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::{Environment, HostBinding, TargetBinding};
 use crate::model::ids::HostName;
-use crate::model::observed::{Database, HostWorld, Identity, Table, TargetWorld, World};
+use crate::model::observed::{Database, HostWorld, Identity, TargetWorld, World};
 use crate::model::runbook::Topology;
 use crate::model::words::count_of;
 
 /// Databases of the server itself.
-const OWN: &str = "('system', 'information_schema', 'INFORMATION_SCHEMA')";
+pub(super) const OWN: &str = "('system', 'information_schema', 'INFORMATION_SCHEMA')";
 
 /// UUID of what has none.
-const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
+pub(super) const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The world as far as it could be seen.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +102,13 @@ async fn observe_host(
     let asker = Asker { host: &host, ports };
     let what = || format!("looking at {host}");
     let explain = |error: SqlError| explain_sql(what(), &error);
-    let identity = asker.ask("SELECT version() AS version, hostName() AS host").await.map_err(explain)?;
+    let identity = asker
+        .newer(
+            "SELECT version() AS version, hostName() AS host, toString(serverUUID()) AS uuid",
+            "SELECT version() AS version, hostName() AS host",
+        )
+        .await
+        .map_err(explain)?;
     let mut world = HostWorld {
         name: host.clone(),
         url: binding.url.clone(),
@@ -109,12 +116,7 @@ async fn observe_host(
         ..HostWorld::default()
     };
     world.identity = Identity {
-        server_uuid: asker
-            .optional("SELECT toString(serverUUID()) AS uuid")
-            .await
-            .map_err(explain)?
-            .text(0, "uuid")
-            .unwrap_or_default(),
+        server_uuid: identity.text(0, "uuid").unwrap_or_default(),
         host_name: identity.text(0, "host").unwrap_or_default(),
         ..Identity::default()
     };
@@ -125,10 +127,8 @@ async fn observe_host(
         }
     }
     observe_disks(&asker, &mut world).await.map_err(explain)?;
-    let databases = asker
-        .ask(&format!("SELECT * FROM system.databases WHERE name NOT IN {OWN} ORDER BY name"))
-        .await
-        .map_err(explain)?;
+    let named = |columns| format!("SELECT {columns} FROM system.databases WHERE name NOT IN {OWN} ORDER BY name");
+    let databases = asker.newer(&named("name, engine, uuid"), &named("*")).await.map_err(explain)?;
     for row in 0..databases.rows.len() {
         world.databases.insert(
             databases.text(row, "name").unwrap_or_default(),
@@ -138,7 +138,7 @@ async fn observe_host(
             },
         );
     }
-    world.tables = tables(&asker).await.map_err(explain)?;
+    world.tables = observe_tables(&asker).await.map_err(explain)?;
     world.pending_drops = asker.names(&format!("SELECT concat(database, '.', table) AS name FROM system.dropped_tables WHERE database NOT IN {OWN} ORDER BY name")).await.map_err(explain)?;
     world.running_backups = asker.names("SELECT toString(id) AS name FROM system.backups WHERE status IN ('CREATING_BACKUP', 'RESTORING') ORDER BY name").await.map_err(explain)?;
     world.mutations = asker.names("SELECT concat(database, '.', table, ': ', command) AS name FROM system.mutations WHERE NOT is_done ORDER BY name").await.map_err(explain)?;
@@ -163,7 +163,7 @@ pub(super) struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    async fn ask(&self, sql: &str) -> Result<Answer, SqlError> {
+    pub(super) async fn ask(&self, sql: &str) -> Result<Answer, SqlError> {
         self.ports.sql.call(self.host, Call::read(sql)).await
     }
 
@@ -176,59 +176,18 @@ impl Asker<'_> {
         }
     }
 
+    /// Asks for what newer versions have; where this one does not have all of it, for what each version has.
+    pub(super) async fn newer(&self, newer: &str, any: &str) -> Result<Answer, SqlError> {
+        match self.ask(newer).await {
+            Err(error) if matches!(error.code(), Some(46 | 47)) => self.ask(any).await,
+            other => other,
+        }
+    }
+
     async fn names(&self, sql: &str) -> Result<Vec<String>, SqlError> {
         let answer = self.optional(sql).await?;
         Ok((0..answer.rows.len()).filter_map(|row| answer.text(row, "name")).collect())
     }
-}
-
-async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
-    let all = asker
-        .ask(&format!(
-            "SELECT * FROM system.tables WHERE database NOT IN {OWN} AND NOT is_temporary ORDER BY database, name"
-        ))
-        .await?;
-    let parts = asker.ask(&format!("SELECT database, table, count() AS parts, sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database NOT IN {OWN} GROUP BY database, table")).await?;
-    let replicas = asker
-        .optional(
-            "SELECT database, table, zookeeper_path, replica_name, is_readonly, total_replicas FROM system.replicas",
-        )
-        .await?;
-    let by_name = |answer: &Answer| -> BTreeMap<(String, String), usize> {
-        (0..answer.rows.len())
-            .filter_map(|row| Some(((answer.text(row, "database")?, answer.text(row, "table")?), row)))
-            .collect()
-    };
-    let (part_rows, replica_rows) = (by_name(&parts), by_name(&replicas));
-    let mut tables = Vec::with_capacity(all.rows.len());
-    for row in 0..all.rows.len() {
-        let text = |column: &str| all.text(row, column).unwrap_or_default();
-        let key = (text("database"), text("name"));
-        let mut table = Table {
-            engine: text("engine"),
-            engine_full: text("engine_full"),
-            uuid: all.text(row, "uuid").unwrap_or_else(|| NO_UUID.to_owned()),
-            create_query: text("create_table_query"),
-            rows: all.number(row, "total_rows"),
-            bytes: all.number(row, "total_bytes"),
-            ..Table::default()
-        };
-        if table.engine.ends_with("MergeTree") {
-            let at = part_rows.get(&key);
-            table.rows = Some(at.and_then(|&row| parts.number(row, "rows")).unwrap_or(0));
-            table.bytes = Some(at.and_then(|&row| parts.number(row, "bytes")).unwrap_or(0));
-            table.parts = at.and_then(|&row| parts.number(row, "parts")).unwrap_or(0);
-        }
-        if let Some(&row) = replica_rows.get(&key) {
-            table.zookeeper_path = replicas.text(row, "zookeeper_path");
-            table.replica_name = replicas.text(row, "replica_name");
-            table.is_readonly = replicas.number(row, "is_readonly") == Some(1);
-            table.total_replicas = replicas.number(row, "total_replicas");
-        }
-        (table.database, table.name) = key;
-        tables.push(table);
-    }
-    Ok(tables)
 }
 
 fn shard_of(binding: &HostBinding, world: &HostWorld, unfit: &mut Vec<Refusal>) -> String {

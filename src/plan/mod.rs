@@ -2,6 +2,8 @@
 
 pub mod classify;
 pub mod convert;
+pub mod data;
+mod digest;
 pub mod fact;
 pub mod layout;
 pub mod operation;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::digest;
 use super::fact::Fact;
 use super::operation::{Effect, Loss, Operation};
 use crate::model::ids::{HostName, RunId, StepId};
@@ -207,8 +208,7 @@ impl Plan {
 
     fn compute_digest(&self) -> String {
         // Plain data with text keys always becomes JSON; an empty text would never equal a stored digest.
-        let text = serde_json::to_vec(&self.binding()).unwrap_or_default();
-        hex(&Sha256::digest(text))
+        digest::of(self).unwrap_or_default()
     }
 }
 

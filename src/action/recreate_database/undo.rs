@@ -1,6 +1,5 @@
 //! How a database that was recreated comes back: not at all where it was dropped.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::Data;
@@ -24,7 +23,7 @@ pub async fn remains(context: &RunContext<'_>) -> Result<bool, RunError> {
 }
 
 pub fn undo(context: &UndoContext<'_>) -> Undo {
-    match Data::deserialize(&context.operation.data) {
+    match context.operation.data.read() {
         Ok(Data::Drop(data)) if data.tables.is_empty() && data.uuid.is_some() => Undo::Nothing,
         Ok(Data::Drop(data)) => Undo::impossible(
             format!("the database was dropped, with {} tables; nothing of it is left", data.tables.len()),

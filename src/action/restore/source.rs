@@ -10,6 +10,7 @@ use crate::action::backup::tables::has_rows;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::formats::{BackupStep, StorageRole, parse_table};
+use crate::model::text::Text;
 
 use super::RestoreArguments;
 
@@ -43,7 +44,7 @@ pub(crate) struct SourceTable {
     /// Engine.
     pub(crate) engine: String,
     /// DDL.
-    pub(crate) create_query: String,
+    pub(crate) create_query: Text,
     /// Rows: of an existing backup exactly, of a step's backup as the source was when planning.
     #[serde(default)]
     pub(crate) rows: Option<u64>,

@@ -1,8 +1,9 @@
 //! One thing that is done, on one host or on several alike.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::sent::{Sent, is_besides, sent};
 use super::words::noun_of;
@@ -20,9 +21,9 @@ pub struct Item<'p> {
 
 /// Something that stands in what is destroyed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Holding<'p> {
+pub struct Holding {
     /// Name of the table; of the view, where the table is the hidden one that holds a view's rows.
-    pub name: &'p str,
+    pub name: String,
     /// Its rows; absent where it has none of its own.
     pub rows: Option<u64>,
 }
@@ -80,32 +81,48 @@ impl<'p> Item<'p> {
     }
 }
 
+/// The part of an operation's data that names the tables which go with its object.
+#[derive(Deserialize)]
+struct Held<'d> {
+    #[serde(borrow)]
+    tables: Vec<HeldTable<'d>>,
+}
+
+#[derive(Deserialize)]
+struct HeldTable<'d> {
+    #[serde(borrow)]
+    name: Cow<'d, str>,
+    #[serde(borrow, default)]
+    uuid: Option<Cow<'d, str>>,
+    #[serde(default)]
+    rows: Option<u64>,
+}
+
 /// The tables that an operation destroys with its object, the largest first: its data names them.
 #[must_use]
-pub fn holdings(operation: &Operation) -> Vec<Holding<'_>> {
-    let tables = operation.data.get("tables").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let text = |table: &'_ Value, key: &str| table.get(key).and_then(Value::as_str).map(str::to_owned);
+pub fn holdings(operation: &Operation) -> Vec<Holding> {
+    // Data of another form names no tables that go.
+    let tables = operation.data.read::<Held<'_>>().map(|held| held.tables).unwrap_or_default();
     // A hidden table is named after the UUID of its view, which tells people nothing.
-    let views: HashMap<String, &str> =
-        tables.iter().filter_map(|table| Some((text(table, "uuid")?, table.get("name")?.as_str()?))).collect();
-    let mut found: Vec<Holding<'_>> = Vec::with_capacity(tables.len());
+    let views: HashMap<&str, &str> =
+        tables.iter().filter_map(|table| Some((table.uuid.as_deref()?, &*table.name))).collect();
+    let mut found: Vec<(&str, Option<u64>)> = Vec::with_capacity(tables.len());
     let mut known: HashMap<&str, usize> = HashMap::new();
-    for table in tables {
-        let Some(name) = table.get("name").and_then(Value::as_str) else { continue };
+    for table in &tables {
+        let name: &str = &table.name;
         let view = name.strip_prefix(".inner_id.").and_then(|uuid| views.get(uuid).copied());
-        let view = view.or_else(|| name.strip_prefix(".inner."));
-        let rows = table.get("rows").and_then(Value::as_u64);
-        match known.get(view.unwrap_or(name)) {
+        let shown = view.or_else(|| name.strip_prefix(".inner.")).unwrap_or(name);
+        match known.get(shown) {
             // A view and its hidden table are told as one, with the rows of the latter.
-            Some(at) => found[*at].rows = found[*at].rows.or(rows),
+            Some(at) => found[*at].1 = found[*at].1.or(table.rows),
             None => {
-                known.insert(view.unwrap_or(name), found.len());
-                found.push(Holding { name: view.unwrap_or(name), rows });
+                known.insert(shown, found.len());
+                found.push((shown, table.rows));
             }
         }
     }
-    found.sort_by(|a, b| b.rows.cmp(&a.rows).then(a.name.cmp(b.name)));
-    found
+    found.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    found.into_iter().map(|(name, rows)| Holding { name: name.to_owned(), rows }).collect()
 }
 
 /// Joins operations that do the same on several hosts, in the order of their first one.
@@ -168,7 +185,8 @@ mod tests {
                 { "name": "v", "uuid": "u-3", "rows": null },
             ] }),
         );
-        let told: Vec<(&str, Option<u64>)> = holdings(&operation).iter().map(|held| (held.name, held.rows)).collect();
+        let held = holdings(&operation);
+        let told: Vec<(&str, Option<u64>)> = held.iter().map(|held| (held.name.as_str(), held.rows)).collect();
         assert_eq!(told, [("daily", Some(7)), ("old", Some(2)), ("plain", Some(0)), ("v", None)]);
     }
 }

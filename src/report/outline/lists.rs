@@ -29,10 +29,10 @@ pub fn a_dozen(labels: &[&str]) -> String {
 /// What a database or path holds, the largest first: `runs (500 rows), tags (0 rows); 2 without rows of their own: v, w`.
 /// `of` draws a name.
 #[must_use]
-pub fn holding_words(found: &[Holding<'_>], of: fn(&str) -> String) -> String {
+pub fn holding_words(found: &[Holding], of: fn(&str) -> String) -> String {
     let with: Vec<String> =
-        found.iter().filter_map(|table| Some(format!("{} ({})", of(table.name), count(table.rows?, "row")))).collect();
-    let without: Vec<String> = found.iter().filter(|table| table.rows.is_none()).map(|table| of(table.name)).collect();
+        found.iter().filter_map(|table| Some(format!("{} ({})", of(&table.name), count(table.rows?, "row")))).collect();
+    let without: Vec<String> = found.iter().filter(|table| table.rows.is_none()).map(|table| of(&table.name)).collect();
     let listed = |words: &[String]| a_dozen(&words.iter().map(String::as_str).collect::<Vec<_>>());
     match (with.is_empty(), without.is_empty()) {
         (_, true) => listed(&with),
