@@ -3,8 +3,11 @@
 //!
 //! A table or database without a UUID is made by an earlier step of the plan and no fact of the world as it is now.
 
+use std::collections::HashMap;
+
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table};
+use crate::model::text::Text;
 use crate::plan::fact::Fact;
 use crate::plan::plan_file::sha256;
 use crate::plan::sql::{Token, identifier, literal, tokenize};
@@ -32,25 +35,61 @@ fn is_planned(host: &HostWorld, database: &str) -> bool {
 
 /// How a table is defined, or that it is not there.
 pub fn definition(host: &HostWorld, database: &str, name: &str) -> Option<Fact> {
-    let value = match host.table(database, name) {
-        Some(table) if table.uuid.is_empty() => return None,
-        Some(table) => definition_words(table),
-        None if is_planned(host, database) => return None,
-        None => ABSENT.to_owned(),
-    };
-    let query = format!("SELECT uuid, create_table_query FROM system.tables WHERE {}", by_name(database, name));
-    Some(Fact::new(&host.name, format!("definition of {database}.{name}"), value, query))
+    Definitions::default().of_table(host, database, name)
 }
 
-/// The columns stand in it, so that a column that came, went or changed is seen; the digest is of the whole statement.
-fn definition_words(table: &Table) -> String {
-    let columns = columns(&table.create_query);
+/// What definitions say in facts. Replicas of a table have the same one: it is read once for all of them.
+#[derive(Default)]
+pub struct Definitions(HashMap<Text, String>);
+
+impl Definitions {
+    /// As [`definition`].
+    pub fn of_table(&mut self, host: &HostWorld, database: &str, name: &str) -> Option<Fact> {
+        let value = match host.table(database, name) {
+            Some(table) if table.uuid.is_empty() => return None,
+            Some(table) => self.words(table),
+            None if is_planned(host, database) => return None,
+            None => ABSENT.to_owned(),
+        };
+        let query = format!("SELECT uuid, create_table_query FROM system.tables WHERE {}", by_name(database, name));
+        Some(Fact::new(&host.name, format!("definition of {database}.{name}"), value, query))
+    }
+
+    /// A table whose rows are taken away, with `what` happens to it: what it holds, and how it is defined.
+    pub fn of_loss(&mut self, host: &HostName, table: &Table, what: &str) -> Option<Fact> {
+        if table.uuid.is_empty() {
+            return None;
+        }
+        let (database, name) = (&table.database, &table.name);
+        Some(Fact::new(
+            host,
+            format!("table {database}.{name} that is {what}"),
+            format!("{}, {}", rows_words(table), self.words(table)),
+            format!(
+                "SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE {}",
+                by_name(database, name)
+            ),
+        ))
+    }
+
+    /// The columns stand in it, so that a column that came, went or changed is seen; the digest is of the whole
+    /// statement.
+    fn words(&mut self, table: &Table) -> String {
+        if !self.0.contains_key(&table.create_query) {
+            self.0.insert(table.create_query.clone(), words_of(&table.create_query));
+        }
+        format!("UUID {}, {}", table.uuid, self.0.get(&table.create_query).map_or("", String::as_str))
+    }
+}
+
+fn words_of(create: &str) -> String {
+    let columns = columns(create);
     let shown = match columns.len() {
         0 => String::new(),
         number if number > LISTED => format!("{} and {} more; ", columns[..LISTED].join(", "), number - LISTED),
         _ => format!("{}; ", columns.join(", ")),
     };
-    format!("UUID {}, {shown}definition {}", table.uuid, short(&table.create_query))
+    format!("{shown}definition {}", short(create))
 }
 
 /// What a CREATE statement says of each column, in its own words; cut where it is long.
@@ -116,21 +155,9 @@ pub fn listed<'n>(names: impl Iterator<Item = &'n str>, noun: &str) -> String {
     }
 }
 
-/// A table whose rows are taken away, with `what` happens to it: what it holds, and how it is defined.
+/// As [`Definitions::of_loss`], for one table.
 pub fn loses(host: &HostName, table: &Table, what: &str) -> Option<Fact> {
-    if table.uuid.is_empty() {
-        return None;
-    }
-    let (database, name) = (&table.database, &table.name);
-    Some(Fact::new(
-        host,
-        format!("table {database}.{name} that is {what}"),
-        format!("{}, {}", rows_words(table), definition_words(table)),
-        format!(
-            "SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE {}",
-            by_name(database, name)
-        ),
-    ))
+    Definitions::default().of_loss(host, table, what)
 }
 
 /// What a table holds where nothing may be added to it.
@@ -219,7 +246,7 @@ mod tests {
             create_query: format!("CREATE TABLE t ({})", ["`a` Int8"; 14].join(", ")).into(),
             ..table("d", "t", "Log", None)
         };
-        let words = definition_words(&wide);
+        let words = Definitions::default().words(&wide);
         assert!(words.starts_with("UUID uuid-t, `a` Int8, ") && words.contains(" and 2 more; definition "), "{words}");
         assert_eq!(columns(&format!("CREATE TABLE t (`e` Enum8({}))", "'x' = 1, ".repeat(20)))[0].chars().count(), 63);
     }

@@ -1,6 +1,6 @@
 //! Looks at everything a runbook needs: the servers once, and what each action asks for besides. Only reads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -152,8 +152,11 @@ fn silent_facts(seen: &Seen) -> Vec<Fact> {
 
 /// Leaves the first fact on each subject. Later ones tell of the world as earlier steps will leave it.
 pub(super) fn first_of_each(facts: &mut Vec<Fact>) {
-    let mut known: BTreeSet<(HostName, String)> = BTreeSet::new();
-    facts.retain(|fact| known.insert((fact.host.clone(), fact.subject.clone())));
+    let mut known: HashSet<(&HostName, &str)> = HashSet::with_capacity(facts.len());
+    let are_first: Vec<bool> = facts.iter().map(|fact| known.insert((&fact.host, fact.subject.as_str()))).collect();
+    drop(known);
+    let mut are_first = are_first.into_iter();
+    facts.retain(|_| are_first.next().unwrap_or(true));
 }
 
 /// The steps that are not left out.

@@ -1,6 +1,6 @@
 //! Looks at every server once, with a fixed number of reading statements per host, however many tables there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures_util::future::join_all;
 
@@ -13,6 +13,7 @@ use crate::model::environment::{Environment, HostBinding, TargetBinding};
 use crate::model::ids::HostName;
 use crate::model::observed::{Database, HostWorld, Identity, TargetWorld, World};
 use crate::model::runbook::Topology;
+use crate::model::text::Text;
 use crate::model::words::count_of;
 
 /// Databases of the server itself.
@@ -89,7 +90,26 @@ pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>,
             },
         );
     }
+    share_definitions(&mut seen.world);
     seen
+}
+
+/// Replicas of a table have the same definition: its text is kept once.
+fn share_definitions(world: &mut World) {
+    let mut known: HashSet<Text> = HashSet::new();
+    for host in world.targets.values_mut().flat_map(|target| &mut target.hosts) {
+        host.tables.change_all(
+            |_| true,
+            |table| {
+                for text in [&mut table.create_query, &mut table.engine_full] {
+                    match known.get(text.as_str()) {
+                        Some(same) => *text = same.clone(),
+                        None => drop(known.insert(text.clone())),
+                    }
+                }
+            },
+        );
+    }
 }
 
 /// Observes one server; with it comes in what it does not fit the environment.

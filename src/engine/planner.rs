@@ -88,7 +88,10 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
             promises: &mut promises,
         };
         match step.action.plan(&mut context) {
-            Ok(planned) => operations.extend(numbered(step, planned)),
+            Ok(planned) => {
+                operations.reserve_exact(planned.len());
+                operations.extend(numbered(step, planned));
+            }
             Err(found) => problems.extend(found),
         }
         problems.extend(check_step(step, &operations));

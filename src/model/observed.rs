@@ -117,10 +117,40 @@ impl HostWorld {
     /// Replaces `{macro}` in a text with this server's macros; unknown ones stay.
     #[must_use]
     pub fn expand_macros(&self, text: &str) -> String {
-        let mut out = text.to_owned();
-        for (name, value) in &self.identity.macros {
-            out = out.replace(&format!("{{{name}}}"), value);
+        let mut out = self.expand_once(text);
+        // A macro may stand in the value of another one.
+        for _ in 0..8 {
+            if !out.contains('{') {
+                break;
+            }
+            let next = self.expand_once(&out);
+            if next == out {
+                break;
+            }
+            out = next;
         }
+        out
+    }
+
+    fn expand_once(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len() + 16);
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            out.push_str(before);
+            let found =
+                after.split_once('}').and_then(|(name, behind)| Some((self.identity.macros.get(name)?, behind)));
+            rest = match found {
+                Some((value, behind)) => {
+                    out.push_str(value);
+                    behind
+                }
+                None => {
+                    out.push('{');
+                    after
+                }
+            };
+        }
+        out.push_str(rest);
         out
     }
 }

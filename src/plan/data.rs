@@ -102,9 +102,11 @@ mod tests {
             serde_json::from_str(r#"{"z":1,"a":[18446744073709551615,-1,0.1,null],"t":"x\n\"é"}"#).unwrap();
         let data = Data::of(&value);
         assert_eq!(data.value(), value);
-        for text in [serde_json::to_string_pretty(&data), serde_json::to_string(&data)] {
-            let text = text.unwrap();
-            assert!(text == serde_json::to_string_pretty(&value).unwrap() || text == value.to_string(), "{text}");
+        let [pretty, plain] =
+            [serde_json::to_string_pretty::<Data>, serde_json::to_string].map(|of| of(&data).unwrap());
+        assert_eq!(pretty, serde_json::to_string_pretty(&value).unwrap());
+        assert_eq!(plain, serde_json::to_string(&value).unwrap());
+        for text in [pretty, plain] {
             assert_eq!(serde_json::from_str::<Data>(&text).unwrap(), data);
         }
         assert_eq!((Data::default().value(), Data::default() == Data::of(&Value::Null)), (Value::Null, true));

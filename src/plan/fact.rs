@@ -33,6 +33,13 @@ impl Fact {
         value: impl Into<String>,
         query: impl Into<String>,
     ) -> Self {
-        Self { host: host.clone(), subject: subject.into(), value: value.into(), query: query.into() }
+        Self { host: host.clone(), subject: exact(subject), value: exact(value), query: exact(query) }
     }
+}
+
+/// A text without the room that it grew into: there may be a hundred thousand of them.
+pub(super) fn exact(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    text.shrink_to_fit();
+    text
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::data::Data;
+use super::fact::exact;
 use super::statement::Statement;
 use super::text_diff::TextDiff;
 use crate::model::ids::{HostName, OperationId, RunId, StepId};
@@ -133,7 +134,7 @@ impl Operation {
             kind: kind.to_owned(),
             target: None,
             host: None,
-            object: object.into(),
+            object: exact(object),
             effect,
             loss: Loss::default(),
             statements: Vec::new(),
@@ -162,6 +163,8 @@ impl Operation {
     /// Adds a statement behind those it has: they are sent in this order.
     #[must_use]
     pub fn statement(mut self, statement: Statement) -> Self {
+        // Most operations have one, and there are thousands of them.
+        self.statements.reserve_exact(1);
         self.statements.push(statement);
         self
     }
@@ -196,9 +199,9 @@ impl Operation {
     /// Sets the words on the state before, on the state that is promised for afterwards, and on the proof.
     #[must_use]
     pub fn promises(mut self, before: impl Into<String>, after: impl Into<String>, check: impl Into<String>) -> Self {
-        self.before = before.into();
-        self.after = after.into();
-        self.check = check.into();
+        self.before = exact(before);
+        self.after = exact(after);
+        self.check = exact(check);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use super::keeping::{cannot_be_kept, keep, set_aside_operation};
 use super::{Arguments, CreateData, Data, DropData, PlannedTable};
-use crate::action::facts;
+use crate::action::facts::{self, Definitions};
 use crate::diag::{Refusal, grouped};
 use crate::engine::context::PlanContext;
 use crate::model::observed::{Database, HostWorld};
@@ -18,8 +18,9 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let arguments: Arguments = context.arguments()?;
     let (role, database) = (arguments.on.as_str(), arguments.database.as_str());
     let target = context.target(role)?.clone();
+    let mut definitions = Definitions::default();
     for host in &target.hosts {
-        context.facts.extend(facts(host, database));
+        context.facts.extend(facts(host, database, &mut definitions));
     }
     let mut problems: Vec<Refusal> = target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
     if arguments.keep_old.is_some() {
@@ -148,11 +149,11 @@ fn create_operation(
 }
 
 /// What is dropped must be what the plan says: the database, its tables, their definitions, rows and replicas.
-fn facts(host: &HostWorld, database: &str) -> Vec<Fact> {
+fn facts(host: &HostWorld, database: &str, definitions: &mut Definitions) -> Vec<Fact> {
     let Some(found) = facts::database(host, database) else { return Vec::new() };
     let tables = host
         .tables_of(database)
-        .flat_map(|table| [facts::loses(&host.name, table, "dropped"), facts::replicas(&host.name, table)])
+        .flat_map(|table| [definitions.of_loss(&host.name, table, "dropped"), facts::replicas(&host.name, table)])
         .flatten();
     std::iter::once(found).chain(tables).collect()
 }

@@ -72,6 +72,8 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         return Err(problems);
     }
     context.notes.extend(notes);
+    // Else every table that is filled would be copied for it.
+    drop(target);
     if let Some(target) = context.world.targets.get_mut(arguments.to.as_str()) {
         for (host, entry) in &done {
             play(target, host, entry);

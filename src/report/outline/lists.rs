@@ -3,7 +3,7 @@
 use super::family::{Family, Role};
 use super::item::Holding;
 use super::told::Told;
-use crate::report::text::count;
+use crate::report::text::{count, number};
 
 /// Names in a list before `and 12 more`.
 pub const A_DOZEN: usize = 12;
@@ -23,7 +23,7 @@ pub fn a_dozen(labels: &[&str]) -> String {
     if labels.len() <= A_DOZEN + 1 {
         return labels.join(", ");
     }
-    format!("{} and {} more", labels[..A_DOZEN].join(", "), labels.len() - A_DOZEN)
+    format!("{} and {} more", labels[..A_DOZEN].join(", "), number((labels.len() - A_DOZEN) as u64))
 }
 
 /// What a database or path holds, the largest first: `runs (500 rows), tags (0 rows); 2 without rows of their own: v, w`.

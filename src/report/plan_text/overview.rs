@@ -62,7 +62,8 @@ impl Page {
         self.amounts("  total, every replica's copy counted", loss, room);
         let limit = &plan.guards.loss;
         let most = limit.bytes.map_or_else(|| "no limit".to_owned(), bytes);
-        let cells = [number(limit.tables), number(limit.rows), most].map(|cell| left_pad(&cell, NUMBER)).concat();
+        let cells =
+            [number(limit.tables), number(limit.rows), most].map(|cell| left_pad(&format!(" {cell}"), NUMBER)).concat();
         self.line(&format!("{}{cells}", pad("  the runbook allows at most", room)));
         if let Some(most) = limit.replicas {
             self.line(&format!("{}{}", pad("", room), left_pad(&format!("on {}", count(most, "host")), 3 * NUMBER)));

@@ -214,7 +214,9 @@ fn held(host: &HostWorld, moved: &BTreeMap<Key, Home>) -> Held {
     let mut held = Held::default();
     for table in &host.tables {
         let Some((bytes, is_hidden)) = counted(table).filter(|(bytes, _)| *bytes > 0) else { continue };
-        let home = moved.get(&key(table)).cloned().unwrap_or_else(|| Home::of(table, &host.storage));
+        // Hardly ever is a table moved, and its name is not copied to find that out.
+        let elsewhere = if moved.is_empty() { None } else { moved.get(&key(table)).cloned() };
+        let home = elsewhere.unwrap_or_else(|| Home::of(table, &host.storage));
         let bytes_of = if is_hidden { &mut held.hidden } else { &mut held.own };
         let sum = bytes_of.entry(home).or_default();
         *sum = sum.saturating_add(bytes);
