@@ -43,10 +43,12 @@ prepare:
 generate: build
 	target/debug/clickferry dev
 
-## Ratios of one run: own cost per operation, start-up time, resident memory.
+## Ratios of one run: own cost per operation, start-up time, resident memory; cost of planning 5,000 tables.
 bench:
 	$(CARGO) build --release --workspace
+	$(CARGO) build --release --workspace --example stand_in
 	$(CARGO) run --release --quiet --example resume
+	tests/bench/large_plan.py
 	tests/bench/run.sh
 
 fmt:
