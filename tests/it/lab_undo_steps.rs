@@ -93,6 +93,16 @@ fn a_database_that_was_set_aside_is_purged_with_consent_of_its_own() {
     ");
     drop(filters);
     scene.nothing_changed();
+    // While another run holds the locks, nothing is planned and nobody is asked.
+    let waiting = scene.steps("  - id: wait\n    wait_for: { on: source, query: \"SELECT count() FROM system.databases WHERE name = '{db}_go'\", equals: 1, interval: 100ms }\n");
+    let mut other = scene.start(&["apply", &waiting, "-p", &format!("database={}", scene.database)]);
+    assert!(other.reaches(|records| has_intent(records, "wait/")));
+    let locked = scene.cli(&["purge"]);
+    assert_eq!(locked.code, Some(3), "{locked}");
+    assert!(!locked.stderr.contains("consent") && locked.stderr.contains("lock"), "{locked}");
+    scene.on_node("standalone", "CREATE DATABASE {db}_go");
+    assert_eq!(other.end(&scene).code, Some(0));
+    scene.on_node("standalone", "DROP DATABASE {db}_go SYNC");
     let done = with_consent(&scene, &["purge", &run]);
     assert_eq!(done.code, Some(0), "{done}");
     let left = "SELECT count() FROM system.databases WHERE startsWith(name, '{db}_old')";
