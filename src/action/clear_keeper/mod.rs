@@ -2,6 +2,7 @@
 
 mod observe;
 mod plan;
+mod planned;
 mod run;
 mod still;
 #[cfg(test)]
@@ -44,6 +45,9 @@ struct Data {
     path: String,
     /// Nothing is there at planning, and nothing is expected: only looked at.
     only_look: bool,
+    /// What stood there at planning; plans of older versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    planned: Option<planned::Planned>,
 }
 
 #[async_trait]
