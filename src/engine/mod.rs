@@ -15,6 +15,7 @@ pub mod executor;
 pub mod guard;
 pub mod identity;
 pub mod journal;
+mod keepers;
 pub mod locks;
 pub mod look;
 pub mod manifest;
@@ -35,5 +36,6 @@ mod state_failure;
 pub mod transfer;
 pub mod undo;
 pub mod unlock;
+pub mod untold;
 
 pub use state_failure::state_failure;

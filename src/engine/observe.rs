@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::disks::observe_disks;
 use super::errors::explain_sql;
 use super::ports::{Answer, Call, Ports, SqlError};
+use super::untold::{MUTATION, count_untold, observe_more};
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::{Environment, HostBinding, TargetBinding};
 use crate::model::ids::HostName;
@@ -139,6 +140,7 @@ async fn observe_host(
         );
     }
     world.tables = tables(&asker).await.map_err(explain)?;
+    observe_more(&asker, &mut world).await.map_err(explain)?;
     world.pending_drops = asker.names(&format!("SELECT concat(database, '.', table) AS name FROM system.dropped_tables WHERE database NOT IN {OWN} ORDER BY name")).await.map_err(explain)?;
     world.running_backups = asker.names("SELECT toString(id) AS name FROM system.backups WHERE status IN ('CREATING_BACKUP', 'RESTORING') ORDER BY name").await.map_err(explain)?;
     world.mutations = asker.names("SELECT concat(database, '.', table, ': ', command) AS name FROM system.mutations WHERE NOT is_done ORDER BY name").await.map_err(explain)?;
@@ -188,7 +190,15 @@ async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
             "SELECT * FROM system.tables WHERE database NOT IN {OWN} AND NOT is_temporary ORDER BY database, name"
         ))
         .await?;
-    let parts = asker.ask(&format!("SELECT database, table, count() AS parts, sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database NOT IN {OWN} GROUP BY database, table")).await?;
+    let parts = asker
+        .ask(&format!(
+            "SELECT database, table, sum(part_count) AS parts, sum(part_rows) AS rows, sum(part_bytes) AS bytes, \
+             toString(groupBitXorIf(cityHash64(partition_id, highest, mutation), part_rows > 0)) AS content FROM \
+             (SELECT database, table, partition_id, count() AS part_count, sum(rows) AS part_rows, sum(bytes_on_disk) AS part_bytes, \
+             maxIf(max_block_number, rows > 0) AS highest, maxIf({MUTATION}, rows > 0) AS mutation FROM system.parts WHERE active AND database NOT IN {OWN} \
+             GROUP BY database, table, partition_id) GROUP BY database, table"
+        ))
+        .await?;
     let replicas = asker
         .optional(
             "SELECT database, table, zookeeper_path, replica_name, is_readonly, total_replicas FROM system.replicas",
@@ -217,6 +227,9 @@ async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
             let at = part_rows.get(&key);
             table.rows = Some(at.and_then(|&row| parts.number(row, "rows")).unwrap_or(0));
             table.bytes = Some(at.and_then(|&row| parts.number(row, "bytes")).unwrap_or(0));
+            // Empty parts are removed by themselves.
+            let has_rows = table.rows.is_some_and(|rows| rows > 0);
+            table.content = at.and_then(|&row| parts.text(row, "content")).filter(|_| has_rows);
             table.parts = at.and_then(|&row| parts.number(row, "parts")).unwrap_or(0);
         }
         if let Some(&row) = replica_rows.get(&key) {
@@ -228,6 +241,7 @@ async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
         (table.database, table.name) = key;
         tables.push(table);
     }
+    count_untold(asker, &mut tables).await?;
     Ok(tables)
 }
 

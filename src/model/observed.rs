@@ -89,6 +89,15 @@ pub struct HostWorld {
     pub mutations: Vec<String>,
     /// Detached parts, as `database.table`, with their number.
     pub detached_parts: BTreeMap<String, u64>,
+    /// Files of rows that `Distributed` tables have not sent yet, as `database.table`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting_files: BTreeMap<String, u64>,
+    /// Rows that `Buffer` tables have not written to their tables yet, as `database.table`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting_rows: BTreeMap<String, u64>,
+    /// Bytes of the largest table that the server lets anybody drop; 0 for any, `None` where it does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_drop_bytes: Option<u64>,
     /// Free bytes of the disk `default`.
     pub free_bytes: u64,
     /// Members of the target's cluster as this server knows it, as `shard/replica host:port`; none where the
@@ -153,6 +162,10 @@ pub struct Table {
     pub bytes: Option<u64>,
     /// Active parts.
     pub parts: u64,
+    /// Tells other rows apart where there are as many: from the highest block and the last mutation of each partition,
+    /// which merges keep. Only of tables in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// Keeper path of a replicated table, macros resolved.
     pub zookeeper_path: Option<String>,
     /// Replica name of a replicated table, macros resolved.
@@ -204,6 +217,15 @@ impl Table {
                 | "ExecutablePool"
                 | "GenerateRandom"
         )
+    }
+
+    /// Whether something is lost with the table: rows of its own, or files that the server keeps for it.
+    #[must_use]
+    pub fn holds_data(&self) -> bool {
+        // `File(CSV)` lies in the server's data folder, `File(CSV, 'path')` is a window onto somebody's file.
+        let keeps_file =
+            self.engine == "File" && self.engine_full.starts_with("File(") && !self.engine_full.contains(',');
+        self.holds_rows() || keeps_file
     }
 
     /// Whether this is the hidden table of a materialized view (`.inner.name` or `.inner_id.uuid`).

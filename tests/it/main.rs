@@ -21,6 +21,7 @@ mod lab_drift_keeper;
 mod lab_drift_servers;
 mod lab_drift_steps;
 mod lab_faults;
+mod lab_gates;
 mod lab_keeper;
 mod lab_kill;
 mod lab_lost_answer;

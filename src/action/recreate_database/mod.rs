@@ -108,6 +108,9 @@ struct PlannedTable {
     uuid: String,
     /// Rows, where it holds rows of its own.
     rows: Option<u64>,
+    /// Whether it holds some and nobody can tell how many.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    untold: bool,
 }
 
 /// The database to create.

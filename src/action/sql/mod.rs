@@ -1,6 +1,7 @@
 //! `sql`: statements of the runbook on a named selection of hosts.
 
 mod arguments;
+mod charged;
 mod outcome;
 mod plan;
 mod simulate;
@@ -65,6 +66,7 @@ impl Action for Sql {
     async fn prepare(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         if context.operation.effect == Effect::Destroy {
             same_server(context, context.host()?).await?;
+            charged::check(context, &context.data()?).await?;
         }
         Ok(Value::Null)
     }
@@ -147,6 +149,11 @@ the other replicas counts too.
 **Refused**: ON CLUSTER (a queued task can run days later), BACKUP and RESTORE (they are actions of their own), SET \
 and USE (every statement has a session of its own), an INSERT into a replicated table on more than one replica of a \
 shard.
+
+**Gate of what destroys**: the servers of the plan; each table that loses rows has the UUID of the plan and at most its \
+rows, on every replica that is reached; in a database that goes as a whole no table is new. Tables that earlier steps of \
+the plan put rows into, or something else in the place of, are not compared; behind a `run` step that changes \
+something, none are.
 
 **Probe after a lost outcome**: still in `system.processes` is running. Then the step's `probe:`; without one, the \
 catalogue of the server for CREATE and DROP of tables and databases, an empty table for TRUNCATE, and a \
