@@ -1,6 +1,6 @@
 //! Begins and resumes runs: locks, journal, proofs asked again, execution.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
@@ -90,9 +90,10 @@ impl Runner<'_> {
         let run = RunInfo { started: record.at, ..run };
         self.observer.event(&RunEvent::Started { run: &id, plan, resumed: false });
         let state = RunState::default();
-        let result = self.execution(plan, run, &journal, Outcomes::default()).run_watched(&state).await;
+        let execution = self.execution(plan, run, &journal, Outcomes::default());
+        let result = execution.run_watched(&state).await;
         journal.release().await;
-        result.map(|()| id)
+        self.ended(plan, &id, result, execution.take_back.get()).await.map(|()| id)
     }
 
     async fn write_documents(&self, id: &RunId, plan: &Plan) -> Result<(), StateError> {
@@ -143,7 +144,7 @@ impl Runner<'_> {
             Err(failure) => Err(failure),
         };
         journal.release().await;
-        result
+        self.ended(&plan, id, result, execution.take_back.get()).await
     }
 
     /// A writer behind the last record of a run, under its locks.
@@ -226,6 +227,7 @@ impl Runner<'_> {
             kill: CancellationToken::new(),
             running: Mutex::default(),
             outcomes,
+            take_back: OnceLock::new(),
         }
     }
 }

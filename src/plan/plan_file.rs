@@ -54,6 +54,9 @@ pub struct Plan {
     pub guards: Guards,
     /// Things a reviewer should know: what is left out and why.
     pub notes: Vec<String>,
+    /// The steps that cannot be taken back once they have run, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub no_way_back: BTreeMap<StepId, String>,
     /// The run that this plan takes back, where it is the plan of an undo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_of: Option<RunId>,
