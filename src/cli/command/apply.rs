@@ -19,7 +19,7 @@ use crate::cli::session::{Session, absolute, flags, given_parameters, open_for, 
 use crate::cli::traces::Traces;
 use crate::diag::{Failure, Refusal, SourceFile};
 use crate::engine::event::{Happened, Observer, Observers};
-use crate::engine::guard::{check_consent, check_demands, check_start, check_unmoved, consent_text};
+use crate::engine::guard::{check_budget, check_consent, check_demands, check_start, check_unmoved, consent_text};
 use crate::engine::resume::OperationState;
 use crate::engine::run::{Runner, find_run};
 use crate::exit_code::Exit;
@@ -126,7 +126,18 @@ async fn agreed_plan(
     for note in check_start(&plan, &session.ports).await? {
         printer.error(&printer.err_style().notice(&format!("{note}\n")));
     }
+    let took_time = args.consent.is_none() || plan.guards.write_freeze.is_some();
+    let plan = if plan.changes_something() && took_time { looked_again(&plan, session).await? } else { plan };
     Ok((plan, consent))
+}
+
+/// A person may have read for an hour, and a watch has its time: what consent was given to must still be there right
+/// before the first operation.
+async fn looked_again(plan: &Plan, session: &Session) -> Result<Plan, Failure> {
+    let plan = made_again(plan, session).await?;
+    // Bytes may move without another plan, and the budget limits them.
+    check_budget(&plan)?;
+    Ok(plan)
 }
 
 /// How consent was given, and who approved.
@@ -171,13 +182,18 @@ async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
             action: format!("`clickferry undo {run}` makes it again and applies it"),
         }));
     }
+    made_again(&saved, session).await
+}
+
+/// Makes a plan again from its own runbook, as the world is now.
+async fn made_again(saved: &Plan, session: &Session) -> Result<Plan, Failure> {
     let runbook = SourceFile::new(saved.runbook_file.clone(), saved.runbook_text.clone());
     let given: BTreeMap<String, String> = saved
         .parameters
         .iter()
         .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
-    check_unmoved(&saved, now_of(&runbook, &given, session).await?)
+    check_unmoved(saved, now_of(&runbook, &given, session).await?)
 }
 
 /// Consent for exactly this plan, and how it was given.
