@@ -68,6 +68,7 @@ pub struct Attempt {
 pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observations: &Observations) -> Attempt {
     let mut world = observations.world.clone();
     let (mut operations, mut notes, mut promises, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
+    let mut conversions = Vec::new();
     let mut facts = server_facts(&world);
     facts.extend(observations.local.iter().cloned());
     let guards = &compiled.runbook.guards;
@@ -84,6 +85,7 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
             environment,
             facts: &mut facts,
             notes: &mut notes,
+            conversions: &mut conversions,
             promises: &mut promises,
         };
         match step.action.plan(&mut context) {
@@ -107,8 +109,9 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
         problems.extend(refused);
         Err(Failure::Error(problems))
     } else if refused.is_empty() {
-        let plan = plan_file(compiled, environment, &observations.world, operations, facts.clone(), notes);
-        Ok(Simulated { plan, after: world })
+        let mut plan = plan_file(compiled, environment, &observations.world, operations, facts.clone(), notes);
+        plan.conversions = conversions;
+        Ok(Simulated { plan: plan.sealed(), after: world })
     } else {
         Err(Failure::Refused(refused))
     };
@@ -123,7 +126,7 @@ fn plan_file(
     facts: Vec<Fact>,
     notes: Vec<String>,
 ) -> Plan {
-    let plan = Plan {
+    Plan {
         format_version: PLAN_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         runbook: compiled.runbook.metadata.name.clone(),
@@ -141,10 +144,10 @@ fn plan_file(
         facts,
         guards: compiled.runbook.guards.clone(),
         notes,
+        conversions: Vec::new(),
         undo_of: None,
         digest: String::new(),
-    };
-    plan.sealed()
+    }
 }
 
 /// The storage policy that a restore is told to put the tables it creates into.

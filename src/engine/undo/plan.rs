@@ -273,6 +273,7 @@ fn sealed(id: &RunId, plan: &Plan, undone: Vec<(&PlannedStep, Vec<Operation>)>, 
         facts: identity,
         guards,
         notes: Vec::new(),
+        conversions: Vec::new(),
         undo_of: Some(id.clone()),
         digest: String::new(),
     }
