@@ -69,6 +69,7 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
     let mut world = observations.world.clone();
     let (mut operations, mut notes, mut promises, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
     let mut no_way_back = BTreeMap::new();
+    let mut conversions = Vec::new();
     let mut facts = server_facts(&world);
     facts.extend(observations.local.iter().cloned());
     let guards = &compiled.runbook.guards;
@@ -85,6 +86,7 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
             environment,
             facts: &mut facts,
             notes: &mut notes,
+            conversions: &mut conversions,
             promises: &mut promises,
         };
         match step.action.plan(&mut context) {
@@ -115,7 +117,7 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
         Err(Failure::Error(problems))
     } else if refused.is_empty() {
         let plan = plan_file(compiled, environment, &observations.world, operations, facts.clone(), notes);
-        let plan = Plan { no_way_back, ..plan }.sealed();
+        let plan = Plan { no_way_back, conversions, ..plan }.sealed();
         Ok(Simulated { plan, after: world })
     } else {
         Err(Failure::Refused(refused))
@@ -150,6 +152,7 @@ fn plan_file(
         guards: compiled.runbook.guards.clone(),
         notes,
         no_way_back: BTreeMap::new(),
+        conversions: Vec::new(),
         undo_of: None,
         digest: String::new(),
     }

@@ -45,6 +45,10 @@ fn host_lines(host: &HostWorld, width: usize, style: Style, out: &mut String) {
         if macros.is_empty() { String::new() } else { format!(", macros {}", macros.join(" ")) }
     );
     out.push_str(&wrap(&about, width, "    "));
+    let settings: Vec<String> = host.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if !settings.is_empty() {
+        out.push_str(&wrap(&format!("settings {}", settings.join(" ")), width, "    "));
+    }
     for (name, database) in &host.databases {
         let tables: Vec<_> = host.tables_of(name).filter(|table| !table.is_inner()).collect();
         let rows: u64 = host.tables_of(name).filter(|table| table.holds_rows()).filter_map(|table| table.rows).sum();
@@ -61,17 +65,23 @@ fn host_lines(host: &HostWorld, width: usize, style: Style, out: &mut String) {
         for table in tables {
             let rows = table.rows.map_or_else(|| "-".to_owned(), number);
             let readonly = if table.is_readonly { style.bad("  read-only") } else { String::new() };
-            let line = format!("      {}  {:<28} {rows:>14}", pad(&table.name, longest), table.engine);
+            let mut line = format!("      {}  {:<28} {rows:>14}", pad(&table.name, longest), table.engine);
+            if table.partitions > 0 {
+                let _ = write!(line, "  {}", count(table.partitions, "partition"));
+            }
+            let troubles = table.replication.map(|state| state.troubles(table.total_replicas)).unwrap_or_default();
             let path = table.zookeeper_path.as_deref().unwrap_or_default();
             if path.is_empty() || line.chars().count() + 2 + path.chars().count() <= width {
                 let path = if path.is_empty() { String::new() } else { style.dim(&format!("  {path}")) };
                 let _ = writeln!(out, "{line}{path}{readonly}");
+                trouble(&troubles, width, style, out);
                 continue;
             }
             let _ = writeln!(out, "{line}{readonly}");
             for line in wrap(path, width, "        ").lines() {
                 let _ = writeln!(out, "{}", style.dim(line));
             }
+            trouble(&troubles, width, style, out);
         }
     }
     for (label, list) in [
@@ -85,6 +95,16 @@ fn host_lines(host: &HostWorld, width: usize, style: Style, out: &mut String) {
     }
     for (table, parts) in &host.detached_parts {
         let _ = writeln!(out, "    {}", style.notice(&format!("{} in {table}", count(*parts, "detached part"))));
+    }
+}
+
+/// What is not as it should be with the replication of a table.
+fn trouble(troubles: &[String], width: usize, style: Style, out: &mut String) {
+    if troubles.is_empty() {
+        return;
+    }
+    for line in wrap(&format!("replication: {}", troubles.join(", ")), width, "        ").lines() {
+        let _ = writeln!(out, "{}", style.notice(line));
     }
 }
 

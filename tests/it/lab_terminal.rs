@@ -109,8 +109,7 @@ fn what_moves_while_the_question_waits_is_refused_after_the_answer() {
     // The same where no plan was saved before.
     scene.on_node("replica2", "TRUNCATE TABLE {db}.kept");
     scene.mark();
-    let mut fresh =
-        Terminal::start(scene, &["apply", "steps.yaml", "-p", &format!("database={}", scene.database)]);
+    let mut fresh = Terminal::start(scene, &["apply", "steps.yaml", "-p", &format!("database={}", scene.database)]);
     fresh.shows("type its name:").types(&format!("{}\n", protected.name));
     fresh.shows("type the number of rows that it destroys:");
     scene.on_node("replica2", "INSERT INTO {db}.kept VALUES (1)");

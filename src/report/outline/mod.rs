@@ -1,6 +1,7 @@
 //! What every view of a plan tells, before it is drawn: operations that do the same on several hosts as one item,
 //! items that differ only in their object as one family, families by what they do to the world.
 
+mod conversions;
 mod family;
 mod ids;
 mod item;
@@ -11,6 +12,7 @@ mod sent;
 mod told;
 mod words;
 
+pub use conversions::{ConversionGroup, conversion_groups};
 pub use family::{Family, Role};
 pub use ids::ranges;
 pub use item::{Holding, Item};
