@@ -67,6 +67,15 @@ pub enum Failure {
     Differs(Vec<Refusal>),
     /// Stopped at a safe point by the user.
     Cancelled(String),
+    /// A step failed, and its run was taken back, as the step says.
+    TakenBack {
+        /// Id of the run.
+        run: String,
+        /// Id of the run that took it back.
+        by: String,
+        /// Why the step failed.
+        failure: Box<Self>,
+    },
 }
 
 impl Failure {
@@ -103,6 +112,7 @@ impl Failure {
             Self::Unknown(_) => Exit::Unknown,
             Self::Differs(_) => Exit::Differs,
             Self::Cancelled(_) => Exit::Cancelled,
+            Self::TakenBack { failure, .. } => failure.exit(),
         }
     }
 }

@@ -29,7 +29,7 @@ table! {
     "600" "601" "602" "606" "608" "627" "630" "647" "655" "663" "669" "697" "733" "774" "999" "1000"
     "unknown-key" "wrong-type" "unknown-reference" "bad-id" "no-action" "template" "bad-parameter"
     "duplicate-name" "yaml" "unreadable" "wrong-file" "environment" "bad-format" "guards" "bad-plan"
-    "bad-snapshot" "useless-option" "unknown-code" "exit-0" "exit-1" "exit-2" "exit-3" "exit-4" "exit-130"
+    "bad-snapshot" "useless-option" "no-such-step" "unknown-code" "exit-0" "exit-1" "exit-2" "exit-3" "exit-4" "exit-130"
 }
 
 impl Page {

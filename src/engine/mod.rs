@@ -14,6 +14,7 @@ pub mod error_pages;
 pub mod errors;
 pub mod event;
 pub mod executor;
+pub mod found_run;
 pub mod guard;
 pub mod identity;
 pub mod journal;

@@ -55,6 +55,9 @@ pub struct Plan {
     pub guards: Guards,
     /// Things a reviewer should know: what is left out and why.
     pub notes: Vec<String>,
+    /// The steps that cannot be taken back once they have run, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub no_way_back: BTreeMap<StepId, String>,
     /// What becomes of each object of a source that is converted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conversions: Vec<PlannedConversion>,

@@ -26,6 +26,7 @@ mod lab_keeper;
 mod lab_kill;
 mod lab_lost_answer;
 mod lab_move;
+mod lab_on_failure;
 mod lab_plan;
 mod lab_reads;
 mod lab_redo;

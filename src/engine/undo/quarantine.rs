@@ -116,6 +116,7 @@ pub fn purge_plan(kept: &[Kept], mut operations: Vec<Operation>, environment: &E
         facts: Vec::new(),
         guards: Guards::default(),
         notes: Vec::new(),
+        no_way_back: BTreeMap::new(),
         conversions: Vec::new(),
         undo_of: None,
         digest: String::new(),
