@@ -21,6 +21,15 @@ pub struct Refusal {
     pub action: String,
 }
 
+impl Refusal {
+    /// The same with the read-only statement or command that shows it.
+    #[must_use]
+    pub fn shown_by(mut self, evidence: impl Into<String>) -> Self {
+        self.evidence = evidence.into();
+        self
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.what)?;

@@ -45,6 +45,35 @@ impl Page {
         self.codes.join(", ")
     }
 
+    /// The read-only statements under `See it`.
+    #[must_use]
+    pub fn statements(&self) -> Vec<&'static str> {
+        let is_statement = |line: &&str| ["SELECT ", "SHOW ", "EXPLAIN "].iter().any(|word| line.starts_with(word));
+        self.section("See it").lines().filter(is_statement).collect()
+    }
+
+    /// What it tells to do, one text for each point.
+    #[must_use]
+    pub fn steps(&self) -> Vec<String> {
+        let mut steps: Vec<String> = Vec::new();
+        for line in self.section("Do").lines() {
+            match (line.strip_prefix("- "), steps.last_mut()) {
+                (Some(step), _) => steps.push(step.to_owned()),
+                (None, Some(step)) if line.starts_with("  ") => {
+                    step.push(' ');
+                    step.push_str(line.trim());
+                }
+                _ => {}
+            }
+        }
+        steps
+    }
+
+    fn section(&self, name: &str) -> &'static str {
+        let Some((_, rest)) = self.text.split_once(&format!("\n## {name}\n")) else { return "" };
+        rest.split("\n## ").next().unwrap_or_default()
+    }
+
     /// Numbers and names under which it is found.
     fn keys(&self) -> impl Iterator<Item = &str> {
         self.codes.iter().flat_map(|code| code.split(' '))

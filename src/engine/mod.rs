@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod arguments;
+pub mod bucket;
 pub mod cancel;
 pub mod check;
 mod clusters;
@@ -17,6 +18,7 @@ pub mod found_run;
 pub mod guard;
 pub mod identity;
 pub mod journal;
+pub mod keeper_seen;
 pub mod locks;
 pub mod look;
 pub mod manifest;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::clusters::{self, Member};
 use super::disks::observe_disks;
-use super::errors::explain_sql;
+use super::errors::explain_look;
 use super::ports::{Answer, Call, Ports, SqlError};
 use super::settings::settings;
 use crate::diag::{Failure, Refusal};
@@ -107,7 +107,7 @@ async fn observe_host(
     let host = binding.host_name();
     let asker = Asker { host: &host, ports };
     let what = || format!("looking at {host}");
-    let explain = |error: SqlError| explain_sql(what(), &error);
+    let explain = |error: SqlError| explain_look(what(), &error);
     let identity = asker.ask("SELECT version() AS version, hostName() AS host").await.map_err(explain)?;
     let mut world = HostWorld {
         name: host.clone(),

@@ -15,6 +15,7 @@ mod generated;
 mod invalid;
 mod lab_bad_input;
 mod lab_cancel;
+mod lab_definitions;
 mod lab_drift;
 mod lab_drift_backup;
 mod lab_drift_keeper;
