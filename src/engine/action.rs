@@ -167,6 +167,12 @@ pub trait Action: Send + Sync {
         Undo::impossible("this action does not know how to take it back", "take it back by hand")
     }
 
+    /// Why an operation can never be taken back once it has run, where that is known when it is planned; `arguments` are
+    /// those of its step.
+    fn no_way_back(&self, _operation: &Operation, _arguments: &Value) -> Option<String> {
+        None
+    }
+
     /// Whether the gate of an operation can be asked before its plan begins, since no operation before it touches what
     /// the gate looks at: then a plan that would be refused halfway is refused whole.
     fn asks_early(&self, _plan: &Plan, _operation: &Operation) -> bool {

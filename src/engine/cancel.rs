@@ -106,7 +106,7 @@ impl Runner<'_> {
             Err(StateError::Locked { is_alive: false, .. }) => {}
             Err(error) => return Err(state_failure(error)),
         }
-        let (FoundRun { plan, journal: found, state }, locks) = self.take_up(id).await?;
+        let (FoundRun { plan, journal: found, state, .. }, locks) = self.take_up(id).await?;
         let (run, journal) = self.continue_journal(id, &found, locks);
         let execution = self.execution(&plan, run, &journal, Outcomes::default());
         let mut notes = Vec::new();

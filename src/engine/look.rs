@@ -185,7 +185,7 @@ fn check_bindings(compiled: &CompiledRunbook, environment: &Environment) -> Resu
                 if kind == "storage" { "storage" } else { "targets" }
             ),
             found: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
-            evidence: String::new(),
+            evidence: "clickferry inspect -e ENVIRONMENT".to_owned(),
             action: "add it to the environment, or use the environment meant for this runbook".to_owned(),
         });
     };

@@ -100,14 +100,8 @@ pub(super) async fn observe_more(asker: &Asker<'_>, world: &mut HostWorld) -> Re
     // A value of the user's own counts before that of the server.
     let limit =
         asker.optional("SELECT value FROM system.settings WHERE name = 'max_table_size_to_drop' AND changed").await?;
-    let limit = match limit.number(0, "value") {
-        Some(limit) => Some(limit),
-        None => asker
-            .optional("SELECT value FROM system.server_settings WHERE name = 'max_table_size_to_drop'")
-            .await?
-            .number(0, "value"),
-    };
-    world.max_drop_bytes = limit;
+    let of_server = world.settings.get("max_table_size_to_drop").and_then(|value| value.parse().ok());
+    world.max_drop_bytes = limit.number(0, "value").or(of_server);
     Ok(())
 }
 

@@ -104,6 +104,12 @@ pub struct HostWorld {
     /// environment names no cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cluster_members: Vec<String>,
+    /// Names of all clusters in its configuration; absent where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<Vec<String>>,
+    /// Settings that bear on a migration, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// Disks and storage policies.
     #[serde(default, skip_serializing_if = "Storage::is_empty")]
     pub storage: Storage,
@@ -175,6 +181,58 @@ pub struct Table {
     /// Replicas that a replicated table has in Keeper, those of servers that the environment does not name too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_replicas: Option<u64>,
+    /// Partitions of its active parts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub partitions: u64,
+    /// How its replication is, where it is replicated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<ReplicationState>,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// How the replication of a table is on a server. It moves all the time: no plan rests on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicationState {
+    /// Replicas with a session in Keeper.
+    pub active_replicas: u64,
+    /// Entries in its queue.
+    pub queue_size: u64,
+    /// Seconds behind the others.
+    pub absolute_delay: u64,
+    /// Whether its session with Keeper has ended.
+    pub is_session_expired: bool,
+    /// Parts that all replicas lost, since the table was made; absent where the version does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_parts: Option<u64>,
+}
+
+impl ReplicationState {
+    /// What is not as it should be: `1 of 2 replicas active, queue 3`; empty where all is well.
+    #[must_use]
+    pub fn troubles(&self, total_replicas: Option<u64>) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(total) = total_replicas.filter(|total| *total != self.active_replicas) {
+            found.push(format!("{} of {total} replicas active", self.active_replicas));
+        }
+        if self.queue_size > 0 {
+            found.push(format!("queue {}", self.queue_size));
+        }
+        if self.absolute_delay > 0 {
+            found.push(format!("{} s behind", self.absolute_delay));
+        }
+        if self.is_session_expired {
+            found.push("session with Keeper expired".to_owned());
+        }
+        if let Some(lost) = self.lost_parts.filter(|lost| *lost > 0) {
+            found.push(format!("{} lost", super::words::count_of(usize::try_from(lost).unwrap_or(usize::MAX), "part")));
+        }
+        found
+    }
 }
 
 impl Table {

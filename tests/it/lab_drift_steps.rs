@@ -199,6 +199,6 @@ fn what_is_created_restored_into_and_written_to_is_refused_by_name() {
       expected  an empty table on every replica, so that no row can be there twice
       found     1 row on DB-r1, 1 row on DB-r2
       see it    on DB-r1: SELECT engine, total_rows, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'customers'
-      do this   put a step before that empties or recreates it, or leave it out with `except_tables`; only where its rows are meant to stay beside those of the backup, set `allow_non_empty_tables: true` under `settings:`
+      do this   put a step before that empties or recreates it, or leave it out with `except_tables`; rows are never added to a table that has some
     ");
 }

@@ -9,7 +9,7 @@ use super::Arguments;
 use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
-use crate::engine::errors::explain_sql;
+use crate::engine::errors::explain_look;
 use crate::engine::ports::Call;
 use crate::model::observed::{HostWorld, TargetWorld};
 use crate::plan::convert::{Conversion, to_replicated};
@@ -86,7 +86,7 @@ async fn columns(
 ) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     let answer =
         context.ports.sql.call(&source.name, Call::read(columns_query(database))).await.map_err(|error| {
-            Failure::error(explain_sql(format!("reading the columns of database {database}"), &error))
+            Failure::error(explain_look(format!("reading the columns of database {database}"), &error))
         })?;
     let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in 0..answer.rows.len() {

@@ -188,6 +188,10 @@ impl Action for RecreateDatabase {
         undo::remains(context).await
     }
 
+    fn no_way_back(&self, operation: &Operation, _arguments: &Value) -> Option<String> {
+        undo::no_way_back(operation)
+    }
+
     fn undo(&self, context: &UndoContext<'_>) -> Undo {
         undo::undo(context)
     }

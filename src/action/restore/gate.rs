@@ -150,7 +150,7 @@ pub(crate) fn rows_of_backup(context: &RunContext<'_>, data: &RestoreData) -> Re
             format!("the backup of step `{step}` does not have the table"),
             format!("{} in it", qualified(&data.database, &data.table)),
             "no such table in what the step proved",
-            "clickferry report shows what the step wrote",
+            "clickferry status RUN; what the step proved stands in the run's journal.jsonl",
             "plan again",
         ))),
     }

@@ -58,7 +58,7 @@ pub(crate) fn undo(context: &UndoContext<'_>) -> Undo {
     if !gate.was_empty() {
         return Undo::impossible(
             "its rows came beside rows that were there, and cannot be told from them",
-            "delete by hand what must go (`allow_non_empty_tables` has no way back)",
+            "delete by hand what must go: rows that were added to rows have no way back",
         );
     }
     let drops = creates(&data, this);

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use arguments::RunArguments;
 
-use super::sql::{check_syntax, one_query};
+use super::sql::{check_syntax, one_query, without_undo};
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
@@ -70,6 +70,10 @@ impl Action for Run {
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         execute::prove(context).await
+    }
+
+    fn no_way_back(&self, operation: &Operation, arguments: &Value) -> Option<String> {
+        without_undo(operation, arguments)
     }
 
     fn undo(&self, context: &UndoContext<'_>) -> Undo {

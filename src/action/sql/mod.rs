@@ -83,6 +83,10 @@ impl Action for Sql {
         outcome::prove(context).await
     }
 
+    fn no_way_back(&self, operation: &Operation, arguments: &Value) -> Option<String> {
+        without_undo(operation, arguments)
+    }
+
     fn undo(&self, context: &UndoContext<'_>) -> Undo {
         undo::undo(context)
     }
@@ -90,6 +94,16 @@ impl Action for Sql {
     async fn still_holds(&self, context: &RunContext<'_>, _outcome: &Value) -> Holds {
         outcome::still_holds(context).await
     }
+}
+
+/// A step that changes something and whose author wrote no `undo:` for it.
+pub(super) fn without_undo(operation: &Operation, arguments: &Value) -> Option<String> {
+    let has_none = match arguments.get("undo") {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(statements)) => statements.is_empty(),
+        Some(_) => false,
+    };
+    (has_none && operation.effect != Effect::Read).then(|| "the step has no `undo:`".to_owned())
 }
 
 /// Lets the first host of a target parse statements without executing them.

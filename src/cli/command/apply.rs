@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::plan::{now_of, plan_of};
-use crate::action::CATALOGUE;
+use crate::action::runnable;
 use crate::cli::args::{ApplyArgs, Common, Format};
 use crate::cli::event_lines::EventLines;
 use crate::cli::interrupt::listen;
@@ -49,7 +49,7 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let traces = Traces::from_environment(&printer);
     let observer = observers(&progress, lines.as_ref(), traces.as_ref());
     let runner = Runner {
-        catalogue: CATALOGUE,
+        catalogue: runnable(),
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,
@@ -84,10 +84,18 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
         traces.finish(&printer).await;
     }
     let id = progress.run_id();
-    if let Some(id) = &id {
-        show_end(&session, id, lines.as_ref(), &printer).await;
+    if let Some(id) = taken_back(&result).or_else(|| id.clone()) {
+        show_end(&session, &id, lines.as_ref(), &printer).await;
     }
     finish(result.map(|_| ()), id.as_ref(), common, &printer)
+}
+
+/// The run that failed and was taken back: its checks are what people want to see, not those of the undo.
+pub fn taken_back<T>(result: &Result<T, Failure>) -> Option<RunId> {
+    match result {
+        Err(Failure::TakenBack { run, .. }) => Some(RunId(run.clone())),
+        _ => None,
+    }
 }
 
 /// What the command line asks for.
@@ -305,6 +313,15 @@ pub fn finish(
             Ok(Exit::Done)
         }
         (Ok(()), None) => Ok(Exit::Done),
+        (Err(failure @ Failure::TakenBack { .. }), _) => {
+            if let Failure::TakenBack { run, by, .. } = &failure {
+                let flags = flags(common);
+                printer.error(&style.notice(&format!(
+                    "Run {run} failed and was taken back by run {by}. See it: clickferry status {by}{flags}\n"
+                )));
+            }
+            Err(failure)
+        }
         // Refused by a lock: somebody else carries on with it.
         (Err(failure @ Failure::Refused(_)), Some(_)) => Err(failure),
         (Err(failure), Some(id)) => {

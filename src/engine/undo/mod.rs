@@ -2,6 +2,7 @@
 
 mod begin;
 mod done;
+mod on_failure;
 mod plan;
 mod quarantine;
 

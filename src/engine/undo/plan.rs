@@ -273,6 +273,8 @@ fn sealed(id: &RunId, plan: &Plan, undone: Vec<(&PlannedStep, Vec<Operation>)>, 
         facts: identity,
         guards,
         notes: Vec::new(),
+        no_way_back: BTreeMap::new(),
+        conversions: Vec::new(),
         undo_of: Some(id.clone()),
         digest: String::new(),
     }

@@ -153,6 +153,8 @@ pub fn purge_plan(
         facts: signers(&guards),
         guards,
         notes: Vec::new(),
+        no_way_back: BTreeMap::new(),
+        conversions: Vec::new(),
         undo_of: None,
         digest: String::new(),
     };

@@ -282,7 +282,7 @@ impl Scene {
         settings.add_filter(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID");
         settings.add_filter(r"\b[0-9a-f]{64}\b", "SHA256");
         settings.add_filter(r"\b[0-9a-f]{12}\b", "DIGEST");
-        settings.add_filter(r"\d{4}-\d\d-\d\d(T[0-9:.]+Z| \d\d:\d\d:\d\d)", "WHEN");
+        settings.add_filter(r"\d{4}-\d\d-\d\d(T[0-9:.]+Z| \d\d:\d\d:\d\d( UTC)?)", "WHEN");
         settings.add_filter(r"\d{4}-\d\d-\d\d_\d{6}", "STARTED");
         settings.add_filter(r"\b\d+(\.\d+)? (ms|s|min)\b", "TIME");
         settings.add_filter(r"\b\d+(\.\d+)? (B|KiB|MiB)\b", "SIZE");

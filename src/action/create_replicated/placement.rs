@@ -1,0 +1,94 @@
+//! Storage policies, disks and clusters that definitions name: whether the servers have them.
+
+use std::collections::BTreeMap;
+
+use super::plan::Object;
+use crate::diag::Refusal;
+use crate::engine::context::PlanContext;
+use crate::model::observed::{HostWorld, TargetWorld};
+use crate::plan::convert::Demand;
+
+/// One refusal for each thing that a server lacks; a note where the servers did not tell.
+pub fn problems(
+    context: &mut PlanContext<'_>,
+    target: &TargetWorld,
+    database: &str,
+    objects: &BTreeMap<String, Object>,
+) -> Vec<Refusal> {
+    let mut lacking: BTreeMap<(String, &'static str), (Vec<String>, Vec<String>, Vec<String>)> = BTreeMap::new();
+    let mut untold: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, object) in objects {
+        for demand in &object.created.demands {
+            let words = words(demand);
+            for host in &target.hosts {
+                let Some(known) = known(demand, host) else {
+                    untold.entry(words.clone()).or_default().push(format!("{database}.{name}"));
+                    continue;
+                };
+                if known.iter().any(|have| have == wanted(demand)) {
+                    continue;
+                }
+                let entry = lacking.entry((words.clone(), query(demand))).or_default();
+                entry.0.push(format!("{database}.{name}"));
+                entry.1.push(host.name.0.clone());
+                entry.2.push(format!("{} has {}", host.name, none_or(&known)));
+            }
+        }
+    }
+    for (words, mut names) in untold {
+        names.dedup();
+        context.notes.push(format!("{words} must exist on the new servers, which do not tell: {}", names.join(", ")));
+    }
+    let refusal = |((words, query), (mut names, mut hosts, mut have)): (_, (Vec<_>, Vec<_>, Vec<_>))| {
+        for list in [&mut names, &mut hosts, &mut have] {
+            list.sort();
+            list.dedup();
+        }
+        let mut refusal = context.refuse(
+            format!("{} would not be created: {words} is missing on {}", names.join(", "), hosts.join(", ")),
+            format!("{words} on every host of the target"),
+            have.join("\n"),
+            "configure it on these servers, or leave the objects out with `except_tables` and create them by hand",
+        );
+        refusal.evidence = format!("on {}: {query}", hosts.join(", "));
+        refusal
+    };
+    lacking.into_iter().map(refusal).collect()
+}
+
+fn words(demand: &Demand) -> String {
+    match demand {
+        Demand::Policy(name) => format!("the storage policy `{name}`"),
+        Demand::Disk(name) => format!("the disk `{name}`"),
+        Demand::Cluster(name) => format!("the cluster `{name}`"),
+    }
+}
+
+fn wanted(demand: &Demand) -> &str {
+    match demand {
+        Demand::Policy(name) | Demand::Disk(name) | Demand::Cluster(name) => name,
+    }
+}
+
+fn query(demand: &Demand) -> &'static str {
+    match demand {
+        Demand::Policy(_) => "SELECT DISTINCT policy_name FROM system.storage_policies",
+        Demand::Disk(_) => "SELECT name FROM system.disks",
+        Demand::Cluster(_) => "SELECT DISTINCT cluster FROM system.clusters",
+    }
+}
+
+/// What a host has of the kind; `None` where it did not tell.
+fn known(demand: &Demand, host: &HostWorld) -> Option<Vec<String>> {
+    match demand {
+        Demand::Policy(_) => {
+            (!host.storage.policies.is_empty()).then(|| host.storage.policies.keys().cloned().collect())
+        }
+        Demand::Disk(_) => (!host.storage.is_empty()).then(|| host.storage.disks.keys().cloned().collect()),
+        Demand::Cluster(_) => host.clusters.clone(),
+    }
+}
+
+fn none_or(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
