@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::cancel::withdraw;
 use super::context::RunInfo;
 use super::event::{Observer, Person, RunEvent};
-use super::executor::Execution;
+use super::executor::{Execution, TakenOver};
 use super::journal::{Entry, HeldLock, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
 use super::locks::{Reservation, release, targets_of};
 use super::outcomes::Outcomes;
@@ -89,12 +89,22 @@ impl Runner<'_> {
     /// # Errors
     /// Why it stopped. The run's id comes through [`RunEvent::Started`].
     pub async fn begin(&self, plan: &Plan, consent: &str, reserved: Reservation) -> Result<RunId, Failure> {
-        let Reservation { run: id, locks } = reserved;
-        let run = RunInfo { id: id.clone(), started: self.ports.clock.now() };
-        if let Err(error) = self.write_documents(&id, plan).await {
-            release(&locks).await;
+        if let Err(error) = self.write_documents(&reserved.run, plan).await {
+            reserved.cancel().await;
             return Err(state_failure(error));
         }
+        self.begin_written(plan, consent, reserved).await
+    }
+
+    /// As [`Self::begin`], where the documents are written.
+    pub(super) async fn begin_written(
+        &self,
+        plan: &Plan,
+        consent: &str,
+        reserved: Reservation,
+    ) -> Result<RunId, Failure> {
+        let Reservation { run: id, locks } = reserved;
+        let run = RunInfo { id: id.clone(), started: self.ports.clock.now() };
         let journal = JournalWriter::new(
             Arc::clone(&self.ports.state),
             Arc::clone(&self.ports.clock),
@@ -126,7 +136,7 @@ impl Runner<'_> {
         result.map(|()| id)
     }
 
-    async fn write_documents(&self, id: &RunId, plan: &Plan) -> Result<(), StateError> {
+    pub(super) async fn write_documents(&self, id: &RunId, plan: &Plan) -> Result<(), StateError> {
         let state = &self.ports.state;
         state.create_run(id).await?;
         state.put(id, ENVIRONMENT_DOCUMENT, self.environment_text.as_bytes()).await?;
@@ -202,7 +212,7 @@ impl Runner<'_> {
         let found = self.find(id).await?;
         check_lives_here(&*self.ports.state, id, &found.journal).await?;
         let torn = found.journal.torn_bytes;
-        if torn > 0 && found.state.finished.is_none() {
+        if torn > 0 {
             self.ports.state.truncate(id, found.journal.intact_bytes).await.map_err(state_failure)?;
             let text = format!("the last record of the journal was torn ({torn} bytes) and is cut off");
             self.observer.event(&RunEvent::Notice { text: &text });
@@ -239,6 +249,7 @@ impl Runner<'_> {
             kill: CancellationToken::new(),
             running: Mutex::default(),
             outcomes,
+            taken_over: TakenOver::now(&*self.ports.clock),
         }
     }
 }
@@ -248,7 +259,9 @@ impl Runner<'_> {
 /// # Errors
 /// Where it does not exist, is damaged, or does not fit its plan.
 pub async fn find_run(store: &dyn StateStore, id: &RunId) -> Result<FoundRun, Failure> {
-    understand(&Documents::read(store, id).await?, id)
+    let mut found = understand(&Documents::read(store, id).await?, id)?;
+    super::undo::forget_void_undo(store, &mut found).await?;
+    Ok(found)
 }
 
 /// What a run's state holds, not yet read.

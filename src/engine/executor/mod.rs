@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub(in crate::engine) use operation::difference;
-pub(in crate::engine) use settle::LostBy;
+pub(in crate::engine) use settle::{LostBy, TakenOver, settled_probe};
 use stop::{Stop, merge, reason_of};
 
 use crate::diag::{Failure, Refusal};
@@ -63,6 +63,8 @@ pub struct Execution<'a> {
     pub running: Mutex<BTreeSet<OperationId>>,
     /// What is proved so far.
     pub outcomes: Outcomes,
+    /// Since when nobody else works on the run.
+    pub(in crate::engine) taken_over: TakenOver,
 }
 
 impl Progress for Execution<'_> {
