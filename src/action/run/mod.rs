@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use arguments::RunArguments;
+use plan::RunData;
 
 use super::sql::{check_syntax, one_query};
 use crate::diag::{Failure, Refusal};
@@ -70,6 +71,10 @@ impl Action for Run {
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         execute::prove(context).await
+    }
+
+    fn proves(&self, operation: &Operation) -> bool {
+        RunData::deserialize(&operation.data).is_ok_and(|data| data.probe.is_some())
     }
 
     fn undo(&self, context: &UndoContext<'_>) -> Undo {

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use arguments::SqlArguments;
 pub use arguments::{check_query, error, one_query};
+use plan::SqlData;
 
 use super::gate::same_server;
 use super::select::{select, syntax_error};
@@ -79,6 +80,11 @@ impl Action for Sql {
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         outcome::prove(context).await
+    }
+
+    fn proves(&self, operation: &Operation) -> bool {
+        let asks = |data: SqlData| data.expect.is_some() || data.promise.is_some() || data.probe.is_some();
+        SqlData::deserialize(&operation.data).is_ok_and(asks)
     }
 
     fn undo(&self, context: &UndoContext<'_>) -> Undo {
