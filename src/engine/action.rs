@@ -187,6 +187,24 @@ pub trait Action: Send + Sync {
         Ok(false)
     }
 
+    /// What an attempt of which the probe said that it is not done left behind, as the journal keeps it: the next
+    /// attempt, and an undo, remove this and nothing else. Only reads; null where there is nothing, or nothing is known.
+    async fn leaves(&self, _context: &RunContext<'_>) -> Value {
+        Value::Null
+    }
+
+    /// Whether [`Action::prove`] asks more of an operation than that its statement was answered, so that its success
+    /// tells that the operation took effect.
+    fn proves(&self, _operation: &Operation) -> bool {
+        true
+    }
+
+    /// Whether what a check found has to be so also when the steps behind it are done: then it is asked again with
+    /// what is done again before it.
+    fn outlasts(&self, _operation: &Operation) -> bool {
+        true
+    }
+
     /// Asks again, at resume, whether the lasting part of the post-condition still holds. Only reads.
     async fn still_holds(&self, context: &RunContext<'_>, outcome: &Value) -> Holds;
 }

@@ -27,10 +27,12 @@ pub struct FoundRun {
 }
 
 impl FoundRun {
-    /// The run as it is now. Where nothing was written since, what was understood once is not worked out again.
+    /// The run as it is now. Where nothing was written since, what was understood once is not worked out again; but
+    /// whether an undo has begun stands in another journal.
     pub(super) async fn again(self, store: &dyn StateStore, id: &RunId) -> Result<Self, Failure> {
         let now = Documents::read(store, id).await?;
-        if now == self.documents { Ok(self) } else { understand(now, id) }
+        let names_undo = self.journal.records.iter().any(|record| matches!(record.entry, Entry::Undone { .. }));
+        if now == self.documents && !names_undo { Ok(self) } else { read_from(now, store, id).await }
     }
 
     /// What the `verify` operations found last, also where they did not hold; in the order of the plan.
@@ -56,7 +58,13 @@ impl FoundRun {
 /// # Errors
 /// Where it does not exist, is damaged, or does not fit its plan.
 pub async fn find_run(store: &dyn StateStore, id: &RunId) -> Result<FoundRun, Failure> {
-    understand(Documents::read(store, id).await?, id)
+    read_from(Documents::read(store, id).await?, store, id).await
+}
+
+async fn read_from(documents: Documents, store: &dyn StateStore, id: &RunId) -> Result<FoundRun, Failure> {
+    let mut found = understand(documents, id)?;
+    super::undo::forget_void_undo(store, &mut found).await?;
+    Ok(found)
 }
 
 /// What a run's state holds, not yet read.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::cancel::withdraw;
 use super::context::RunInfo;
 use super::event::{Observer, Person, RunEvent};
-use super::executor::Execution;
+use super::executor::{Execution, TakenOver};
 pub use super::found_run::{FoundRun, find_run};
 use super::journal::{Entry, HeldLock, JOURNAL_VERSION, Journal, JournalWriter};
 use super::locks::{Reservation, release, targets_of};
@@ -58,12 +58,22 @@ impl Runner<'_> {
     /// # Errors
     /// Why it stopped. The run's id comes through [`RunEvent::Started`].
     pub async fn begin(&self, plan: &Plan, consent: &str, reserved: Reservation) -> Result<RunId, Failure> {
-        let Reservation { run: id, locks } = reserved;
-        let run = RunInfo { id: id.clone(), started: self.ports.clock.now() };
-        if let Err(error) = self.write_documents(&id, plan).await {
-            release(&locks).await;
+        if let Err(error) = self.write_documents(&reserved.run, plan).await {
+            reserved.cancel().await;
             return Err(state_failure(error));
         }
+        self.begin_written(plan, consent, reserved).await
+    }
+
+    /// As [`Self::begin`], where the documents are written.
+    pub(super) async fn begin_written(
+        &self,
+        plan: &Plan,
+        consent: &str,
+        reserved: Reservation,
+    ) -> Result<RunId, Failure> {
+        let Reservation { run: id, locks } = reserved;
+        let run = RunInfo { id: id.clone(), started: self.ports.clock.now() };
         let journal = JournalWriter::new(
             Arc::clone(&self.ports.state),
             Arc::clone(&self.ports.clock),
@@ -96,7 +106,7 @@ impl Runner<'_> {
         self.ended(plan, &id, result, execution.take_back.get()).await.map(|()| id)
     }
 
-    async fn write_documents(&self, id: &RunId, plan: &Plan) -> Result<(), StateError> {
+    pub(super) async fn write_documents(&self, id: &RunId, plan: &Plan) -> Result<(), StateError> {
         let state = &self.ports.state;
         state.create_run(id).await?;
         state.put(id, ENVIRONMENT_DOCUMENT, self.environment_text.as_bytes()).await?;
@@ -190,7 +200,7 @@ impl Runner<'_> {
     async fn ready_to_write(&self, id: &RunId, found: FoundRun) -> Result<FoundRun, Failure> {
         check_lives_here(&*self.ports.state, id, &found.journal).await?;
         let torn = found.journal.torn_bytes;
-        if torn > 0 && found.state.finished.is_none() {
+        if torn > 0 {
             self.ports.state.truncate(id, found.journal.intact_bytes).await.map_err(state_failure)?;
             let text = format!("the last record of the journal was torn ({torn} bytes) and is cut off");
             self.observer.event(&RunEvent::Notice { text: &text });
@@ -228,6 +238,7 @@ impl Runner<'_> {
             running: Mutex::default(),
             outcomes,
             take_back: OnceLock::new(),
+            taken_over: TakenOver::now(&*self.ports.clock),
         }
     }
 }

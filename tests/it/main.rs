@@ -28,9 +28,12 @@ mod lab_kill;
 mod lab_lost_answer;
 mod lab_move;
 mod lab_on_failure;
+#[cfg(feature = "torture")]
+mod lab_own;
 mod lab_plan;
 mod lab_reads;
 mod lab_redo;
+mod lab_resolve;
 mod lab_retry;
 mod lab_runbooks;
 mod lab_server;

@@ -120,7 +120,11 @@ impl Action for ClearKeeper {
 
     /// An attempt that wrote an export may have removed some of it.
     async fn remains(&self, context: &RunContext<'_>) -> Result<bool, RunError> {
-        Ok(!run::exports(context).await.is_empty())
+        Ok(!run::exports(context).await?.is_empty())
+    }
+
+    fn outlasts(&self, _operation: &Operation) -> bool {
+        false
     }
 
     /// The path being gone is not a lasting promise: a later `create_replicated` or `restore` makes it again, and

@@ -12,7 +12,7 @@ use super::{Data, export_name, exported};
 use crate::action::gate::{PAUSE, explain_keeper, first_of, pause, same_server, since};
 use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
-use crate::engine::ports::{Keeper, KeeperError, KeeperNode};
+use crate::engine::ports::{Keeper, KeeperError, KeeperNode, StateError};
 use crate::engine::retry::class_of_keeper;
 use crate::model::words::{count, count_of};
 use crate::plan::operation::Effect;
@@ -212,15 +212,32 @@ pub async fn probe(context: &RunContext<'_>, data: &Data) -> Probe {
 }
 
 /// The exports of all attempts so far; one that found nothing to remove wrote none.
-pub async fn exports(context: &RunContext<'_>) -> Vec<(String, Vec<u8>)> {
+///
+/// # Errors
+/// A state that does not answer: what cannot be read is not taken for something that was never written.
+pub async fn exports(context: &RunContext<'_>) -> Result<Vec<(String, Vec<u8>)>, RunError> {
     let mut exports = Vec::new();
     for attempt in 1..=context.attempt {
         let name = export_name(context, attempt);
-        if let Ok(text) = context.ports.state.get(&context.run.id, &name).await {
-            exports.push((name, text));
+        match context.ports.state.get(&context.run.id, &name).await {
+            Ok(text) => exports.push((name, text)),
+            Err(StateError::Missing { .. }) => {}
+            Err(error) => return Err(unreadable(context, &name, error.to_string())),
         }
     }
-    exports
+    Ok(exports)
+}
+
+/// The export is the only way back, so an outcome that does not name it would lose what was removed.
+fn unreadable(context: &RunContext<'_>, name: &str, found: String) -> RunError {
+    context.fail(
+        RunErrorKind::AskProbe,
+        format!("the export {name} of what was removed cannot be read"),
+        "the document as the run wrote it",
+        found,
+        format!("the document {name} of run {} in {}", context.run.id, context.ports.state.describe()),
+        "repair the state, then `clickferry resume`",
+    )
 }
 
 pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
@@ -239,8 +256,9 @@ pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunEr
     }
     let mut exports = Vec::new();
     let mut paths = std::collections::BTreeSet::new();
-    for (name, text) in self::exports(context).await {
-        let document: Value = serde_json::from_slice(&text).unwrap_or_default();
+    for (name, text) in self::exports(context).await? {
+        let document: Value =
+            serde_json::from_slice(&text).map_err(|error| unreadable(context, &name, error.to_string()))?;
         let nodes = document.get("nodes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         paths.extend(nodes.iter().filter_map(|node| node.get("path").and_then(Value::as_str).map(str::to_owned)));
         exports.push(name);

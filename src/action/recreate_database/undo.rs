@@ -66,7 +66,7 @@ fn created(context: &UndoContext<'_>, data: &super::CreateData) -> Undo {
     let was_dropped = context.plan.operations_of(&context.operation.step).any(|other| {
         other.kind == "drop_database"
             && other.host == context.operation.host
-            && matches!(context.became.get(&other.id), Some(Became::Done(_) | Became::Left))
+            && matches!(context.became.get(&other.id), Some(Became::Done(_) | Became::Left(_)))
     });
     if was_dropped {
         return Undo::Nothing;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use arguments::RunArguments;
+use plan::RunData;
 
 use super::sql::{check_syntax, one_query, without_undo};
 use crate::diag::{Failure, Refusal};
@@ -74,6 +75,10 @@ impl Action for Run {
 
     fn no_way_back(&self, operation: &Operation, arguments: &Value) -> Option<String> {
         without_undo(operation, arguments)
+    }
+
+    fn proves(&self, operation: &Operation) -> bool {
+        RunData::deserialize(&operation.data).is_ok_and(|data| data.probe.is_some())
     }
 
     fn undo(&self, context: &UndoContext<'_>) -> Undo {

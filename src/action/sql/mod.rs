@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use arguments::SqlArguments;
 pub use arguments::{check_query, error, one_query};
+use plan::SqlData;
 
 use super::gate::same_server;
 use super::select::{select, syntax_error};
@@ -85,6 +86,11 @@ impl Action for Sql {
 
     fn no_way_back(&self, operation: &Operation, arguments: &Value) -> Option<String> {
         without_undo(operation, arguments)
+    }
+
+    fn proves(&self, operation: &Operation) -> bool {
+        let asks = |data: SqlData| data.expect.is_some() || data.promise.is_some() || data.probe.is_some();
+        SqlData::deserialize(&operation.data).is_ok_and(asks)
     }
 
     fn undo(&self, context: &UndoContext<'_>) -> Undo {

@@ -229,7 +229,7 @@ pub fn consent(
 }
 
 /// Ctrl-C before the run.
-fn cancelled() -> Failure {
+pub fn cancelled() -> Failure {
     Failure::Cancelled("stopped before the first operation; nothing was changed".to_owned())
 }
 

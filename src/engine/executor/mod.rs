@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub(in crate::engine) use operation::difference;
-pub(in crate::engine) use settle::LostBy;
+pub(in crate::engine) use settle::{LostBy, TakenOver, settled_probe};
 use stop::{Stop, merge, reason_of};
 
 use crate::diag::{Failure, Refusal};
@@ -65,6 +65,8 @@ pub struct Execution<'a> {
     pub outcomes: Outcomes,
     /// The step that failed and says that its run is then taken back.
     pub take_back: OnceLock<StepId>,
+    /// Since when nobody else works on the run.
+    pub(in crate::engine) taken_over: TakenOver,
 }
 
 impl Progress for Execution<'_> {

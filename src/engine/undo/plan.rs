@@ -8,6 +8,7 @@ use super::done::{Asking, Intents, intents};
 use super::{Became, Undo, UndoContext};
 use crate::diag::{Failure, Refusal};
 use crate::engine::context::RunInfo;
+use crate::engine::executor::TakenOver;
 use crate::engine::run::{Runner, find_run, state_failure};
 use crate::engine::schema::Catalogue;
 use crate::model::guards::LossBudget;
@@ -40,6 +41,7 @@ impl Runner<'_> {
             intents: &intents,
             outcomes: found.state.outcomes(),
             cancel: self.detach.clone(),
+            taken_over: TakenOver::now(&*self.ports.clock),
         };
         let (became, mut problems) = asking.became(&steps.iter().cloned().collect(), &others.taken_back).await?;
         let making = Making {

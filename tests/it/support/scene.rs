@@ -150,6 +150,15 @@ impl Scene {
         output
     }
 
+    /// Runs the binary until it passes a point of this name (`src/cli/torture.rs`), where it kills itself.
+    #[cfg(feature = "torture")]
+    pub fn killed_at(&self, point: &str, arguments: &[&str]) {
+        let mut command = self.test.command(&self.with_environment(arguments));
+        let output = command.env("CLICKFERRY_TORTURE_KILL_AT", point).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), None, "it did not come to `{point}`: {told}");
+    }
+
     /// Starts the binary and goes on.
     pub fn start(&self, arguments: &[&str]) -> Engine {
         Engine::start(self, &self.with_environment(arguments))
