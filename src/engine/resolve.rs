@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::action::{Action, Probe};
+use super::action::{Action, Probe, RunError, RunErrorKind};
 use super::context::{RunContext, RunInfo};
 use super::executor::{LostBy, difference, lost_context};
 use super::journal::{Entry, JournalWriter, OutcomeKind};
@@ -146,7 +146,11 @@ impl Refusing<'_> {
                         &format!("what it promised is there: {}", context.operation.check),
                         "resolve it as done, or find out who else brought it about",
                     )),
-                    Ok(_) | Err(_) => Ok((OutcomeKind::NotDone, Value::Null)),
+                    Ok(_) | Err(RunError { kind: RunErrorKind::Broken | RunErrorKind::Differs, .. }) => {
+                        Ok((OutcomeKind::NotDone, Value::Null))
+                    }
+                    // A host that does not answer says nothing.
+                    Err(error) => Err(Failure::refused(error.refusal)),
                 }
             }
             (Verdict::NotDone, Probe::NotDone) => Ok((OutcomeKind::NotDone, action.leaves(context).await)),
