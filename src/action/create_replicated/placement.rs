@@ -1,7 +1,8 @@
-//! Storage policies, disks and clusters that definitions name: whether the servers have them.
+//! Storage policies, disks, clusters and users that definitions name: whether the servers have them.
 
 use std::collections::BTreeMap;
 
+use super::gather::Observed;
 use super::plan::Object;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
@@ -13,6 +14,7 @@ pub fn problems(
     context: &mut PlanContext<'_>,
     target: &TargetWorld,
     database: &str,
+    observed: &Observed,
     objects: &BTreeMap<String, Object>,
 ) -> Vec<Refusal> {
     let mut lacking: BTreeMap<(String, &'static str), (Vec<String>, Vec<String>, Vec<String>)> = BTreeMap::new();
@@ -21,7 +23,7 @@ pub fn problems(
         for demand in &object.created.demands {
             let words = words(demand);
             for host in &target.hosts {
-                let Some(known) = known(demand, host) else {
+                let Some(known) = known(demand, host, observed) else {
                     untold.entry(words.clone()).or_default().push(format!("{database}.{name}"));
                     continue;
                 };
@@ -61,12 +63,13 @@ fn words(demand: &Demand) -> String {
         Demand::Policy(name) => format!("the storage policy `{name}`"),
         Demand::Disk(name) => format!("the disk `{name}`"),
         Demand::Cluster(name) => format!("the cluster `{name}`"),
+        Demand::User(name) => format!("the user `{name}`"),
     }
 }
 
 fn wanted(demand: &Demand) -> &str {
     match demand {
-        Demand::Policy(name) | Demand::Disk(name) | Demand::Cluster(name) => name,
+        Demand::Policy(name) | Demand::Disk(name) | Demand::Cluster(name) | Demand::User(name) => name,
     }
 }
 
@@ -75,17 +78,19 @@ fn query(demand: &Demand) -> &'static str {
         Demand::Policy(_) => "SELECT DISTINCT policy_name FROM system.storage_policies",
         Demand::Disk(_) => "SELECT name FROM system.disks",
         Demand::Cluster(_) => "SELECT DISTINCT cluster FROM system.clusters",
+        Demand::User(_) => super::users::QUERY,
     }
 }
 
 /// What a host has of the kind; `None` where it did not tell.
-fn known(demand: &Demand, host: &HostWorld) -> Option<Vec<String>> {
+fn known(demand: &Demand, host: &HostWorld, observed: &Observed) -> Option<Vec<String>> {
     match demand {
         Demand::Policy(_) => {
             (!host.storage.policies.is_empty()).then(|| host.storage.policies.keys().cloned().collect())
         }
         Demand::Disk(_) => (!host.storage.is_empty()).then(|| host.storage.disks.keys().cloned().collect()),
         Demand::Cluster(_) => host.clusters.clone(),
+        Demand::User(_) => observed.users.get(host.name.as_str()).cloned(),
     }
 }
 
