@@ -128,6 +128,7 @@ fn what_is_created_restored_into_and_written_to_is_refused_by_name() {
     refused: the plan cannot be made any longer: step `back-up`: something is at the path new already
       expected  an empty path: backups are never written over each other
       found     object
+      see it    clickferry inspect -e ENVIRONMENT
       do this   choose another path, best with `{{ run.started | date('%Y-%m-%d_%H%M%S') }}` in it
     ");
     bucket::delete(&scene, "new/object");

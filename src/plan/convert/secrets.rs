@@ -171,8 +171,8 @@ fn arguments(tokens: &[Token<'_>], open: usize) -> Vec<Range<usize>> {
         .unwrap_or(tokens.len());
     let mut parts = Vec::new();
     let mut start = open + 1;
-    for at in open + 1..close {
-        if tokens[at].depth == depth + 1 && tokens[at].is_symbol(",") {
+    for (at, token) in tokens.iter().enumerate().take(close).skip(open + 1) {
+        if token.depth == depth + 1 && token.is_symbol(",") {
             parts.push(start..at);
             start = at + 1;
         }
