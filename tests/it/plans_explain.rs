@@ -202,8 +202,8 @@ fn no_refusal_hints_at_what_is_unsafe_or_at_a_command_that_is_not_there() {
         let starts = text.strip_prefix("clickferry ").into_iter();
         for rest in starts.chain(text.split("`clickferry ").skip(1)) {
             let word = rest.split(|character: char| !character.is_ascii_lowercase()).next().unwrap();
-            // An option, or the command for those who work on the product.
-            let is_other = word.is_empty() || word == "dev";
+            // An option, the command for those who work on the product, a sentence about it.
+            let is_other = ["", "dev", "always", "asks", "gives"].contains(&word);
             assert!(is_other || commands.contains(word), "no command `{word}`: {line}");
         }
     }

@@ -24,6 +24,9 @@ pub struct Observed {
     pub keeper: Option<BTreeMap<String, Vec<String>>>,
     /// Replicated tables of the target now.
     pub tables: Vec<Used>,
+    /// By host of the target: its users, where a definition names one and the host tells.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<String, Vec<String>>,
 }
 
 /// A replicated table of a host.
@@ -62,6 +65,9 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     }
     if let Some(target) = target {
         observed.tables = used(target);
+    }
+    if let (Some(source), Some(target)) = (source, target) {
+        observed.users = super::users::observe(context, &arguments, source, target).await?;
     }
     if let (Some(source), Some(target), Some(keeper)) =
         (source, target, context.ports.keepers.get(arguments.on.as_str()))

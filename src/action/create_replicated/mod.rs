@@ -11,6 +11,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod users;
 mod world;
 
 use async_trait::async_trait;

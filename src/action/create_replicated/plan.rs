@@ -64,7 +64,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     facts(context, &arguments, &source, &target, &observed, objects);
     found.extend(problems::of_statements(context, &source, database, &converted.refused));
     found.extend(problems::of_needs(context, &target, database, objects));
-    found.extend(placement::problems(context, &target, database, objects));
+    found.extend(placement::problems(context, &target, database, &observed, objects));
     for host in &target.hosts {
         found.extend(problems::of_existing(context, host, database, objects));
     }

@@ -325,6 +325,14 @@ fn what_the_servers_lack_is_refused_before_anything_is_done() {
     ] {
         assert!(found.iter().any(|line| line.contains(words)), "{words}: {found:#?}");
     }
+    let view = "CREATE VIEW d.v (`a` UInt8) DEFINER = `nobody` SQL SECURITY DEFINER AS SELECT a FROM d.t";
+    let mut users = observed(&[]);
+    users["users"] = json!({ "r1": ["default", "nobody"], "r2": ["default"] });
+    let views = || both(source(&[T, ("v", "View", view)]), destination());
+    let found = refusals(plan_with(&CreateReplicated, &arguments(&[]), &users, views()));
+    assert!(found[0].contains("d.v would not be created: the user `nobody` is missing on r2"), "{found:#?}");
+    let untold = plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), views());
+    assert!(untold.notes[0].contains("the user `nobody` must exist"), "{:?}", untold.notes);
     // Servers that do not tell are no reason to refuse, and the reviewer is told.
     let planned = plan(destination());
     assert!(planned.operations.is_ok());

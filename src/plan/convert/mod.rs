@@ -14,6 +14,7 @@ mod replicate;
 mod secrets;
 mod setting;
 mod sources;
+mod told;
 
 pub use array_join::{ArrayJoinName, array_join_name};
 pub use compare::differences;

@@ -5,9 +5,8 @@ use std::ops::Range;
 use super::array_join::array_join_name;
 use super::ddl::{Ddl, Engine, ObjectKind};
 use super::engines::{Fate, fate, plain_merge_tree};
-use super::secrets::{HIDDEN, secrets};
-use super::setting::setting;
 use super::sources::{DictionarySource, dictionary_source};
+use super::told::{demands, notes, secret};
 use crate::plan::sql::{literal, tokenize};
 
 /// What becomes of the Log family, which has no replicated form.
@@ -58,6 +57,8 @@ pub enum Demand {
     Disk(String),
     /// A cluster.
     Cluster(String),
+    /// A user, as whom a view runs.
+    User(String),
 }
 
 /// Why a statement has no form for a replicated target.
@@ -234,58 +235,6 @@ fn is_migrations(ddl: &Ddl<'_>) -> bool {
     let mut columns = ddl.columns();
     columns.sort();
     columns == ["dirty", "sequence", "version"]
-}
-
-/// What the server hides, or what it shows and no plan may hold.
-fn secret(ddl: &Ddl<'_>) -> Option<String> {
-    if ddl.text.contains(HIDDEN) {
-        return Some("a value that is hidden ([HIDDEN])".to_owned());
-    }
-    (!secrets(ddl.text).is_empty()).then(|| "a password or key".to_owned())
-}
-
-/// What the definition takes for granted on its server.
-fn demands(ddl: &Ddl<'_>) -> Vec<Demand> {
-    let named = |name: &str| setting(ddl.text, name).ok().flatten();
-    let mut demands: Vec<Demand> = named("storage_policy").map(Demand::Policy).into_iter().collect();
-    demands.extend(named("disk").map(Demand::Disk));
-    let engine = ddl.engine().filter(|engine| engine.name == "Distributed");
-    let cluster = engine.and_then(|engine| Some(ddl.text[engine.arguments.first()?.clone()].to_owned()));
-    // A cluster named by a macro is another on every server.
-    demands.extend(
-        cluster
-            .map(|name| name.trim_matches(['\'', '`', '"']).to_owned())
-            .filter(|name| !name.contains(['{', '(']))
-            .map(Demand::Cluster),
-    );
-    demands
-}
-
-fn notes(ddl: &Ddl<'_>) -> Vec<String> {
-    let mut notes = Vec::new();
-    let end = ddl.select().unwrap_or(ddl.tokens.len());
-    let definer = ddl.tokens[ddl.body.min(end)..end]
-        .windows(3)
-        .find(|three| three[0].depth == 0 && three[0].is_word("DEFINER") && three[1].is_symbol("="));
-    if let Some(three) = definer {
-        notes.push(format!("runs as the user {}, who must exist on the new servers", three[2].text));
-    }
-    match dictionary_source(ddl) {
-        Some(DictionarySource::OwnServer(_)) => {
-            notes.push("is filled from its own server: on every new server from that server's table".to_owned())
-        }
-        Some(DictionarySource::Elsewhere { host: Some(host), .. }) => {
-            notes.push(format!("its source names the host {host}, which the new servers must reach"));
-        }
-        Some(DictionarySource::Elsewhere { kind, host: None }) => {
-            notes.push(format!("its source {kind} must be there for every new server"));
-        }
-        Some(DictionarySource::Machine(_)) | None => {}
-    }
-    if let Some(found) = array_join_name(ddl) {
-        notes.push(format!("has {}: not every version and not every analyzer finds `{}` there (error 47), above all where the query is sent on to other replicas; the form that all understand is {}", found.found(), found.name, found.rewrite()));
-    }
-    notes
 }
 
 /// `{database}` and `{table}` filled in: a stored definition that still holds them makes RENAME fail.
