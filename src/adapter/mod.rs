@@ -6,6 +6,7 @@ mod boot_clock;
 pub mod clickhouse;
 pub mod clock;
 pub mod command;
+mod command_mark;
 mod connect;
 pub mod keeper;
 pub mod redact;

@@ -90,6 +90,10 @@ impl Runner<'_> {
     /// Why it stopped. The run's id comes through [`RunEvent::Started`].
     pub async fn begin(&self, plan: &Plan, consent: &str, reserved: Reservation) -> Result<RunId, Failure> {
         let Reservation { run: id, locks } = reserved;
+        if let Err(failure) = self.same_hosts(plan).await {
+            release(&locks).await;
+            return Err(failure);
+        }
         let run = RunInfo { id: id.clone(), started: self.ports.clock.now() };
         if let Err(error) = self.write_documents(&id, plan).await {
             release(&locks).await;
@@ -161,10 +165,11 @@ impl Runner<'_> {
         }
         self.observer.event(&RunEvent::Started { run: id, plan: &plan, resumed: true });
         let execution = self.execution(&plan, run, &journal, state.outcomes());
-        let result = match self.reprove(&execution, &mut state, &found, redo).await {
-            Ok(()) => execution.run_watched(&state).await,
-            Err(failure) => Err(failure),
+        let work = async {
+            self.reprove(&execution, &mut state, &found, redo).await?;
+            execution.run(&state).await
         };
+        let result = execution.watched(work).await;
         journal.release().await;
         result
     }
@@ -189,7 +194,14 @@ impl Runner<'_> {
         let before = self.find(id).await?;
         let locks = self.locks(&targets_of(&before.plan), id).await?;
         // Read again under the locks: another process may have carried on meanwhile.
-        match self.find_to_write(id).await {
+        let found = async {
+            let found = self.find_to_write(id).await?;
+            if found.state.finished.is_none() {
+                self.same_hosts(&found.plan).await?;
+            }
+            Ok(found)
+        };
+        match found.await {
             Ok(found) => Ok((found, locks)),
             Err(failure) => {
                 release(&locks).await;

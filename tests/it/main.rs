@@ -15,6 +15,7 @@ mod generated;
 mod invalid;
 mod lab_bad_input;
 mod lab_cancel;
+mod lab_commands;
 mod lab_drift;
 mod lab_drift_backup;
 mod lab_drift_keeper;
@@ -31,8 +32,11 @@ mod lab_redo;
 mod lab_retry;
 mod lab_runbooks;
 mod lab_server;
+mod lab_signals;
 mod lab_state;
 mod lab_steps;
+#[cfg(feature = "torture")]
+mod lab_stopped;
 mod lab_terminal;
 #[cfg(feature = "torture")]
 mod lab_torture;
