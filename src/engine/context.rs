@@ -305,7 +305,19 @@ impl RunContext<'_> {
         }
         let host = self.host()?;
         self.check_locks()?;
-        Ok(self.ports.sql.call(host, call).await)
+        tokio::select! {
+            biased;
+            answer = self.ports.sql.call(host, call) => Ok(answer),
+            // The server carries on with what it has received.
+            () = self.cancel.cancelled() => Err(self.fail(
+                RunErrorKind::AskProbe,
+                "nobody waits for its answer any more, as asked",
+                "",
+                "the server goes on with the statement",
+                "",
+                "`clickferry resume` asks how it ended",
+            )),
+        }
     }
 
     /// The text of statement `index` with its late values, secrets included.

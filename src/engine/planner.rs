@@ -15,7 +15,7 @@ use crate::model::environment::Environment;
 use crate::model::formats::DurationText;
 use crate::model::ids::{OperationId, StepId};
 use crate::model::observed::World;
-use crate::model::runbook::OnFailure;
+use crate::model::runbook::{OnFailure, Topology};
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::plan_file::{PLAN_VERSION, Plan, PlannedHost, PlannedStep, Totals, sha256};
@@ -111,6 +111,7 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
     facts.sort();
     let (refused, told) = refused_by_guards(compiled, &observations.world, space);
     notes.extend(told);
+    notes.extend(unlocked_targets(compiled, environment, &observations.world, &operations));
     let is_whole = problems.is_empty();
     let result = if !is_whole {
         problems.extend(refused);
@@ -123,6 +124,35 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
         Err(Failure::Refused(refused))
     };
     Attempt { facts, is_whole, result }
+}
+
+/// Targets of several servers that are changed and cannot be locked: their reviewer has to see to it that nobody else works
+/// on them.
+fn unlocked_targets(
+    compiled: &CompiledRunbook,
+    environment: &Environment,
+    world: &World,
+    operations: &[Operation],
+) -> Vec<String> {
+    let is_changed = |role: &str| {
+        let hosts = world.targets.get(role).map(|target| &target.hosts[..]).unwrap_or_default();
+        let changed = |operation: &&Operation| operation.effect != Effect::Read;
+        let mut touched = operations.iter().filter(changed).filter_map(|operation| operation.host.as_ref());
+        touched.any(|name| hosts.iter().any(|host| host.name == *name))
+    };
+    let needs = compiled.runbook.targets.iter();
+    needs
+        .filter(|(role, need)| {
+            need.topology == Topology::Replicated
+                && environment.targets.get(*role).is_some_and(|binding| binding.keeper.is_none())
+                && is_changed(role)
+        })
+        .map(|(role, _)| {
+            format!(
+                "the target `{role}` has no `keeper` in the environment, so its servers cannot be locked: nothing but a look at their running statements keeps another engine away"
+            )
+        })
+        .collect()
 }
 
 fn plan_file(

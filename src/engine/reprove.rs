@@ -47,7 +47,7 @@ impl Runner<'_> {
                 done.push((operation, outcome, step, execution.action_of(operation)?));
             }
         }
-        let answers: Vec<_> = stream::iter(done)
+        let answers = stream::iter(done)
             .map(|(operation, outcome, step, action)| async move {
                 let context = execution.finished_context(operation, step);
                 let holds = action.still_holds(&context, outcome).await;
@@ -55,8 +55,16 @@ impl Runner<'_> {
                 (operation, holds)
             })
             .buffered(AT_ONCE)
-            .collect()
-            .await;
+            .collect::<Vec<_>>();
+        // Only reads: they can be left at any moment.
+        let answers = tokio::select! {
+            answers = answers => answers,
+            () = execution.stop.cancelled() => {
+                let reason = "stopped before the first operation; `clickferry resume` asks again and carries on".to_owned();
+                let _ = execution.journal.append(Entry::Stopped { reason: reason.clone() }).await;
+                return Err(Failure::Cancelled(reason));
+            }
+        };
         let (mut broken, mut untold) = (Vec::new(), Vec::new());
         for (operation, holds) in answers {
             let answer = match holds {
@@ -117,7 +125,7 @@ impl Runner<'_> {
         for (_, refusal) in &broken {
             self.observer.event(&RunEvent::Notice { text: &format!("no longer true: {refusal}") });
         }
-        if redo == Redo::Ask && !self.person.confirm(&question) {
+        if redo == Redo::Ask && !self.person.confirm(&question).await {
             return Err(refusals(format!(
                 "look who changed it; to do {names} again: clickferry resume {} --redo",
                 execution.run.id

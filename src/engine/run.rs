@@ -58,6 +58,10 @@ impl Runner<'_> {
     /// # Errors
     /// Why it stopped. The run's id comes through [`RunEvent::Started`].
     pub async fn begin(&self, plan: &Plan, consent: &str, reserved: Reservation) -> Result<RunId, Failure> {
+        if let Err(failure) = self.same_hosts(plan).await {
+            reserved.cancel().await;
+            return Err(failure);
+        }
         if let Err(error) = self.write_documents(&reserved.run, plan).await {
             reserved.cancel().await;
             return Err(state_failure(error));
@@ -149,10 +153,11 @@ impl Runner<'_> {
         }
         self.observer.event(&RunEvent::Started { run: id, plan: &plan, resumed: true });
         let execution = self.execution(&plan, run, &journal, state.outcomes());
-        let result = match self.reprove(&execution, &mut state, &found, redo).await {
-            Ok(()) => execution.run_watched(&state).await,
-            Err(failure) => Err(failure),
+        let work = async {
+            self.reprove(&execution, &mut state, &found, redo).await?;
+            execution.run(&state).await
         };
+        let result = execution.watched(work).await;
         journal.release().await;
         self.ended(&plan, id, result, execution.take_back.get()).await
     }
@@ -180,11 +185,14 @@ impl Runner<'_> {
     async fn take_up_found(&self, id: &RunId, before: FoundRun) -> Result<(FoundRun, Vec<HeldLock>), Failure> {
         let locks = self.locks(&targets_of(&before.plan), id).await?;
         // Looked at again under the locks: another process may have carried on meanwhile.
-        let found = match before.again(&*self.ports.state, id).await {
-            Ok(found) => self.ready_to_write(id, found).await,
-            Err(failure) => Err(failure),
+        let found = async {
+            let found = self.ready_to_write(id, before.again(&*self.ports.state, id).await?).await?;
+            if found.state.finished.is_none() {
+                self.same_hosts(&found.plan).await?;
+            }
+            Ok(found)
         };
-        match found {
+        match found.await {
             Ok(found) => Ok((found, locks)),
             Err(failure) => {
                 release(&locks).await;

@@ -162,7 +162,8 @@ pub struct Retry {
     /// The kinds of errors to try again after; all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Vec<ErrorClass>>,
-    /// Longest time from an operation's first attempt within which another one may begin.
+    /// Longest time from the step's first attempt within which another one may begin. So long is a server that does not
+    /// answer also asked how an attempt ended (five minutes when absent).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DurationText>,
     /// Most repeated attempts of all operations of the step together.

@@ -192,3 +192,35 @@ fn a_question_of_a_step_can_be_left_with_control_c_and_is_asked_again() {
     done.ended(0, &["[-] one: done before", "✓ two/1", "is done."]);
     assert_eq!(there("two"), "1");
 }
+
+#[test]
+fn a_question_is_left_when_the_run_is_cancelled_from_elsewhere() {
+    let scene = Scene::new("elsewhere");
+    let step = |id: &str, more: &str| {
+        format!(
+            "  - id: {id}\n{more}    sql: {{ on: source, statements: ['CREATE DATABASE {{db}}{id}'], probe: {{ query: \"SELECT count() FROM system.databases WHERE name = '{{db}}{id}'\", done_when: 1 }} }}\n"
+        )
+    };
+    let runbook = scene.steps(&format!(
+        "{}{}",
+        step("one", "    confirm: Shall it begin?\n"),
+        step("two", "    point_of_no_return: true\n")
+    ));
+    let digest = scene.plan(&runbook, &[]);
+    let mut terminal = Terminal::start(&scene, &["apply", "plan.json", "--consent", &digest]);
+    terminal.shows("Shall it begin? (type yes):");
+    let id = scene.runs()[0].file_name().unwrap().to_str().unwrap().to_owned();
+    let cancelled = scene.cli(&["cancel", &id]);
+    assert_eq!(cancelled.code, Some(0), "{cancelled}");
+    terminal.ends().ended(130, &["cancelled: stopped at the question of step `one`"]);
+
+    // Ctrl-C at the last question before there is no way back is no refusal, either.
+    let mut terminal = Terminal::start(&scene, &["resume"]);
+    terminal.shows("Shall it begin? (type yes):").types("yes\n");
+    let left = terminal.shows("To go on, type the name of the step:").types("\x03").ends();
+    left.ended(130, &["cancelled: stopped at the question of step `two`", "clickferry resume"]);
+    let there = |id: &str| {
+        scene.on_node("standalone", &format!("SELECT count() FROM system.databases WHERE name = '{{db}}{id}'"))
+    };
+    assert_eq!((there("one"), there("two")), ("1".to_owned(), "0".to_owned()));
+}

@@ -34,6 +34,10 @@ fn a_living_holder_is_shown_and_keeps_its_locks() {
         let scene = if in_bucket { scene.with_state_in_bucket() } else { scene }.slow_bucket();
         let engine = backing_up(&scene);
         let id = run_id(&scene);
+        if !in_bucket {
+            // The backup outlasts the look at it.
+            scene.very_slow_bucket();
+        }
         let filters = scene.more_filters();
         let refused = unlock(&scene, &["--run", &id]);
         if in_bucket {
@@ -45,7 +49,7 @@ fn a_living_holder_is_shown_and_keeps_its_locks() {
               owner      USER@HOST
               since      WHEN
               process    PID on this machine, running as `clickferry`
-              last sign  WHEN by the clock of the store
+              last sign  WHEN UTC by the clock of the store
               holder     alive: its process PID is on this machine, running as `clickferry`
             The lock on the target destination (/clickferry/locks/DB-r1,DB-r2 in Keeper)
               run        RUN
@@ -128,7 +132,7 @@ fn the_locks_of_a_dead_holder_are_removed_with_consent_for_its_run() {
       owner      USER@HOST
       since      WHEN
       process    PID on this machine, gone
-      last sign  WHEN by the clock of the store
+      last sign  WHEN UTC by the clock of the store
       holder     gone: its process PID was on this machine and is gone
     No server works for run RUN.
     --- stderr

@@ -15,6 +15,7 @@ mod generated;
 mod invalid;
 mod lab_bad_input;
 mod lab_cancel;
+mod lab_commands;
 mod lab_definitions;
 mod lab_drift;
 mod lab_drift_backup;
@@ -37,8 +38,11 @@ mod lab_resolve;
 mod lab_retry;
 mod lab_runbooks;
 mod lab_server;
+mod lab_signals;
 mod lab_state;
 mod lab_steps;
+#[cfg(feature = "torture")]
+mod lab_stopped;
 mod lab_terminal;
 #[cfg(feature = "torture")]
 mod lab_torture;

@@ -8,8 +8,8 @@ use crate::engine::journal::WriteError;
 pub(super) enum Stop {
     /// With a failure to report.
     Failure(Failure),
-    /// A check of a step that may fail did not hold; the run goes on.
-    Passed(Refusal),
+    /// Checks of a step that may fail did not hold; the run goes on.
+    Passed(Vec<Refusal>),
 }
 
 impl From<WriteError> for Stop {
@@ -48,7 +48,8 @@ pub(super) fn merge(results: Vec<Result<(), Stop>>) -> Result<(), Stop> {
     // Failures of the same kind on several hosts are told together.
     for other in stops {
         match (&mut worst, other) {
-            (Stop::Failure(Failure::Unknown(all)), Stop::Failure(Failure::Unknown(more)))
+            (Stop::Passed(all), Stop::Passed(more))
+            | (Stop::Failure(Failure::Unknown(all)), Stop::Failure(Failure::Unknown(more)))
             | (Stop::Failure(Failure::Error(all)), Stop::Failure(Failure::Error(more)))
             | (Stop::Failure(Failure::Differs(all)), Stop::Failure(Failure::Differs(more))) => all.extend(more),
             _ => {}

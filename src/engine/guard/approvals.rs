@@ -150,10 +150,9 @@ async fn verify(
 async fn keygen(commands: &dyn Commands, words: &[&str], input: Option<String>) -> Result<CommandOutput, Box<Refusal>> {
     let command = Command {
         words: std::iter::once("ssh-keygen").chain(words.iter().copied()).map(str::to_owned).collect(),
-        environment: Vec::new(),
-        directory: None,
         input,
         timeout: PATIENCE,
+        ..Command::default()
     };
     commands.run(command).await.map_err(|reason| {
         Box::new(refuse(

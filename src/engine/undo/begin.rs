@@ -15,6 +15,10 @@ impl Runner<'_> {
     /// # Errors
     /// Why it stopped; `resume` carries on with it as with every run.
     pub async fn begin_undo(&self, plan: &Plan, consent: &str, reserved: Reservation) -> Result<RunId, Failure> {
+        if let Err(failure) = self.same_hosts(plan).await {
+            reserved.cancel().await;
+            return Err(failure);
+        }
         let Reservation { run, mut locks } = reserved;
         // Written first: a record that names this run must not outlive a process that never made it.
         if let Err(error) = self.write_documents(&run, plan).await {

@@ -65,6 +65,14 @@ impl Engine {
         assert!(sent.unwrap().success());
     }
 
+    /// Waits until the process is stopped, as by SIGSTOP.
+    pub fn is_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        wait_until("the process to stop", || {
+            std::fs::read_to_string(&stat).is_ok_and(|text| text.rsplit(')').next().unwrap().trim().starts_with('T'))
+        });
+    }
+
     /// Waits until it has written something to standard error.
     pub fn has_told(&self, text: &str) {
         wait_until(text, || self.output(None).stderr.contains(text));
