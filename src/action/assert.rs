@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::select::{Every, Scalar, Single, ask, select};
-use super::sql::{check_query, check_syntax, error, first_line, one_query};
-use crate::diag::{Failure, Refusal};
+use super::sql::{check_query, error, first_line, one_query};
+use crate::diag::Refusal;
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError, RunErrorKind};
-use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::engine::context::{PlanContext, RunContext};
 use crate::model::formats::{DatabaseName, SqlText, TargetRole};
 use crate::model::words::count;
 use crate::plan::operation::{Effect, Operation};
@@ -83,9 +83,9 @@ impl Action for Assert {
         errors
     }
 
-    async fn observe(&self, context: &ObserveContext<'_>) -> Result<Value, Failure> {
-        let arguments: AssertArguments = context.arguments()?;
-        check_syntax(context, arguments.on.as_str(), &[one_query(&arguments.query)]).await.map(|()| Value::Null)
+    fn authored(&self, arguments: &Value) -> Vec<(String, String)> {
+        let arguments = AssertArguments::deserialize(arguments).into_iter();
+        arguments.map(|arguments| (arguments.on.as_str().to_owned(), one_query(&arguments.query))).collect()
     }
 
     fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {

@@ -252,10 +252,10 @@ mod tests {
         host.databases.insert("d".into(), Database { engine: "Atomic".into(), uuid: String::new() });
         assert_eq!(seen(&host), ["-", "-", "-", "-"]);
         host.databases.insert("d".into(), Database { engine: "Atomic".into(), uuid: "u".into() });
-        host.tables = vec![table("d", "t", "MergeTree", Some(1)), table("d", ".inner.v", "MergeTree", Some(1))];
+        host.tables.add([table("d", "t", "MergeTree", Some(1)), table("d", ".inner.v", "MergeTree", Some(1))]);
         let definition = "UUID uuid-t, definition e3b0c44298fc";
         assert_eq!(seen(&host), ["Atomic, UUID u", "1 table: t", definition, &format!("1 row, {definition}")]);
-        host.tables[0].uuid.clear();
+        host.tables.change("d", "t", |table| table.uuid.clear());
         assert_eq!(seen(&host), ["Atomic, UUID u", "no tables", "-", "-"]);
     }
 
@@ -276,7 +276,7 @@ mod tests {
         assert!(columns("CREATE VIEW d.v AS SELECT (1, 2)").is_empty());
         assert!(columns("CREATE TABLE d.t AS d.u ENGINE = Distributed(a, b)").is_empty());
         let wide = Table {
-            create_query: format!("CREATE TABLE t ({})", ["`a` Int8"; 14].join(", ")),
+            create_query: format!("CREATE TABLE t ({})", ["`a` Int8"; 14].join(", ")).into(),
             ..table("d", "t", "Log", None)
         };
         let words = definition_words(&wide);

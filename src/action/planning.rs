@@ -43,7 +43,18 @@ pub fn plan_after(
     action: &dyn Action,
     arguments: &Value,
     observed: &Value,
-    mut world: World,
+    world: World,
+    promises: BTreeMap<StepId, Value>,
+) -> Planned {
+    plan_in(action, arguments, observed, [world.clone(), world], promises)
+}
+
+/// Plans one step in a world that is another one than was looked at, since earlier steps have changed it.
+pub fn plan_in(
+    action: &dyn Action,
+    arguments: &Value,
+    observed: &Value,
+    [seen, mut world]: [World; 2],
     mut promises: BTreeMap<StepId, Value>,
 ) -> Planned {
     let (mut facts, mut notes, mut conversions) = (Vec::new(), Vec::new(), Vec::new());
@@ -52,6 +63,7 @@ pub fn plan_after(
         step: &StepId::from("step"),
         arguments,
         observed,
+        seen: &seen,
         world: &mut world,
         environment: &environment,
         facts: &mut facts,

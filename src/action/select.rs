@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -170,48 +169,6 @@ pub async fn ask(
     context.ports.sql.call(host, call).await
 }
 
-/// Whether the server parses a statement, asked without executing it (`EXPLAIN AST`, seen on 26.7 for SELECT, DDL,
-/// INSERT, SYSTEM, KILL and BACKUP alike). The text is the server's complaint with its place in the statement.
-///
-/// Servers that know no `EXPLAIN AST` (before 20.5) tell nothing.
-pub async fn syntax_error(
-    sql: &dyn crate::engine::ports::Sql,
-    host: &HostName,
-    database: Option<&str>,
-    statement: &str,
-) -> Option<String> {
-    const PREFIX: &str = "EXPLAIN AST ";
-    let call = |text: String| {
-        let mut call = Call::read(String::new());
-        call.text = SecretString::from(text);
-        if let Some(database) = database {
-            database.clone_into(&mut call.database);
-        }
-        call
-    };
-    let Err(SqlError::Server { code: 62, message, .. }) = sql.call(host, call(format!("{PREFIX}{statement}"))).await
-    else {
-        return None;
-    };
-    // An old server answers 62 to EXPLAIN AST itself.
-    sql.call(host, call(format!("{PREFIX}SELECT 1"))).await.ok()?;
-    Some(shift_position(&message, PREFIX.len()))
-}
-
-/// Corrects `failed at position N` by the length of what was put before the statement.
-fn shift_position(message: &str, by: usize) -> String {
-    const MARK: &str = "failed at position ";
-    let Some(at) = message.find(MARK) else {
-        return message.to_owned();
-    };
-    let (head, rest) = message.split_at(at + MARK.len());
-    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    match rest[..digits].parse::<usize>() {
-        Ok(position) => format!("{head}{}{}", position.saturating_sub(by), &rest[digits..]),
-        Err(_) => message.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -258,14 +215,5 @@ mod tests {
         ] {
             assert_eq!(Scalar(wanted.clone()).matches(&found), same, "{wanted} {found}");
         }
-    }
-
-    #[test]
-    fn positions_are_those_of_the_statement() {
-        assert_eq!(
-            shift_position("Syntax error: failed at position 19 (1): 1.", 12),
-            "Syntax error: failed at position 7 (1): 1."
-        );
-        assert_eq!(shift_position("Syntax error", 12), "Syntax error");
     }
 }

@@ -112,6 +112,16 @@ impl Printer {
         self.around_bars(|| write_all(&mut std::io::stdout().lock(), &text));
     }
 
+    /// Writes a large result to standard output as it is made. No line may be a part of a secret.
+    pub fn result_in_lines(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) {
+        self.around_bars(|| {
+            let mut lines = Lines { printer: self, waiting: Vec::new() };
+            // A reader that went away is no failure of ours.
+            let _ = write(&mut lines);
+            let _ = lines.flush();
+        });
+    }
+
     /// Writes anything that is not a result to standard error.
     pub fn error(&self, text: &str) {
         let text = self.redactor.scrub(text);
@@ -123,6 +133,40 @@ impl Printer {
             Some(bars) => bars.suspend(write),
             None => write(),
         }
+    }
+}
+
+/// Passes whole lines on, without secrets, whenever enough have come together.
+struct Lines<'p> {
+    printer: &'p Printer,
+    waiting: Vec<u8>,
+}
+
+/// Bytes that come together before they are passed on.
+const ENOUGH: usize = 1 << 16;
+
+impl Lines<'_> {
+    fn pass_on(&mut self, end: usize) -> std::io::Result<()> {
+        let text = self.printer.redactor.scrub(&String::from_utf8_lossy(&self.waiting[..end]));
+        self.waiting.drain(..end);
+        std::io::stdout().lock().write_all(text.as_bytes())
+    }
+}
+
+impl Write for Lines<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() >= ENOUGH
+            && let Some(end) = self.waiting.iter().rposition(|byte| *byte == b'\n')
+        {
+            self.pass_on(end + 1)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.pass_on(self.waiting.len())?;
+        std::io::stdout().lock().flush()
     }
 }
 

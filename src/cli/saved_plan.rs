@@ -4,20 +4,31 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::session::read_source;
 use crate::diag::{Diagnostic, Failure, SourceFile};
 use crate::plan::plan_file::{Plan, sha256};
 use crate::plan::read::{PlanProblem, not_intact, parse_plan};
 
+/// What tells a plan from a runbook, and the runbook in it; the rest, which may be long, is passed over.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(rename = "apiVersion")]
+    api_version: Option<IgnoredAny>,
+    kind: Option<IgnoredAny>,
+    format_version: Option<IgnoredAny>,
+    runbook_text: Option<String>,
+}
+
 /// Whether a file is a saved plan and no runbook. A runbook may be written in JSON, since that is YAML; a plan that was
 /// cut off is a plan all the same, so that it is told as what it is.
 #[must_use]
 pub fn is_plan(path: &Path, text: &str) -> bool {
-    match serde_json::from_str::<Value>(text) {
-        Ok(json) if json.get("apiVersion").is_some() || json.get("kind").is_some() => false,
-        Ok(json) if json.get("format_version").is_some() => true,
+    match serde_json::from_str::<Head>(text) {
+        Ok(Head { api_version: Some(_), .. } | Head { kind: Some(_), .. }) => false,
+        Ok(Head { format_version: Some(_), .. }) => true,
         _ => {
             let has_name = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
             has_name || (text.trim_start().starts_with('{') && text.contains("\"format_version\""))
@@ -28,8 +39,8 @@ pub fn is_plan(path: &Path, text: &str) -> bool {
 /// The runbook that a saved plan holds.
 #[must_use]
 pub fn runbook_in(plan: &SourceFile) -> Option<Arc<SourceFile>> {
-    let json: Value = serde_json::from_str(&plan.text).ok()?;
-    Some(SourceFile::new(plan.name.clone(), json.get("runbook_text")?.as_str()?))
+    let head: Head = serde_json::from_str(&plan.text).ok()?;
+    Some(SourceFile::new(plan.name.clone(), head.runbook_text?))
 }
 
 /// Reads a saved plan that nobody has changed since.

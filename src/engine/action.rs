@@ -107,6 +107,11 @@ pub trait Action: Send + Sync {
         Vec::new()
     }
 
+    /// Statements that the author wrote, each with the target whose first host is asked whether it can parse them.
+    fn authored(&self, _arguments: &Value) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// Reads what the action needs beyond the common observation. Only reads.
     async fn observe(&self, _context: &ObserveContext<'_>) -> Result<Value, Failure> {
         Ok(Value::Null)

@@ -59,6 +59,8 @@ pub struct PlanContext<'a> {
     pub arguments: &'a Value,
     /// What [`super::action::Action::observe`] returned.
     pub observed: &'a Value,
+    /// The world as it was when it was looked at.
+    pub seen: &'a World,
     /// The world as the steps before will leave it; the action changes it to what its operations will do.
     pub world: &'a mut World,
     /// The environment.
@@ -164,7 +166,7 @@ impl RunContext<'_> {
     /// # Errors
     /// A plan whose data does not fit the action of this version.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, RunError> {
-        T::deserialize(&self.operation.data).map_err(|error| {
+        self.operation.data.read().map_err(|error| {
             self.fail(
                 RunErrorKind::NotSent,
                 "the plan does not fit this version of clickferry",

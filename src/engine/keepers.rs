@@ -26,7 +26,7 @@ pub(super) async fn foreign_keepers(world: &World, environment: &Environment, po
 }
 
 async fn foreign(role: &str, host: &HostWorld, binding: &TargetBinding, keeper: &dyn Keeper) -> Option<Refusal> {
-    let paths: Vec<String> = host.tables.iter().filter_map(replica_path).take(ASKED).collect();
+    let paths: Vec<String> = host.tables.iter().filter_map(|table| replica_path(table)).take(ASKED).collect();
     if paths.is_empty() {
         return None;
     }
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn only_replicas_that_must_be_in_the_servers_own_keeper_are_asked_for() {
         let table = |engine: &str, is_readonly| Table {
-            engine_full: engine.to_owned(),
+            engine_full: engine.into(),
             zookeeper_path: Some("/t/1".to_owned()),
             replica_name: Some("r1".to_owned()),
             is_readonly,

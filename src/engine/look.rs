@@ -11,6 +11,7 @@ use super::identity::{SERVER_QUERY, server_facts};
 use super::keepers::foreign_keepers;
 use super::observe::{Seen, see};
 use super::ports::Ports;
+use super::syntax::Authored;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
 use crate::model::ids::{HostName, StepId};
@@ -86,9 +87,10 @@ pub async fn look(compiled: &CompiledRunbook, environment: &Environment, ports: 
     let mut seen = see(environment, &wanted, ports).await;
     name_standalone_shards(&mut seen.world);
     let mut looked = Looked {
+        unseen: silent_facts(&seen),
+        // Its tables are shared, not copied.
         observations: Observations { world: seen.world.clone(), steps: BTreeMap::new(), local: Vec::new() },
         problems: Vec::new(),
-        unseen: silent_facts(&seen),
     };
     looked.problems = match seen.whole() {
         Err(Failure::Error(found)) => found,
@@ -110,6 +112,16 @@ async fn look_for_steps(
     ports: &Ports,
     looked: &mut Looked,
 ) -> Result<(), Failure> {
+    let mut authored = Authored::default();
+    for step in active(compiled) {
+        for (role, statement) in step.action.authored(&step.arguments) {
+            let target = looked.observations.world.targets.get(&role);
+            if let Some(host) = target.and_then(|target| target.hosts.first()) {
+                authored.add(&host.name, [statement]);
+            }
+        }
+    }
+    looked.problems.extend(authored.problems(ports).await);
     for step in active(compiled) {
         let world = &looked.observations.world;
         let context = ObserveContext { arguments: &step.arguments, world, environment, ports };

@@ -7,22 +7,23 @@ use futures_util::future::join_all;
 use super::clusters::{self, Member};
 use super::disks::observe_disks;
 use super::errors::explain_look;
+use super::observe_tables::observe_tables;
 use super::ports::{Answer, Call, Ports, SqlError};
 use super::settings::settings;
-use super::untold::{MUTATION, count_untold, observe_more};
+use super::untold::observe_more;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::{Environment, HostBinding, TargetBinding};
 use crate::model::ids::HostName;
-use crate::model::observed::{Database, HostWorld, Identity, ReplicationState, Table, TargetWorld, World};
+use crate::model::observed::{Database, HostWorld, Identity, TargetWorld, World};
 use crate::model::runbook::Topology;
 use crate::model::words::count_of;
 use crate::plan::convert::mask;
 
 /// Databases of the server itself.
-const OWN: &str = "('system', 'information_schema', 'INFORMATION_SCHEMA')";
+pub(super) const OWN: &str = "('system', 'information_schema', 'INFORMATION_SCHEMA')";
 
 /// UUID of what has none.
-const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
+pub(super) const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The world as far as it could be seen.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +110,13 @@ async fn observe_host(
     let asker = Asker { host: &host, ports };
     let what = || format!("looking at {host}");
     let explain = |error: SqlError| explain_look(what(), &error);
-    let identity = asker.ask("SELECT version() AS version, hostName() AS host").await.map_err(explain)?;
+    let identity = asker
+        .newer(
+            "SELECT version() AS version, hostName() AS host, toString(serverUUID()) AS uuid",
+            "SELECT version() AS version, hostName() AS host",
+        )
+        .await
+        .map_err(explain)?;
     let mut world = HostWorld {
         name: host.clone(),
         url: binding.url.clone(),
@@ -117,12 +124,7 @@ async fn observe_host(
         ..HostWorld::default()
     };
     world.identity = Identity {
-        server_uuid: asker
-            .optional("SELECT toString(serverUUID()) AS uuid")
-            .await
-            .map_err(explain)?
-            .text(0, "uuid")
-            .unwrap_or_default(),
+        server_uuid: identity.text(0, "uuid").unwrap_or_default(),
         host_name: identity.text(0, "host").unwrap_or_default(),
         ..Identity::default()
     };
@@ -134,10 +136,8 @@ async fn observe_host(
     }
     observe_disks(&asker, &mut world).await.map_err(explain)?;
     world.settings = settings(&asker).await.map_err(explain)?;
-    let databases = asker
-        .ask(&format!("SELECT * FROM system.databases WHERE name NOT IN {OWN} ORDER BY name"))
-        .await
-        .map_err(explain)?;
+    let named = |columns| format!("SELECT {columns} FROM system.databases WHERE name NOT IN {OWN} ORDER BY name");
+    let databases = asker.newer(&named("name, engine, uuid"), &named("*")).await.map_err(explain)?;
     for row in 0..databases.rows.len() {
         world.databases.insert(
             databases.text(row, "name").unwrap_or_default(),
@@ -147,7 +147,7 @@ async fn observe_host(
             },
         );
     }
-    world.tables = tables(&asker).await.map_err(explain)?;
+    world.tables = observe_tables(&asker).await.map_err(explain)?;
     observe_more(&asker, &mut world).await.map_err(explain)?;
     world.pending_drops = asker.names(&format!("SELECT concat(database, '.', table) AS name FROM system.dropped_tables WHERE database NOT IN {OWN} ORDER BY name")).await.map_err(explain)?;
     world.running_backups = asker.names("SELECT toString(id) AS name FROM system.backups WHERE status IN ('CREATING_BACKUP', 'RESTORING') ORDER BY name").await.map_err(explain)?;
@@ -192,89 +192,18 @@ impl Asker<'_> {
         }
     }
 
+    /// Asks for what newer versions have; where this one does not have all of it, for what each version has.
+    pub(super) async fn newer(&self, newer: &str, any: &str) -> Result<Answer, SqlError> {
+        match self.ask(newer).await {
+            Err(error) if matches!(error.code(), Some(46 | 47)) => self.ask(any).await,
+            other => other,
+        }
+    }
+
     async fn names(&self, sql: &str) -> Result<Vec<String>, SqlError> {
         let answer = self.optional(sql).await?;
         Ok((0..answer.rows.len()).filter_map(|row| answer.text(row, "name")).collect())
     }
-}
-
-/// Older versions do not tell of lost parts.
-async fn replicas(asker: &Asker<'_>) -> Result<Answer, SqlError> {
-    let query = |more: &str| {
-        format!(
-            "SELECT database, table, zookeeper_path, replica_name, is_readonly, total_replicas, active_replicas, queue_size, absolute_delay, is_session_expired{more} FROM system.replicas"
-        )
-    };
-    match asker.ask(&query(", lost_part_count")).await {
-        Err(error) if matches!(error.code(), Some(47 | 60)) => asker.optional(&query("")).await,
-        other => other,
-    }
-}
-
-async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
-    let all = asker
-        .ask(&format!(
-            "SELECT * FROM system.tables WHERE database NOT IN {OWN} AND NOT is_temporary ORDER BY database, name"
-        ))
-        .await?;
-    let parts = asker
-        .ask(&format!(
-            "SELECT database, table, sum(part_count) AS parts, count() AS partitions, sum(part_rows) AS rows, sum(part_bytes) AS bytes, \
-             toString(groupBitXorIf(cityHash64(partition_id, highest, mutation), part_rows > 0)) AS content FROM \
-             (SELECT database, table, partition_id, count() AS part_count, sum(rows) AS part_rows, sum(bytes_on_disk) AS part_bytes, \
-             maxIf(max_block_number, rows > 0) AS highest, maxIf({MUTATION}, rows > 0) AS mutation FROM system.parts WHERE active AND database NOT IN {OWN} \
-             GROUP BY database, table, partition_id) GROUP BY database, table"
-        ))
-        .await?;
-    let replicas = replicas(asker).await?;
-    let by_name = |answer: &Answer| -> BTreeMap<(String, String), usize> {
-        (0..answer.rows.len())
-            .filter_map(|row| Some(((answer.text(row, "database")?, answer.text(row, "table")?), row)))
-            .collect()
-    };
-    let (part_rows, replica_rows) = (by_name(&parts), by_name(&replicas));
-    let mut tables = Vec::with_capacity(all.rows.len());
-    for row in 0..all.rows.len() {
-        let text = |column: &str| all.text(row, column).unwrap_or_default();
-        let key = (text("database"), text("name"));
-        let mut table = Table {
-            engine: text("engine"),
-            engine_full: mask(&text("engine_full")).into_owned(),
-            uuid: all.text(row, "uuid").unwrap_or_else(|| NO_UUID.to_owned()),
-            create_query: mask(&text("create_table_query")).into_owned(),
-            rows: all.number(row, "total_rows"),
-            bytes: all.number(row, "total_bytes"),
-            ..Table::default()
-        };
-        if table.engine.ends_with("MergeTree") {
-            let at = part_rows.get(&key);
-            table.rows = Some(at.and_then(|&row| parts.number(row, "rows")).unwrap_or(0));
-            table.bytes = Some(at.and_then(|&row| parts.number(row, "bytes")).unwrap_or(0));
-            // Empty parts are removed by themselves.
-            let has_rows = table.rows.is_some_and(|rows| rows > 0);
-            table.content = at.and_then(|&row| parts.text(row, "content")).filter(|_| has_rows);
-            table.parts = at.and_then(|&row| parts.number(row, "parts")).unwrap_or(0);
-            table.partitions = at.and_then(|&row| parts.number(row, "partitions")).unwrap_or(0);
-        }
-        if let Some(&row) = replica_rows.get(&key) {
-            table.zookeeper_path = replicas.text(row, "zookeeper_path");
-            table.replica_name = replicas.text(row, "replica_name");
-            table.is_readonly = replicas.number(row, "is_readonly") == Some(1);
-            table.total_replicas = replicas.number(row, "total_replicas");
-            let number = |column: &str| replicas.number(row, column).unwrap_or_default();
-            table.replication = Some(ReplicationState {
-                active_replicas: number("active_replicas"),
-                queue_size: number("queue_size"),
-                absolute_delay: number("absolute_delay"),
-                is_session_expired: number("is_session_expired") == 1,
-                lost_parts: replicas.number(row, "lost_part_count"),
-            });
-        }
-        (table.database, table.name) = key;
-        tables.push(table);
-    }
-    count_untold(asker, &mut tables).await?;
-    Ok(tables)
 }
 
 fn shard_of(binding: &HostBinding, world: &HostWorld, unfit: &mut Vec<Refusal>) -> String {

@@ -56,7 +56,7 @@ pub fn simulate(
 /// What came of planning.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Facts, sorted; where a step is impossible, those of the steps up to it.
+    /// Where there is no plan: the facts, sorted; where a step is impossible, those of the steps up to it.
     pub facts: Vec<Fact>,
     /// Whether no step was impossible, so that these are all facts.
     pub is_whole: bool,
@@ -82,6 +82,7 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
             step: &step.id,
             arguments: &step.arguments,
             observed: observations.steps.get(&step.id).unwrap_or(&Value::Null),
+            seen: &observations.world,
             world: &mut world,
             environment,
             facts: &mut facts,
@@ -117,7 +118,8 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
         problems.extend(refused);
         Err(Failure::Error(problems))
     } else if refused.is_empty() {
-        let plan = plan_file(compiled, environment, &observations.world, operations, facts.clone(), notes);
+        let facts = std::mem::take(&mut facts);
+        let plan = plan_file(compiled, environment, &observations.world, operations, facts, notes);
         let plan = Plan { no_way_back, conversions, ..plan }.sealed();
         Ok(Simulated { plan, after: world })
     } else {

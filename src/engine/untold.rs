@@ -131,7 +131,7 @@ mod tests {
             rows,
             ..Table::default()
         };
-        let world = HostWorld { tables: vec![table("t", "MergeTree", Some(7))], ..HostWorld::default() };
+        let world = HostWorld { tables: vec![table("t", "MergeTree", Some(7))].into(), ..HostWorld::default() };
         assert_eq!(waiting(&world, &table("b", "Buffer", Some(9))), Some(2));
         assert_eq!(waiting(&world, &table("b", "Buffer", Some(7))), None);
         assert_eq!(waiting(&world, &table("b", "Buffer", None)), None);

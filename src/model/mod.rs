@@ -9,5 +9,7 @@ pub mod runbook;
 pub mod schema_check;
 pub mod secret;
 pub mod storage;
+pub mod tables;
+pub mod text;
 pub mod words;
 pub mod yaml;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::ids::HostName;
 use super::runbook::Topology;
 use super::storage::Storage;
+use super::tables::Tables;
+use super::text::Text;
 
 /// Everything observed, by target role. Planning changes a copy of it step by step, so that every action sees
 /// the world as the steps before it will leave it.
@@ -80,7 +82,7 @@ pub struct HostWorld {
     /// Databases by name, without `system` and `information_schema`.
     pub databases: BTreeMap<String, Database>,
     /// Tables, views and dictionaries by database and name.
-    pub tables: Vec<Table>,
+    pub tables: Tables,
     /// `database.table` of dropped tables whose data is still there (`system.dropped_tables`).
     pub pending_drops: Vec<String>,
     /// Ids of running backups and restores (`system.backups`).
@@ -117,14 +119,14 @@ pub struct HostWorld {
 
 impl HostWorld {
     /// The tables of a database.
-    pub fn tables_of<'a>(&'a self, database: &'a str) -> impl Iterator<Item = &'a Table> {
-        self.tables.iter().filter(move |table| table.database == database)
+    pub fn tables_of<'a>(&'a self, database: &str) -> impl Iterator<Item = &'a Table> + use<'a> {
+        self.tables.of(database).iter().map(|table| &**table)
     }
 
     /// One table.
     #[must_use]
     pub fn table(&self, database: &str, name: &str) -> Option<&Table> {
-        self.tables.iter().find(|table| table.database == database && table.name == name)
+        self.tables.get(database, name)
     }
 
     /// Replaces `{macro}` in a text with this server's macros; unknown ones stay.
@@ -157,11 +159,11 @@ pub struct Table {
     /// Engine, e.g. `MergeTree`, `View`, `MaterializedView`, `Dictionary`.
     pub engine: String,
     /// Engine with its clauses, as the server writes it.
-    pub engine_full: String,
+    pub engine_full: Text,
     /// UUID; all zeros for engines and servers without one. Empty for a table that a plan will create.
     pub uuid: String,
     /// The server's own CREATE statement.
-    pub create_query: String,
+    pub create_query: Text,
     /// Rows (active parts, or what the engine counts); `None` where the engine does not tell.
     pub rows: Option<u64>,
     /// Bytes on disk; `None` where the engine does not tell.

@@ -35,6 +35,14 @@ pub struct PlannedConversion {
     pub keeper: Vec<KeeperPlace>,
 }
 
+impl PlannedConversion {
+    /// Without what may change while the plan waits: somebody may still write to the source.
+    #[must_use]
+    pub fn binding(&self) -> Self {
+        Self { rows_behind: None, ..self.clone() }
+    }
+}
+
 /// What happens with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

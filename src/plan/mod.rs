@@ -3,6 +3,8 @@
 pub mod classify;
 pub mod conversion;
 pub mod convert;
+pub mod data;
+mod digest;
 pub mod fact;
 pub mod layout;
 pub mod operation;

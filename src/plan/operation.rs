@@ -4,8 +4,8 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::data::Data;
 use super::statement::Statement;
 use super::text_diff::TextDiff;
 use crate::model::ids::{HostName, OperationId, RunId, StepId};
@@ -110,7 +110,7 @@ pub struct Operation {
     /// How the result is proved, in a few words.
     pub check: String,
     /// What the action needs to know to run it.
-    pub data: Value,
+    pub data: Data,
     /// The operation of an earlier run that this one takes back, or whose end it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<Past>,
@@ -143,7 +143,7 @@ impl Operation {
             before: String::new(),
             after: String::new(),
             check: String::new(),
-            data: Value::Null,
+            data: Data::default(),
             past: None,
             estimate_rows: None,
             estimate_bytes: None,
@@ -212,7 +212,7 @@ impl Operation {
     /// Sets what the action needs at run time.
     #[must_use]
     pub fn with_data<T: Serialize>(mut self, data: &T) -> Self {
-        self.data = serde_json::to_value(data).unwrap_or(Value::Null);
+        self.data = Data::of(data);
         self
     }
 }

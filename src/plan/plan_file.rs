@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::conversion::PlannedConversion;
+use super::digest;
 use super::fact::Fact;
 use super::operation::{Effect, Loss, Operation};
 use crate::model::ids::{HostName, RunId, StepId};
@@ -209,17 +210,13 @@ impl Plan {
             operation.loss.bytes = 0;
         }
         bare.totals.loss.bytes = 0;
-        // Somebody may still write to the source.
-        for conversion in &mut bare.conversions {
-            conversion.rows_behind = None;
-        }
+        bare.conversions = bare.conversions.iter().map(PlannedConversion::binding).collect();
         bare
     }
 
     fn compute_digest(&self) -> String {
         // Plain data with text keys always becomes JSON; an empty text would never equal a stored digest.
-        let text = serde_json::to_vec(&self.binding()).unwrap_or_default();
-        hex(&Sha256::digest(text))
+        digest::of(self).unwrap_or_default()
     }
 }
 

@@ -8,12 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids::HostName;
+use crate::model::text::Text;
 
 /// A statement and the late values in it. It is sent once to the operation's host, unless it says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Statement {
     /// The text with tokens.
-    pub text: String,
+    pub text: Text,
     /// The tokens to replace, each without `${` and `}`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<String>,
@@ -37,14 +38,14 @@ pub struct Statement {
 impl Statement {
     /// A statement without late values.
     #[must_use]
-    pub fn exact(text: impl Into<String>) -> Self {
+    pub fn exact(text: impl Into<Text>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
     /// A statement with late values: every recognised token in the text counts.
     #[must_use]
-    pub fn late(text: impl Into<String>) -> Self {
-        let text = text.into();
+    pub fn late(text: impl Into<Text>) -> Self {
+        let text: Text = text.into();
         let late = tokens(&text).into_iter().map(str::to_owned).collect();
         Self { text, late, ..Self::default() }
     }
@@ -105,6 +106,18 @@ impl Statement {
     pub fn fill(&self, mut lookup: impl FnMut(&str) -> Option<String>) -> Result<String, String> {
         fill(&self.text, &self.late, &mut lookup)
     }
+}
+
+/// The beginning of a statement, for people.
+#[must_use]
+pub fn first_line(statement: &str) -> String {
+    const LIMIT: usize = 120;
+    let flat: String = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    if flat.chars().count() <= LIMIT {
+        return flat;
+    }
+    let head: String = flat.chars().take(LIMIT).collect();
+    format!("{head}…")
 }
 
 /// Prefixes of the tokens that are recognised in a text made by the engine.

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::layout::lines;
+use crate::model::text::Text;
 
 /// What differs between a statement and the text it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TextDiff {
     /// What it was made from, e.g. `default.runs on standalone`.
-    pub against: String,
+    pub against: Text,
     /// What differs, in order; nothing where the texts are the same.
     pub changes: Vec<TextChange>,
 }
@@ -19,21 +20,24 @@ pub struct TextDiff {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct TextChange {
     /// The clauses before, one per line; empty where some are added.
-    pub before: String,
+    pub before: Text,
     /// The clauses after, one per line; empty where some are taken away.
-    pub after: String,
+    pub after: Text,
 }
 
 impl TextDiff {
     /// Compares two statements.
     #[must_use]
-    pub fn between(against: impl Into<String>, before: &str, after: &str) -> Self {
+    pub fn between(against: impl Into<Text>, before: &str, after: &str) -> Self {
         let cut = |sql: &str| lines(sql).iter().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
         let (old, new) = (cut(before), cut(after));
         let changes = capture_diff_slices(Algorithm::Myers, &old, &new)
             .into_iter()
             .filter(|op| op.tag() != DiffTag::Equal)
-            .map(|op| TextChange { before: old[op.old_range()].join("\n"), after: new[op.new_range()].join("\n") })
+            .map(|op| TextChange {
+                before: old[op.old_range()].join("\n").into(),
+                after: new[op.new_range()].join("\n").into(),
+            })
             .collect();
         Self { against: against.into(), changes }
     }
@@ -53,8 +57,8 @@ mod tests {
         assert_eq!(
             diff.changes,
             [TextChange {
-                before: "ENGINE = MergeTree".to_owned(),
-                after: "ENGINE = ReplicatedMergeTree('/p', '{replica}')".to_owned()
+                before: "ENGINE = MergeTree".into(),
+                after: "ENGINE = ReplicatedMergeTree('/p', '{replica}')".into()
             }]
         );
         assert!(TextDiff::between("x", "CREATE VIEW a AS SELECT 1", "CREATE VIEW a AS SELECT 1").changes.is_empty());

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clickferry::action::CATALOGUE;
 use clickferry::engine::journal::{Entry, JOURNAL_VERSION, OutcomeKind, read_journal};
 use clickferry::engine::resume::{OperationState, run_state};
+use clickferry::plan::data::Data;
 use clickferry::plan::plan_file::{PLAN_VERSION, Plan, sha256};
 use clickferry::plan::read::parse_plan;
 
@@ -231,7 +232,7 @@ fn numbers_that_json_easily_bends_do_not_break_a_digest() {
     let mut bits = 0x9E37_79B9_7F4A_7C15_u64;
     for operation in &mut plan.operations {
         bits = bits.rotate_left(7).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        operation.data = serde_json::json!([f64::from_bits(bits >> 2), 0.1 + 0.2, 5e-324, u64::MAX, -0.0]);
+        operation.data = Data::of(&serde_json::json!([f64::from_bits(bits >> 2), 0.1 + 0.2, 5e-324, u64::MAX, -0.0]));
     }
     let plan: Plan = plan.sealed();
     let again = parse_plan(&serde_json::to_vec_pretty(&plan).unwrap(), "p").unwrap();

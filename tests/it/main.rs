@@ -16,6 +16,7 @@ mod invalid;
 mod lab_bad_input;
 mod lab_cancel;
 mod lab_commands;
+mod lab_count;
 mod lab_definitions;
 mod lab_drift;
 mod lab_drift_backup;

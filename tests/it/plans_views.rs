@@ -1,5 +1,6 @@
 //! Views of plans: one hand-made plan in all of them, the same facts in all, and large plans that stay readable.
 
+use clickferry::plan::data::Data;
 use clickferry::plan::operation::{Effect, Operation};
 use clickferry::plan::plan_file::Plan;
 use clickferry::report::plan_html::render_html;
@@ -145,12 +146,14 @@ fn what_is_asked_of_people_stands_in_every_view() {
 fn what_replicas_hold_alike_is_told_once_and_with_its_rows() {
     let mut plan = plan();
     for operation in plan.operations.iter_mut().filter(|operation| operation.kind == "drop_database") {
-        operation.data["tables"] = serde_json::json!([
+        let mut data = operation.data.value();
+        data["tables"] = serde_json::json!([
             { "name": ".inner_id.5ba-1", "uuid": "7", "rows": 12 },
             { "name": "daily", "uuid": "5ba-1", "rows": null },
             { "name": "runs", "uuid": "8", "rows": 1000 },
             { "name": "latest", "uuid": "9", "rows": null },
         ]);
+        operation.data = Data::of(&data);
     }
     let plan = plan.sealed();
     for (name, view) in [

@@ -31,7 +31,9 @@ pub(crate) fn plan_step(
     }))
     .expect("environment");
     let (mut facts, mut notes) = (Vec::new(), Vec::new());
+    let seen = world.clone();
     let operations = action.plan(&mut PlanContext {
+        seen: &seen,
         step: &StepId::from("step"),
         arguments,
         observed,
@@ -51,7 +53,7 @@ pub(crate) fn server(name: &str, shard: &str, tables: Vec<Table>) -> HostWorld {
         name: name.into(),
         shard: shard.into(),
         databases: BTreeMap::from([("app".to_owned(), Database { engine: "Atomic".into(), uuid: "u".into() })]),
-        tables,
+        tables: tables.into(),
         ..HostWorld::default()
     }
 }
@@ -66,7 +68,7 @@ pub(crate) fn target(role: &str, hosts: Vec<HostWorld>) -> World {
 
 /// A table with a definition.
 pub(crate) fn defined(name: &str, engine: &str, rows: Option<u64>, create: &str) -> Table {
-    Table { create_query: create.to_owned(), ..table("app", name, engine, rows) }
+    Table { create_query: create.into(), ..table("app", name, engine, rows) }
 }
 
 fn tables() -> Vec<Table> {
@@ -151,7 +153,8 @@ fn every_shard_has_a_folder_of_its_own() {
     let seen: Vec<(&str, bool)> = operations
         .iter()
         .map(|operation| {
-            let path = format!("/p/x/shard-{}${{attempt}}'", operation.data["shard"].as_str().unwrap_or_default());
+            let path =
+                format!("/p/x/shard-{}${{attempt}}'", operation.data.value()["shard"].as_str().unwrap_or_default());
             (operation.host.as_ref().map_or("-", |host| host.as_str()), operation.statements[0].text.contains(&path))
         })
         .collect();
@@ -163,7 +166,7 @@ fn every_shard_has_a_folder_of_its_own() {
 fn exceptions_stand_last_and_other_databases_with_some_become_tables() {
     let mut host = server("h", "-", tables());
     host.databases.insert("b".to_owned(), Database::default());
-    host.tables.extend([table("b", "x", "Log", None), table("b", "y", "Log", None)]);
+    host.tables.add([table("b", "x", "Log", None), table("b", "y", "Log", None)]);
     let arguments = json!({ "from": "s", "databases": ["b", "app"], "except_tables": ["b.x", "app.v", "app.jn"], "to": "backups", "path": "x" });
     let operations = plan(arguments, target("s", vec![host])).operations.expect("planned");
     let text = &operations[0].statements[0].text;
@@ -176,7 +179,7 @@ fn exceptions_stand_last_and_other_databases_with_some_become_tables() {
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let mut host = server("h", "-", tables());
-    host.tables[2].is_readonly = true;
+    host.tables.change("app", "runs", |table| table.is_readonly = true);
     let arguments =
         json!({ "from": "s", "databases": ["app", "nosuch"], "tables": ["app.gone"], "to": "backups", "path": "x" });
     let observed = json!({ "taken": { "x": [".backup"] } });

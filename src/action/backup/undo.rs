@@ -30,7 +30,7 @@ pub(crate) async fn remains(context: &RunContext<'_>) -> Result<bool, RunError> 
 }
 
 pub(crate) fn undo(context: &UndoContext<'_>) -> Undo {
-    let Ok(data) = BackupData::deserialize(&context.operation.data) else {
+    let Ok(data) = context.operation.data.read::<BackupData>() else {
         return Undo::impossible("the plan does not fit this version of clickferry", "use the version that made it");
     };
     let outcome = context.outcome();
@@ -79,7 +79,7 @@ fn user<'a>(context: &'a UndoContext<'_>, path: &str) -> Option<&'a str> {
         .find(|(_, plan)| {
             plan.operations.iter().any(|operation| {
                 operation.statements.iter().any(|statement| names(&statement.text))
-                    || operation.data.pointer("/origin/path").and_then(Value::as_str).is_some_and(names)
+                    || operation.data.value().pointer("/origin/path").and_then(Value::as_str).is_some_and(names)
             })
         })
         .map(|(run, _)| run.0.as_str())

@@ -1,6 +1,6 @@
 //! What stands below the paths now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,8 +18,6 @@ use crate::model::observed::{TargetWorld, World};
 pub struct Observed {
     /// By path, macros filled in.
     pub paths: BTreeMap<String, Subtree>,
-    /// Replicated tables of all observed hosts now.
-    pub tables: Vec<LiveTable>,
 }
 
 /// What stands at and below a path.
@@ -63,25 +61,20 @@ pub struct KeeperReplica {
 }
 
 /// A replicated table of a server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LiveTable {
+#[derive(Clone, Copy, Debug)]
+pub struct LiveTable<'w> {
     /// Target role.
-    pub target: String,
-    /// Host.
-    pub host: String,
-    /// `database.table`.
-    pub table: String,
-    /// UUID.
-    pub uuid: String,
+    pub target: &'w str,
     /// Keeper path.
-    pub path: String,
+    pub path: &'w str,
     /// Replica name.
-    pub replica: String,
+    pub replica: &'w str,
 }
 
 pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     let arguments: Arguments = context.arguments()?;
-    let mut observed = Observed { tables: live_tables(context.world), ..Observed::default() };
+    let mut observed = Observed::default();
+    let live: HashSet<&str> = live_tables(context.world).iter().map(|table| table.path).collect();
     let role = arguments.on.as_str();
     if let (Some(target), Some(keeper)) = (context.world.targets.get(role), context.ports.keepers.get(role)) {
         for path in expanded(&arguments, target).into_keys() {
@@ -91,7 +84,7 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
             let nodes = keeper.subtree(&path).await.map_err(|error| {
                 Failure::error(explain_keeper(format!("looking below the Keeper path {path} of `{role}`"), &error))
             })?;
-            let summary = summary(&nodes, &observed.tables);
+            let summary = summary(&nodes, &live);
             observed.paths.insert(path, summary);
         }
     }
@@ -117,66 +110,75 @@ pub fn is_at_or_below(path: &str, above: &str) -> bool {
     path == above || path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn live_tables(world: &World) -> Vec<LiveTable> {
+/// Every replicated table of a world.
+pub fn live_tables(world: &World) -> Vec<LiveTable<'_>> {
     let mut tables = Vec::new();
-    for (role, target) in &world.targets {
-        for host in &target.hosts {
-            for table in &host.tables {
-                let Some(path) = &table.zookeeper_path else { continue };
-                tables.push(LiveTable {
-                    target: role.clone(),
-                    host: host.name.0.clone(),
-                    table: table.full_name(),
-                    uuid: table.uuid.clone(),
-                    path: path.clone(),
-                    replica: table.replica_name.clone().unwrap_or_default(),
-                });
-            }
+    for (target, seen) in &world.targets {
+        for table in seen.hosts.iter().flat_map(|host| &host.tables) {
+            let Some(path) = &table.zookeeper_path else { continue };
+            tables.push(LiveTable { target, path, replica: table.replica_name.as_deref().unwrap_or_default() });
         }
     }
     tables
 }
 
-/// Tables are nodes with `replicas` and one of the other nodes every table has. Those of `live` are written to by
-/// their servers.
-pub fn summary(nodes: &[KeeperNode], live: &[LiveTable]) -> Subtree {
-    let by_path: BTreeMap<&str, &KeeperNode> = nodes.iter().map(|node| (node.path.as_str(), node)).collect();
-    let below = |path: &str| nodes.iter().filter(|node| is_at_or_below(&node.path, path)).count() as u64;
-    let mut subtree = Subtree { nodes: nodes.len() as u64, ..Subtree::default() };
+/// Tables are nodes with `replicas` and one of the other nodes every table has. Those at the paths of `live` are
+/// written to by their servers. Every node is looked at a few times, however many tables there are.
+pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
+    let by_path: HashMap<&str, &KeeperNode> = nodes.iter().map(|node| (node.path.as_str(), node)).collect();
+    let mut replicas: BTreeMap<&str, Vec<&KeeperNode>> = BTreeMap::new();
     for node in nodes {
         let Some(table) = node.path.strip_suffix("/replicas") else { continue };
-        let is_table =
-            ["metadata", "log", "columns"].iter().any(|name| by_path.contains_key(format!("{table}/{name}").as_str()));
-        if !is_table {
-            continue;
+        if ["metadata", "log", "columns"].iter().any(|name| by_path.contains_key(format!("{table}/{name}").as_str())) {
+            replicas.insert(table, Vec::new());
         }
-        let prefix = format!("{}/", node.path);
-        let replicas = nodes
-            .iter()
-            .filter_map(|replica| Some((replica.path.strip_prefix(&prefix)?, replica)))
-            .filter(|(name, _)| !name.contains('/'))
-            .map(|(name, replica)| {
-                let host = by_path.get(format!("{}/host", replica.path).as_str());
-                let seen = KeeperReplica {
-                    nodes: below(&replica.path),
-                    is_active: by_path.contains_key(format!("{}/is_active", replica.path).as_str()),
-                    host: host.map(|node| one_line(&node.value)).unwrap_or_default(),
-                };
-                (name.to_owned(), seen)
-            })
-            .collect();
-        let children = nodes
-            .iter()
-            .filter_map(|node| node.path.strip_prefix(table)?.strip_prefix('/'))
-            .filter(|inside| !inside.contains('/') && !moves(inside))
-            .map(str::to_owned)
-            .collect();
-        subtree.tables.insert(table.to_owned(), KeeperTable { nodes: below(table), replicas, children });
     }
-    let tables: Vec<&str> = subtree.tables.keys().map(String::as_str).collect();
+    for node in nodes {
+        let above = node.path.rsplit_once('/').and_then(|(parent, _)| parent.strip_suffix("/replicas"));
+        if let Some(found) = above.and_then(|table| replicas.get_mut(table)) {
+            found.push(node);
+        }
+    }
+    let mut children: HashMap<&str, BTreeSet<String>> = HashMap::new();
+    for node in nodes {
+        if let Some((table, name)) = node.path.rsplit_once('/')
+            && replicas.contains_key(table)
+            && !moves(name)
+        {
+            children.entry(table).or_default().insert(name.to_owned());
+        }
+    }
+    let counted = replicas.values().flatten().map(|node| node.path.as_str());
+    let mut below: HashMap<&str, u64> = replicas.keys().copied().chain(counted).map(|path| (path, 0)).collect();
+    for node in nodes {
+        let mut path = Some(node.path.as_str());
+        while let Some(at) = path {
+            if let Some(number) = below.get_mut(at) {
+                *number += 1;
+            }
+            path = at.rsplit_once('/').map(|(above, _)| above);
+        }
+    }
+    let number = |path: &str| below.get(path).copied().unwrap_or(0);
+    let mut subtree = Subtree { nodes: nodes.len() as u64, ..Subtree::default() };
+    for (table, found) in &replicas {
+        let seen = found.iter().map(|replica| {
+            let beside = |name: &str| by_path.get(format!("{}/{name}", replica.path).as_str());
+            let state = KeeperReplica {
+                nodes: number(&replica.path),
+                is_active: beside("is_active").is_some(),
+                host: beside("host").map(|node| one_line(&node.value)).unwrap_or_default(),
+            };
+            (replica.path.rsplit('/').next().unwrap_or_default().to_owned(), state)
+        });
+        let children = children.remove(table).unwrap_or_default();
+        let table_seen = KeeperTable { nodes: number(table), replicas: seen.collect(), children };
+        subtree.tables.insert((*table).to_owned(), table_seen);
+    }
+    let tables: HashSet<&str> = replicas.keys().copied().collect();
     let is_live = |path: &str| {
         let is_active = |table: &KeeperTable| table.replicas.values().any(|replica| replica.is_active);
-        live.iter().any(|table| table.path == path) || subtree.tables.get(path).is_some_and(is_active)
+        live.contains(path) || subtree.tables.get(path).is_some_and(is_active)
     };
     subtree.still = still(nodes, &tables, is_live);
     let is_outside = |path: &&str| !tables.iter().any(|table| is_at_or_below(path, table));

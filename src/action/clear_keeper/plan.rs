@@ -1,11 +1,11 @@
 //! Planning: one operation per path, and everything that speaks against it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::observe::{LiveTable, Observed, Subtree, expanded, is_at_or_below};
+use super::observe::{LiveTable, Observed, Subtree, expanded, is_at_or_below, live_tables};
 use super::planned::Planned;
 use super::{Arguments, Data};
 use crate::action::facts::ABSENT;
@@ -34,6 +34,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         )]);
     }
     let observed = Observed::deserialize(context.observed).unwrap_or_default();
+    let before = live_tables(context.seen);
     let paths = expanded(&arguments, &target);
     for (path, subtree) in paths.keys().filter_map(|path| Some((path, observed.paths.get(path)?))) {
         context.facts.extend(facts(role, path, subtree));
@@ -52,7 +53,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
             refusal.evidence = format!("on {}: SELECT * FROM system.macros", hosts.join(", "));
             problems.push(refusal);
         }
-        problems.extend(in_use(context, role, path, observed.paths.get(path), &observed.tables));
+        problems.extend(in_use(context, role, path, observed.paths.get(path), &before));
     }
     // Promised also where the step is refused: later steps need not complain about the same once more.
     let cleared: Vec<&String> = paths.keys().collect();
@@ -63,7 +64,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let mut operations = Vec::new();
     for path in paths.keys() {
         let subtree = observed.paths.get(path).cloned().unwrap_or_default();
-        operations.push(operation(context, role, path, &subtree, &observed.tables));
+        operations.push(operation(context, role, path, &subtree, &before));
     }
     Ok(operations)
 }
@@ -86,7 +87,7 @@ fn in_use(
     role: &str,
     path: &str,
     subtree: Option<&Subtree>,
-    before: &[LiveTable],
+    before: &[LiveTable<'_>],
 ) -> Vec<Refusal> {
     let touches = |used: &str| is_at_or_below(used, path) || is_at_or_below(path, used);
     let mut users = Vec::new();
@@ -111,10 +112,11 @@ fn in_use(
         refusal.evidence = "on each host: SELECT database, table, zookeeper_path FROM system.replicas".to_owned();
         problems.push(refusal);
     }
+    let known = replicas(before);
     let mut strangers: Vec<String> = Vec::new();
     for (table, seen) in subtree.iter().flat_map(|subtree| &subtree.tables) {
         for (replica, state) in seen.replicas.iter().filter(|(_, state)| state.is_active) {
-            if !before.iter().any(|known| known.path == *table && known.replica == *replica) {
+            if !known.contains(&(table.as_str(), replica.as_str())) {
                 strangers.push(format!("{table}/replicas/{replica} ({})", state.host));
             }
         }
@@ -149,12 +151,23 @@ fn may_share_keeper(context: &PlanContext<'_>, role: &str, other: &str) -> bool 
     }
 }
 
-fn operation(context: &PlanContext<'_>, role: &str, path: &str, subtree: &Subtree, before: &[LiveTable]) -> Operation {
+fn operation(
+    context: &PlanContext<'_>,
+    role: &str,
+    path: &str,
+    subtree: &Subtree,
+    before: &[LiveTable<'_>],
+) -> Operation {
     // Tables that stand there now and not any longer when the step begins: earlier steps drop them.
-    let dropped: Vec<&LiveTable> = before
-        .iter()
-        .filter(|table| is_at_or_below(&table.path, path) && may_share_keeper(context, role, &table.target))
+    let sharing: HashSet<&str> = context
+        .seen
+        .targets
+        .keys()
+        .map(String::as_str)
+        .filter(|other| may_share_keeper(context, role, other))
         .collect();
+    let is_dropped = |table: &&LiveTable<'_>| is_at_or_below(table.path, path) && sharing.contains(table.target);
+    let dropped: Vec<LiveTable<'_>> = before.iter().filter(is_dropped).copied().collect();
     let left = subtree.nodes.saturating_sub(dropped_nodes(subtree, &dropped));
     let only_look = subtree.nodes == 0 && dropped.is_empty();
     let (effect, before, after) = if only_look {
@@ -185,12 +198,18 @@ fn operation(context: &PlanContext<'_>, role: &str, path: &str, subtree: &Subtre
     operation
 }
 
+/// Paths and replicas of tables.
+fn replicas<'w>(tables: &[LiveTable<'w>]) -> HashSet<(&'w str, &'w str)> {
+    tables.iter().map(|table| (table.path, table.replica)).collect()
+}
+
 /// Nodes that go with the tables that earlier steps drop: the whole table with its last replica, else the replica.
 /// These change by themselves while a table lives (its log, its blocks), so they are not part of the loss.
-fn dropped_nodes(subtree: &Subtree, dropped: &[&LiveTable]) -> u64 {
+fn dropped_nodes(subtree: &Subtree, dropped: &[LiveTable<'_>]) -> u64 {
+    let known = replicas(dropped);
     let mut nodes = 0;
     for (path, table) in &subtree.tables {
-        let gone = |replica: &str| dropped.iter().any(|known| known.path == *path && known.replica == replica);
+        let gone = |replica: &str| known.contains(&(path.as_str(), replica));
         let all_gone = !table.replicas.is_empty() && table.replicas.keys().all(|name| gone(name));
         nodes += if all_gone {
             table.nodes

@@ -3,7 +3,7 @@
 //! Below the path of a table that the plan drops, its server writes until the last moment, so there only the replicas
 //! and the kinds of nodes are compared. A table that no server has stands still, and everything outside of tables does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +36,10 @@ pub struct PlannedTable {
 
 impl Planned {
     /// From what was observed; `dropped` are the tables that earlier steps drop.
-    pub fn of(subtree: &Subtree, dropped: &[&LiveTable]) -> Self {
+    pub fn of(subtree: &Subtree, dropped: &[LiveTable<'_>]) -> Self {
+        let dropped: HashSet<&str> = dropped.iter().map(|table| table.path).collect();
         let table = |(path, seen): (&String, &super::observe::KeeperTable)| {
-            let is_live = dropped.iter().any(|table| table.path == *path);
+            let is_live = dropped.contains(path.as_str());
             let still = subtree.still.get(path).map(|still| still.digest.clone()).filter(|_| !is_live);
             let planned = PlannedTable {
                 replicas: seen.replicas.keys().cloned().collect(),
@@ -60,7 +61,7 @@ impl Planned {
             .map(str::to_owned)
             .collect();
         if is_first {
-            let tables: Vec<&str> = self.tables.keys().map(String::as_str).collect();
+            let tables: HashSet<&str> = self.tables.keys().map(String::as_str).collect();
             let now = still(nodes, &tables, |_| false);
             for (path, table) in &self.tables {
                 let Some(before) = &table.still else { continue };
@@ -142,16 +143,9 @@ mod tests {
 
     /// `t` is dropped by an earlier step, `u` is of nobody.
     fn planned() -> Planned {
-        let live = LiveTable {
-            target: "to".into(),
-            host: "r1".into(),
-            table: "d.t".into(),
-            uuid: "u".into(),
-            path: "/x/t".into(),
-            replica: "r1".into(),
-        };
-        let subtree = super::super::observe::summary(&nodes(&[]), std::slice::from_ref(&live));
-        Planned::of(&subtree, &[&live])
+        let live = LiveTable { target: "to", path: "/x/t", replica: "r1" };
+        let subtree = super::super::observe::summary(&nodes(&[]), &HashSet::from([live.path]));
+        Planned::of(&subtree, &[live])
     }
 
     #[test]

@@ -4,12 +4,11 @@
 //! table's own and go with it when an earlier step drops it; everything else that appears, vanishes or changes below
 //! the path is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::observe::is_at_or_below;
 use crate::action::facts::listed;
 use crate::engine::ports::KeeperNode;
 use crate::plan::plan_file::hex;
@@ -61,32 +60,36 @@ pub struct Still {
 type Group<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
 
 /// Groups of still nodes, by the path that they stand below.
-pub fn still(nodes: &[KeeperNode], tables: &[&str], is_live: impl Fn(&str) -> bool) -> BTreeMap<String, Still> {
-    let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
+pub fn still(nodes: &[KeeperNode], tables: &HashSet<&str>, is_live: impl Fn(&str) -> bool) -> BTreeMap<String, Still> {
+    let mut groups: BTreeMap<&str, (bool, Group<'_>)> = BTreeMap::new();
     for node in nodes.iter().skip(1) {
         let path = node.path.as_str();
-        let above = |table: &&&str| path != **table && is_at_or_below(path, table);
         // A path within another table's does not occur; the longest would be the table's own.
-        match tables.iter().filter(above).max_by_key(|table| table.len()) {
-            Some(table) if is_live(table) => {
-                let inside = path.strip_prefix(*table).unwrap_or_default().trim_start_matches('/');
-                if !moves(inside) {
-                    groups.entry(table).or_default().push((inside, None));
-                }
-            }
+        let mut above = path.rsplit_once('/').map(|(above, _)| above);
+        while let Some(table) = above.filter(|table| !tables.contains(table)) {
+            above = table.rsplit_once('/').map(|(above, _)| above);
+        }
+        match above {
             Some(table) => {
-                let inside = path.strip_prefix(*table).unwrap_or_default().trim_start_matches('/');
-                groups.entry(table).or_default().push((inside, Some(&node.value)));
+                let inside = path.strip_prefix(table).unwrap_or_default().trim_start_matches('/');
+                let (is_live, group) = groups.entry(table).or_insert_with(|| (is_live(table), Group::new()));
+                if !*is_live {
+                    group.push((inside, Some(&node.value)));
+                } else if !moves(inside) {
+                    group.push((inside, None));
+                }
             }
             None => {
                 let (parent, name) = path.rsplit_once('/').unwrap_or_default();
                 // What a table's own node says is the table's.
-                let value = (!tables.contains(&path)).then_some(node.value.as_slice());
-                groups.entry(parent).or_default().push((name, value));
+                let value = (!tables.contains(path)).then_some(node.value.as_slice());
+                groups.entry(parent).or_default().1.push((name, value));
             }
         }
     }
-    groups.into_iter().map(|(path, group)| (path.to_owned(), summary(group))).collect()
+    // A table of which nothing stands still is no group.
+    let found = groups.into_iter().filter(|(_, (_, group))| !group.is_empty());
+    found.map(|(path, (_, group))| (path.to_owned(), summary(group))).collect()
 }
 
 /// Whether a live server writes what stands at this place within its table.
@@ -137,7 +140,7 @@ mod tests {
     const TABLE: &[&str] = &["/t", "/t/log", "/t/metadata", "/t/replicas", "/t/replicas/r1", "/t/replicas/r1/host"];
 
     fn seen(more: &[&str], live: bool) -> BTreeMap<String, Still> {
-        still(&nodes(&[TABLE, more].concat()), &["/x/t"], |_| live)
+        still(&nodes(&[TABLE, more].concat()), &HashSet::from(["/x/t"]), |_| live)
     }
 
     #[test]

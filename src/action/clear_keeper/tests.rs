@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::observe::summary;
 use super::*;
-use crate::action::planning::{host, plan_with, table, world};
+use crate::action::planning::{Planned, host, plan_in, plan_with, table, world};
 use crate::engine::ports::{KeeperNode, KeeperStat};
-use crate::model::observed::HostWorld;
+use crate::model::observed::{HostWorld, World};
 use crate::plan::operation::Effect;
 
 const ROLE: &str = "destination";
@@ -38,31 +40,36 @@ fn seen(with_stale: bool) -> observe::Subtree {
     if with_stale {
         paths.extend(["/t/replicas/r9", "/t/replicas/r9/host"]);
     }
-    summary(&paths.into_iter().map(|path| node(&format!("{root}{path}"))).collect::<Vec<_>>(), &[])
+    summary(&paths.into_iter().map(|path| node(&format!("{root}{path}"))).collect::<Vec<_>>(), &Default::default())
 }
 
-fn observed(subtree: &observe::Subtree, with_table: bool) -> Value {
-    let tables = if with_table {
-        json!([{ "target": ROLE, "host": "r1", "table": "d.t", "uuid": "u", "path": "/clickhouse/tables/01/d/t", "replica": "r1" }])
-    } else {
-        json!([])
-    };
-    json!({ "paths": { "/clickhouse/tables/01/d": subtree }, "tables": tables })
+fn observed(subtree: &observe::Subtree) -> Value {
+    json!({ "paths": { "/clickhouse/tables/01/d": subtree } })
+}
+
+/// Plans the step; `with_table` where `r1` had the table when it was looked at.
+fn planned(subtree: &observe::Subtree, with_table: bool, world: World) -> Planned {
+    let mut before = world.clone();
+    if let Some(host) = before.targets.get_mut(ROLE).and_then(|target| target.hosts.first_mut()).filter(|_| with_table)
+    {
+        host.tables = with_live_table().tables;
+    }
+    plan_in(&ClearKeeper, &arguments(), &observed(subtree), [before, world], BTreeMap::new())
 }
 
 fn with_live_table() -> HostWorld {
     let mut host = host("r1");
     let mut table = table("d", "t", "ReplicatedMergeTree", Some(1));
     table.zookeeper_path = Some("/clickhouse/tables/01/d/t".into());
-    host.tables.push(table);
+    table.replica_name = Some("r1".into());
+    host.tables.add([table]);
     host
 }
 
 #[test]
 fn what_earlier_steps_drop_is_no_loss_of_this_one() {
-    let planned =
-        plan_with(&ClearKeeper, &arguments(), &observed(&seen(true), true), world(ROLE, vec![host("r1"), host("r2")]));
-    let operations = planned.operations.expect("planned");
+    let plan = planned(&seen(true), true, world(ROLE, vec![host("r1"), host("r2")]));
+    let operations = plan.operations.expect("planned");
     assert_eq!(operations.len(), 1);
     assert_eq!(operations[0].statements[0].text, "rmr /clickhouse/tables/01/d");
     assert_eq!(
@@ -71,38 +78,27 @@ fn what_earlier_steps_drop_is_no_loss_of_this_one() {
     );
     // The path, the table's own nodes and the stale replica, without the live replica's three nodes.
     assert_eq!(operations[0].loss.keeper_nodes, 7);
-    assert!(is_cleared(&planned.promises, ROLE, "/clickhouse/tables/01/d/t"));
-    assert!(!is_cleared(&planned.promises, ROLE, "/clickhouse/tables/01/dd"));
-    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), true), world(ROLE, vec![host("r1")]));
-    assert_eq!(planned.operations.expect("planned")[0].loss.keeper_nodes, 1);
+    assert!(is_cleared(&plan.promises, ROLE, "/clickhouse/tables/01/d/t"));
+    assert!(!is_cleared(&plan.promises, ROLE, "/clickhouse/tables/01/dd"));
+    let plan = planned(&seen(false), true, world(ROLE, vec![host("r1")]));
+    assert_eq!(plan.operations.expect("planned")[0].loss.keeper_nodes, 1);
 }
 
 #[test]
 fn nothing_there_is_only_looked_at() {
-    let planned = plan_with(
-        &ClearKeeper,
-        &arguments(),
-        &observed(&observe::Subtree::default(), false),
-        world(ROLE, vec![host("r1")]),
-    );
-    assert_eq!(planned.operations.expect("planned")[0].effect, Effect::Read);
-    let planned = plan_with(
-        &ClearKeeper,
-        &arguments(),
-        &observed(&observe::Subtree::default(), true),
-        world(ROLE, vec![host("r1")]),
-    );
-    assert_eq!(planned.operations.expect("planned")[0].effect, Effect::Write);
+    let plan = planned(&observe::Subtree::default(), false, world(ROLE, vec![host("r1")]));
+    assert_eq!(plan.operations.expect("planned")[0].effect, Effect::Read);
+    let plan = planned(&observe::Subtree::default(), true, world(ROLE, vec![host("r1")]));
+    assert_eq!(plan.operations.expect("planned")[0].effect, Effect::Write);
 }
 
 #[test]
 fn live_tables_and_strangers_are_refused() {
-    let planned =
-        plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), true), world(ROLE, vec![with_live_table()]));
-    let found = planned.operations.expect_err("refused");
+    let plan = planned(&seen(false), true, world(ROLE, vec![with_live_table()]));
+    let found = plan.operations.expect_err("refused");
     assert!(found[0].found.contains("d.t on r1"), "{found:?}");
-    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), false), world(ROLE, vec![host("r1")]));
-    let found = planned.operations.expect_err("refused");
+    let plan = planned(&seen(false), false, world(ROLE, vec![host("r1")]));
+    let found = plan.operations.expect_err("refused");
     assert!(found[0].found.contains("/replicas/r1 (host: r1, port: 9009)"), "{found:?}");
     // A table of another target that may have the same Keeper.
     let mut world = world(ROLE, vec![host("r1")]);
@@ -110,8 +106,8 @@ fn live_tables_and_strangers_are_refused() {
     other.keeper = false;
     other.hosts = vec![with_live_table()];
     world.targets.insert("source".into(), other);
-    let planned = plan_with(&ClearKeeper, &arguments(), &observed(&seen(false), true), world);
-    assert_eq!(planned.operations.expect_err("refused").len(), 1);
+    let plan = planned(&seen(false), true, world);
+    assert_eq!(plan.operations.expect_err("refused").len(), 1);
 }
 
 #[test]

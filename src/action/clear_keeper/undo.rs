@@ -1,6 +1,5 @@
 //! What was removed is made again from its export.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::Data;
@@ -11,7 +10,7 @@ use crate::plan::operation::Effect;
 use crate::plan::statement::Statement;
 
 pub fn undo(context: &UndoContext<'_>) -> Undo {
-    let Ok(data) = Data::deserialize(&context.operation.data) else {
+    let Ok(data) = context.operation.data.read::<Data>() else {
         return Undo::impossible("the plan does not fit this version of clickferry", "use the version that made it");
     };
     let exports: Vec<String> = match context.outcome() {

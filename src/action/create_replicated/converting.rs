@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Arguments;
-use super::plan::{Object, place};
+use super::plan::{Object, places_of};
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::text::Text;
 use crate::plan::conversion::{ConversionFate, KeeperPlace, PlannedConversion};
 use crate::plan::convert::{Conversion, Ddl, Reason, dependencies, to_replicated};
 use crate::plan::text_diff::TextDiff;
@@ -54,7 +55,8 @@ pub fn convert(context: &PlanContext<'_>, arguments: &Arguments, source: &HostWo
                 let dependencies = Ddl::parse(&created.text).map(|ddl| dependencies(&ddl, &known)).unwrap_or_default();
                 let diff = TextDiff::between(format!("{full} on {}", source.name), &table.create_query, &created.text);
                 converted.engines.insert(table.name.clone(), table.engine.clone());
-                converted.objects.insert(table.name.clone(), Object { created: *created, dependencies, diff });
+                let text = Text::from(&created.text);
+                converted.objects.insert(table.name.clone(), Object { created: *created, text, dependencies, diff });
             }
             Conversion::Skip(why) => converted.left_out.push(left_out(context, source, table, why)),
             Conversion::Refuse(reason, words) => {
@@ -111,8 +113,8 @@ impl Converted {
                 engine if engine.is_empty() => before.clone(),
                 engine => engine.clone(),
             };
-            let keeper = target.hosts.iter().filter_map(|host| {
-                let place = place(target, host, created)?;
+            let keeper = target.hosts.iter().zip(places_of(target, created)).filter_map(|(host, place)| {
+                let place = place?;
                 Some(KeeperPlace { host: host.name.clone(), path: place.path, replica: place.replica })
             });
             list.push(PlannedConversion {

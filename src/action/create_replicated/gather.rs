@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,10 +11,13 @@ use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
 use crate::engine::errors::explain_look;
-use crate::engine::ports::Call;
+use crate::engine::ports::{Call, Keeper};
 use crate::model::observed::{HostWorld, TargetWorld};
 use crate::plan::convert::{Conversion, to_replicated};
 use crate::plan::sql::literal;
+
+/// Questions to Keeper on their way at the same time.
+const PARALLEL: usize = 16;
 
 /// What planning needs beyond the common observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,24 +26,9 @@ pub struct Observed {
     pub columns: BTreeMap<String, Vec<String>>,
     /// By path that exists in Keeper: names of its replicas. `None` where the environment names no Keeper.
     pub keeper: Option<BTreeMap<String, Vec<String>>>,
-    /// Replicated tables of the target now.
-    pub tables: Vec<Used>,
     /// By host of the target: its users, where a definition names one and the host tells.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub users: BTreeMap<String, Vec<String>>,
-}
-
-/// A replicated table of a host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Used {
-    /// Keeper path.
-    pub path: String,
-    /// Name of the replica.
-    pub replica: String,
-    /// Host.
-    pub host: String,
-    /// UUID of the table.
-    pub uuid: String,
 }
 
 /// Columns of a database's tables, as `name type [kind of default]`.
@@ -63,24 +52,17 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     if let Some(source) = source {
         observed.columns = columns(context, source, arguments.database.as_str()).await?;
     }
-    if let Some(target) = target {
-        observed.tables = used(target);
-    }
     if let (Some(source), Some(target)) = (source, target) {
         observed.users = super::users::observe(context, &arguments, source, target).await?;
     }
     if let (Some(source), Some(target), Some(keeper)) =
         (source, target, context.ports.keepers.get(arguments.on.as_str()))
     {
-        let mut found = BTreeMap::new();
-        for path in paths(&arguments, source, target) {
-            let failed = |error| Failure::error(explain_keeper(format!("looking at the Keeper path {path}"), &error));
-            if keeper.children(&path).await.map_err(failed)?.is_some() {
-                let replicas = keeper.children(&format!("{path}/replicas")).await.map_err(failed)?;
-                found.insert(path.clone(), replicas.unwrap_or_default());
-            }
-        }
-        observed.keeper = Some(found);
+        // One after the other, thousands of paths would take as many times the way to Keeper and back.
+        let looks: Vec<_> =
+            paths(&arguments, source, target).into_iter().map(|path| replicas_at(keeper.as_ref(), path)).collect();
+        let found: Vec<_> = stream::iter(looks).buffered(PARALLEL).try_collect().await?;
+        observed.keeper = Some(found.into_iter().flatten().collect());
     }
     serde_json::to_value(&observed).map_err(|error| Failure::simple(error.to_string(), "report this as a defect"))
 }
@@ -95,13 +77,9 @@ async fn columns(
             Failure::error(explain_look(format!("reading the columns of database {database}"), &error))
         })?;
     let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in 0..answer.rows.len() {
-        let text = |column: &str| answer.text(row, column).unwrap_or_default();
-        columns.entry(text("table")).or_default().push(column_words(
-            &text("name"),
-            &text("type"),
-            &text("default_kind"),
-        ));
+    for [table, name, kind, default_kind] in answer.into_records(["table", "name", "type", "default_kind"]) {
+        let text = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
+        columns.entry(text(&table)).or_default().push(column_words(&text(&name), &text(&kind), &text(&default_kind)));
     }
     columns.retain(|table, _| !arguments_skip(table));
     Ok(columns)
@@ -112,21 +90,16 @@ fn arguments_skip(table: &str) -> bool {
     table.starts_with(".inner.") || table.starts_with(".inner_id.")
 }
 
-fn used(target: &TargetWorld) -> Vec<Used> {
-    let mut used = Vec::new();
-    for host in &target.hosts {
-        for table in &host.tables {
-            if let Some(path) = &table.zookeeper_path {
-                used.push(Used {
-                    path: path.clone(),
-                    replica: table.replica_name.clone().unwrap_or_default(),
-                    host: host.name.0.clone(),
-                    uuid: table.uuid.clone(),
-                });
-            }
-        }
-    }
-    used
+/// The names of the replicas at a path; nothing where the path is not there.
+async fn replicas_at(keeper: &dyn Keeper, path: String) -> Result<Option<(String, Vec<String>)>, Failure> {
+    let failed = |error| Failure::error(explain_keeper(format!("looking at the Keeper path {path}"), &error));
+    // A path with replicas exists: only where there are none does it have to be asked itself.
+    let replicas = match keeper.children(&format!("{path}/replicas")).await.map_err(failed)? {
+        Some(replicas) => replicas,
+        None if keeper.children(&path).await.map_err(failed)?.is_some() => Vec::new(),
+        None => return Ok(None),
+    };
+    Ok(Some((path, replicas)))
 }
 
 /// Every path that the step would make, macros filled in.

@@ -8,6 +8,7 @@ use super::{Arguments, CheckData, CreateData, Data, Place, converting, hosts, pl
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, TargetWorld};
+use crate::model::text::Text;
 use crate::model::words::count_of;
 use crate::plan::convert::{Created, Dependencies, ObjectKind, levels};
 use crate::plan::operation::{Effect, Operation};
@@ -21,6 +22,8 @@ const NAME: &str = "create_replicated";
 pub struct Object {
     /// Its statement for the target.
     pub created: Created,
+    /// Its text, which every replica's operation shows.
+    pub text: Text,
     /// What it names.
     pub dependencies: Dependencies,
     /// How the statement differs from the source's.
@@ -100,50 +103,41 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     }
     context.conversions.extend(converted.list(context, database, &target));
     let mut operations = Vec::new();
+    let mut checked: Vec<Vec<(String, Place)>> = vec![Vec::new(); target.hosts.len()];
     for (name, object, level) in &order {
-        let columns = observed.columns.get(*name).cloned().unwrap_or_default();
-        for host in &target.hosts {
+        let columns = observed.columns.get(*name).map(Vec::as_slice).unwrap_or_default();
+        for (at, (host, place)) in target.hosts.iter().zip(places_of(&target, &object.created)).enumerate() {
+            checked[at].extend(place.iter().map(|place| ((*name).clone(), place.clone())));
             if host.table(database, name).is_some() {
                 context.notes.push(format!("{database}.{name} is on {} already with this definition", host.name));
                 continue;
             }
-            operations.push(create_operation(
-                context,
-                &arguments,
-                &target,
-                host,
-                name,
-                object,
-                *level,
-                columns.clone(),
-            ));
+            let data =
+                CreateData { database: database.to_owned(), name: (*name).clone(), columns: columns.to_vec(), place };
+            operations.push(create_operation(context, &arguments, host, object, data).in_wave(*level));
         }
     }
     let last = order.last().map_or(0, |(_, _, level)| level + 1);
-    for host in &target.hosts {
-        operations.extend(check_operation(context, &arguments, &target, host, &order, last));
+    for (host, tables) in target.hosts.iter().zip(checked) {
+        operations.extend(check_operation(context, &arguments, host, tables).map(|check| check.in_wave(last)));
     }
     create_in_world(context, arguments.on.as_str(), database, &order);
     Ok(operations)
 }
 
-/// Path and name of an object on a host, and of all replicas beside it.
-pub(super) fn place(target: &TargetWorld, host: &HostWorld, created: &Created) -> Option<Place> {
-    let (path, replica) = created.replicated.as_ref()?;
-    let here = host.expand_macros(path);
-    let mut replicas: Vec<String> = target
-        .hosts
-        .iter()
-        .filter(|other| other.expand_macros(path) == here)
-        .map(|other| other.expand_macros(replica))
-        .collect();
-    replicas.sort();
-    Some(Place {
-        path: here,
-        replica: host.expand_macros(replica),
-        replicas,
-        is_inner: created.kind == ObjectKind::MaterializedView,
-    })
+/// Path and name of an object on each host, and of all replicas beside it.
+pub(super) fn places_of(target: &TargetWorld, created: &Created) -> Vec<Option<Place>> {
+    let Some((path, replica)) = &created.replicated else { return vec![None; target.hosts.len()] };
+    let all: Vec<(String, String)> =
+        target.hosts.iter().map(|host| (host.expand_macros(path), host.expand_macros(replica))).collect();
+    let place = |(path, replica): &(String, String)| {
+        let mut replicas: Vec<String> =
+            all.iter().filter(|(other, _)| other == path).map(|(_, replica)| replica.clone()).collect();
+        replicas.sort();
+        let is_inner = created.kind == ObjectKind::MaterializedView;
+        Some(Place { path: path.clone(), replica: replica.clone(), replicas, is_inner })
+    };
+    all.iter().map(place).collect()
 }
 
 fn kind_words(kind: ObjectKind) -> &'static str {
@@ -155,22 +149,16 @@ fn kind_words(kind: ObjectKind) -> &'static str {
     }
 }
 
-#[allow(clippy::too_many_arguments)]
 fn create_operation(
     context: &PlanContext<'_>,
     arguments: &Arguments,
-    target: &TargetWorld,
     host: &HostWorld,
-    name: &str,
     object: &Object,
-    level: u32,
-    columns: Vec<String>,
+    data: CreateData,
 ) -> Operation {
-    let database = arguments.database.as_str();
     let created = &object.created;
     let words = kind_words(created.kind);
-    let place = place(target, host, created);
-    let (after, check) = match &place {
+    let (after, check) = match &data.place {
         Some(place) => (
             format!("{} at {} as {}", created.engine, place.path, place.replica),
             "definition, columns, Keeper path and replica name as planned, writable",
@@ -180,18 +168,16 @@ fn create_operation(
         }
         None => (format!("engine {}", created.engine), "definition and columns as planned"),
     };
-    let data = CreateData { database: database.to_owned(), name: name.to_owned(), columns, place };
     Operation::new(
         context.step,
         NAME,
         &format!("create_{}", words.replace(' ', "_")),
-        format!("{words} {}", qualified(database, name)),
+        format!("{words} {}", qualified(&data.database, &data.name)),
         Effect::Write,
     )
     .on(arguments.on.as_str(), &host.name)
-    .statement(Statement::exact(created.text.clone()))
+    .statement(Statement::exact(&object.text))
     .made_from(object.diff.clone())
-    .in_wave(level)
     .promises("not there", after, check)
     .with_data(&Data::Create(data))
 }
@@ -199,16 +185,10 @@ fn create_operation(
 fn check_operation(
     context: &PlanContext<'_>,
     arguments: &Arguments,
-    target: &TargetWorld,
     host: &HostWorld,
-    order: &[(&String, &Object, u32)],
-    wave: u32,
+    tables: Vec<(String, Place)>,
 ) -> Option<Operation> {
     let database = arguments.database.as_str();
-    let tables: Vec<(String, Place)> = order
-        .iter()
-        .filter_map(|(name, object, _)| Some(((*name).clone(), place(target, host, &object.created)?)))
-        .collect();
     let most = tables.iter().map(|(_, place)| place.replicas.len()).max()?;
     let goal = format!("{} writable, {} each", count_of(tables.len(), "table"), count_of(most, "replica"));
     let operation =
@@ -219,7 +199,6 @@ fn check_operation(
                 Statement::exact(super::seen::replicas_query(database))
                     .again("every 0.25 s until all of them are as promised, for 60 s at most"),
             )
-            .in_wave(wave)
             .promises("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
             .with_data(&Data::Check(CheckData { database: database.to_owned(), tables }));
     Some(operation)

@@ -1,6 +1,6 @@
 //! Everything in the definitions, on the hosts and in Keeper that speaks against creating the tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Arguments;
 use super::gather::Observed;
@@ -9,7 +9,7 @@ use crate::action::clear_keeper::is_cleared;
 use crate::action::gate::first_of;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
-use crate::model::observed::{HostWorld, TargetWorld};
+use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::model::words::count_of;
 use crate::plan::convert::{ObjectKind, Reason, differences};
 use crate::plan::sql::{identifier, literal};
@@ -199,6 +199,7 @@ pub fn of_keeper(
     let database = arguments.database.as_str();
     let (mut used, mut left) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
+    let (standing, before) = (by_path(target), context.seen.targets.get(role).map(by_path).unwrap_or_default());
     for (host, name, object) in
         target.hosts.iter().flat_map(|host| objects.iter().map(move |(name, object)| (host, name, object)))
     {
@@ -208,11 +209,8 @@ pub fn of_keeper(
             continue;
         }
         // Tables that will stand at the path, besides the one that exists already under this name.
-        let others: Vec<String> = target
-            .hosts
+        let others: Vec<String> = at(&standing, &path)
             .iter()
-            .flat_map(|host| host.tables.iter().map(move |table| (host, table)))
-            .filter(|(_, table)| table.zookeeper_path.as_deref() == Some(path.as_str()))
             .filter(|(_, table)| !(table.database == database && (table.name == *name || table.is_inner())))
             .map(|(host, table)| format!("{} on {}", table.full_name(), host.name))
             .collect();
@@ -224,8 +222,8 @@ pub fn of_keeper(
             continue;
         }
         // A drop with SYNC takes its replica out of Keeper, and the path with the last one.
-        let leaves =
-            |replica: &String| observed.tables.iter().any(|used| used.path == path && used.replica == *replica);
+        let leaving = at(&before, &path);
+        let leaves = |replica: &String| leaving.iter().any(|(_, table)| table.replica_name.as_ref() == Some(replica));
         let stale: Vec<&str> = replicas.iter().filter(|replica| !leaves(replica)).map(String::as_str).collect();
         if !stale.is_empty() {
             left.push(format!("{path}: replicas {}", stale.join(", ")));
@@ -257,4 +255,23 @@ pub fn of_keeper(
         problems.push(refusal);
     }
     problems
+}
+
+/// Replicated tables by their Keeper path.
+type ByPath<'w> = HashMap<&'w str, Vec<(&'w HostWorld, &'w Table)>>;
+
+fn at<'t, 'w>(tables: &'t ByPath<'w>, path: &str) -> &'t [(&'w HostWorld, &'w Table)] {
+    tables.get(path).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn by_path(target: &TargetWorld) -> ByPath<'_> {
+    let mut tables = ByPath::new();
+    for host in &target.hosts {
+        for table in &host.tables {
+            if let Some(path) = &table.zookeeper_path {
+                tables.entry(path).or_default().push((host, table));
+            }
+        }
+    }
+    tables
 }

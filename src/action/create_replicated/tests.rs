@@ -22,8 +22,8 @@ fn source(statements: &[(&str, &str, &str)]) -> HostWorld {
     source.databases.insert("d".into(), Database { engine: "Atomic".into(), uuid: "u".into() });
     for (name, engine, text) in statements {
         let mut table = table("d", name, engine, Some(5));
-        table.create_query = (*text).to_owned();
-        source.tables.push(table);
+        table.create_query = (*text).into();
+        source.tables.add([table]);
     }
     source
 }
@@ -138,8 +138,8 @@ fn the_same_again_has_nothing_to_do() {
 fn an_object_with_another_definition_is_refused() {
     let mut hosts = destination();
     let mut other = table("d", "t", "MergeTree", Some(0));
-    other.create_query = T.2.to_owned();
-    hosts[1].tables.push(other);
+    other.create_query = T.2.into();
+    hosts[1].tables.add([other]);
     let found = refusals(plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), both(source(&[T]), hosts)));
     assert_eq!(found.len(), 1);
     assert!(found[0].contains("ENGINE is `MergeTree` instead of `ReplicatedMergeTree`"), "{found:?}");
@@ -211,8 +211,13 @@ fn what_is_left_in_keeper_must_be_cleared_first() {
     // Replicas of tables that earlier steps drop leave with them.
     let mut used = seen;
     used["keeper"][path] = json!(["r1"]);
-    used["tables"] = json!([{ "path": path, "replica": "r1", "host": "r1", "uuid": "u" }]);
-    let planned = plan_with(&CreateReplicated, &arguments(&[]), &used, both(source(&[T]), destination()));
+    let mut before = destination();
+    let mut dropped = table("d", "t", "ReplicatedMergeTree", Some(1));
+    (dropped.zookeeper_path, dropped.replica_name) = (Some(path.into()), Some("r1".into()));
+    before[0].tables.add([dropped]);
+    let worlds = [both(source(&[T]), before), both(source(&[T]), destination())];
+    let planned =
+        crate::action::planning::plan_in(&CreateReplicated, &arguments(&[]), &used, worlds, Default::default());
     assert!(planned.operations.is_ok());
 }
 

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::Data;
 use crate::action::gate::field;
 use crate::action::undo::table::{Left, TableData, operation};
 use crate::engine::undo::{Undo, UndoContext};
 
 pub fn undo(context: &UndoContext<'_>) -> Undo {
-    let Ok(Data::Create(data)) = Data::deserialize(&context.operation.data) else { return Undo::Nothing };
+    let Ok(Data::Create(data)) = context.operation.data.read() else { return Undo::Nothing };
     let (Some(uuid), Some(host)) =
         (context.outcome().and_then(|outcome| field(outcome, "uuid")), &context.operation.host)
     else {

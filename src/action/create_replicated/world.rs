@@ -10,6 +10,7 @@ use crate::action::facts;
 use crate::engine::context::PlanContext;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::text::Text;
 use crate::plan::convert::{Created, Ddl, ObjectKind};
 use crate::plan::fact::Fact;
 use crate::plan::sql::literal;
@@ -65,43 +66,38 @@ fn keeper_facts(
 /// The world afterwards: every object is there on every host, empty.
 pub fn create_in_world(context: &mut PlanContext<'_>, role: &str, database: &str, order: &[(&String, &Object, u32)]) {
     let Some(target) = context.world.targets.get_mut(role) else { return };
+    let engines: Vec<Text> = order.iter().map(|(_, object, _)| engine_full(&object.created)).collect();
     for host in &mut target.hosts {
-        for (name, object, _) in order {
-            if host.table(database, name).is_none() {
-                let made = tables_of(host, database, name, &object.created);
-                host.tables.extend(made);
-            }
-        }
-        host.tables.sort_by(|a, b| (&a.database, &a.name).cmp(&(&b.database, &b.name)));
+        let made: Vec<Table> = order
+            .iter()
+            .zip(&engines)
+            .filter(|((name, ..), _)| host.table(database, name).is_none())
+            .flat_map(|((name, object, _), engine)| tables_of(host, database, name, object, engine))
+            .collect();
+        host.tables.add(made);
     }
 }
 
 /// The table an object becomes; a materialized view with an engine has its hidden table besides.
-fn tables_of(host: &HostWorld, database: &str, name: &str, created: &Created) -> Vec<Table> {
+fn tables_of(host: &HostWorld, database: &str, name: &str, object: &Object, engine_full: &Text) -> Vec<Table> {
+    let created = &object.created;
     let engine = match created.kind {
         ObjectKind::Table => created.engine.as_str(),
         ObjectKind::Dictionary => "Dictionary",
         ObjectKind::View => "View",
         ObjectKind::MaterializedView => "MaterializedView",
     };
-    let engine_full = Ddl::parse(&created.text)
-        .ok()
-        .and_then(|ddl| {
-            let end = ddl.select().map_or(created.text.len(), |at| ddl.tokens[at].start);
-            created.text.get(ddl.engine()?.span.start..end).map(|text| text.trim().to_owned())
-        })
-        .unwrap_or_default();
     let new = |name: String, engine: &str| {
         let mut table = Table {
             database: database.to_owned(),
             name,
             engine: engine.to_owned(),
-            create_query: created.text.clone(),
+            create_query: object.text.clone(),
             ..Table::default()
         };
         if table.holds_rows() {
             (table.rows, table.bytes) = (Some(0), Some(0));
-            table.engine_full.clone_from(&engine_full);
+            table.engine_full.clone_from(engine_full);
             if let Some((path, replica)) = &created.replicated {
                 table.zookeeper_path = Some(host.expand_macros(path));
                 table.replica_name = Some(host.expand_macros(replica));
@@ -115,4 +111,12 @@ fn tables_of(host: &HostWorld, database: &str, name: &str, created: &Created) ->
         tables.push(new(format!(".inner.{name}"), &created.engine));
     }
     tables
+}
+
+/// The engine of a statement with its clauses, as a server writes it.
+fn engine_full(created: &Created) -> Text {
+    let Ok(ddl) = Ddl::parse(&created.text) else { return Text::default() };
+    let end = ddl.select().map_or(created.text.len(), |at| ddl.tokens[at].start);
+    let engine = ddl.engine().and_then(|engine| created.text.get(engine.span.start..end));
+    engine.map(|text| Text::from(text.trim())).unwrap_or_default()
 }

@@ -17,7 +17,7 @@ fn hosts(engine: &str, path: Option<&str>) -> Vec<crate::model::observed::HostWo
             let mut host = host(name);
             let mut table = table("d", "schema_migrations", engine, Some(3));
             table.zookeeper_path = path.map(str::to_owned);
-            host.tables.push(table);
+            host.tables.add([table]);
             host
         })
         .collect()
@@ -71,7 +71,7 @@ fn a_replicated_history_gets_one_row() {
     );
     let operations = planned.operations.expect("planned");
     assert_eq!(operations.len(), 1);
-    let data: Data = Data::deserialize(&operations[0].data).expect("data");
+    let data: Data = operations[0].data.read().expect("data");
     assert_eq!(data.hosts.len(), 2);
 }
 

@@ -13,7 +13,7 @@ use crate::plan::statement::Statement;
 
 pub fn undo(context: &UndoContext<'_>) -> Undo {
     let (Some(outcome), Ok(data), Ok(before)) =
-        (context.outcome(), Data::deserialize(&context.operation.data), Before::deserialize(context.intent()))
+        (context.outcome(), context.operation.data.read::<Data>(), Before::deserialize(context.intent()))
     else {
         return Undo::impossible("the journal does not tell what stood in the history before", "look at it by hand");
     };

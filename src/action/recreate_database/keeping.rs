@@ -1,7 +1,5 @@
 //! Planning of `keep_old`: the former database under another name, where that is safe.
 
-use serde::Deserialize;
-
 use super::plan::NAME;
 use super::{Data, KeepOld, SetAsideData};
 use crate::action::gate::first_of;
@@ -20,7 +18,7 @@ fn aside(database: &str) -> String {
 
 /// The rename, made from the drop that it stands for: the gate is the same.
 pub fn set_aside_operation(context: &PlanContext<'_>, drop: Operation, database: &str, keep: &KeepOld) -> Operation {
-    let Ok(Data::Drop(former)) = Data::deserialize(&drop.data) else { return drop };
+    let Ok(Data::Drop(former)) = drop.data.read() else { return drop };
     let aside = aside(database);
     let keep_seconds = keep.r#for.duration().map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
     let statement = format!("RENAME DATABASE {} TO {}", identifier(database), identifier(&aside));
@@ -91,8 +89,6 @@ pub fn keep(context: &mut PlanContext<'_>, role: &str, database: &str) {
     for host in &mut target.hosts {
         let Some(found) = host.databases.get(database).cloned() else { continue };
         host.databases.insert(aside(database), found);
-        for table in host.tables.iter_mut().filter(|table| table.database == database) {
-            table.database = aside(database);
-        }
+        host.tables.change_all(|table| table.database == database, |table| table.database = aside(database));
     }
 }

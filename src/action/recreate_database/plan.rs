@@ -194,7 +194,7 @@ fn notes(host: &HostWorld, database: &str) -> Vec<String> {
         .tables
         .iter()
         .filter(|table| table.database != database && names_database(&table.create_query, database))
-        .map(crate::model::observed::Table::full_name)
+        .map(|table| table.full_name())
         .collect();
     users.sort();
     if !users.is_empty() {

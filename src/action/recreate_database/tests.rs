@@ -12,11 +12,11 @@ fn arguments() -> Value {
 fn every_replica_is_dropped_before_any_is_created() {
     let mut r1 = host("r1");
     r1.databases.insert("d".into(), crate::model::observed::Database { engine: "Atomic".into(), uuid: "u-1".into() });
-    r1.tables = vec![
+    r1.tables.add([
         table("d", "t", "MergeTree", Some(7)),
         table("d", "v", "View", None),
         table("other", "w", "MergeTree", Some(9)),
-    ];
+    ]);
     r1.tables[2].create_query = "CREATE VIEW other.w AS SELECT * FROM d.t".into();
     let planned = plan_with(&RecreateDatabase, &arguments(), &Value::Null, world("destination", vec![r1, host("r2")]));
     let operations = planned.operations.expect("planned");
@@ -60,7 +60,7 @@ fn the_servers_own_databases_are_never_dropped() {
 fn a_table_that_the_server_would_not_let_go_is_refused_before_others_are_gone() {
     let mut r1 = host("r1");
     r1.databases.insert("d".into(), crate::model::observed::Database { engine: "Atomic".into(), uuid: "u-1".into() });
-    r1.tables = vec![table("d", "large", "MergeTree", Some(7)), table("d", "other", "Memory", Some(9))];
+    r1.tables = vec![table("d", "large", "MergeTree", Some(7)), table("d", "other", "Memory", Some(9))].into();
     let plan = |host: &crate::model::observed::HostWorld, arguments: &Value| {
         plan_with(&RecreateDatabase, arguments, &Value::Null, world("destination", vec![host.clone()])).operations
     };

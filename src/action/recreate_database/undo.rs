@@ -1,6 +1,5 @@
 //! How a database that was recreated comes back: not at all where it was dropped.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::Data;
@@ -27,7 +26,7 @@ pub async fn remains(context: &RunContext<'_>) -> Result<bool, RunError> {
 
 /// Dropped tables do not come back. Known before: whoever plans can set the database aside instead.
 pub fn no_way_back(operation: &Operation) -> Option<String> {
-    match Data::deserialize(&operation.data) {
+    match operation.data.read() {
         Ok(Data::Drop(data)) if !data.tables.is_empty() => Some(format!(
             "it drops {} for good ({}); `keep_old` would set it aside",
             operation.object,
@@ -38,7 +37,7 @@ pub fn no_way_back(operation: &Operation) -> Option<String> {
 }
 
 pub fn undo(context: &UndoContext<'_>) -> Undo {
-    match Data::deserialize(&context.operation.data) {
+    match context.operation.data.read() {
         Ok(Data::Drop(data)) if data.tables.is_empty() && data.uuid.is_some() => Undo::Nothing,
         Ok(Data::Drop(data)) => Undo::impossible(
             format!("the database was dropped, with {} tables; nothing of it is left", data.tables.len()),

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::action::backup::not_sent;
@@ -92,7 +91,7 @@ async fn still_staged(context: &RunContext<'_>, data: &RestoreData) -> Result<Ga
     let (host, staging) = (context.host()?, data.filled(kind::STAGE));
     same_server(context, host).await?;
     let made = context.plan.operations_of(&context.operation.step).find_map(|other| {
-        let of = RestoreData::deserialize(&other.data).ok()?;
+        let of: RestoreData = other.data.read().ok()?;
         let is_same = (&of.database, &of.table, &of.shard) == (&data.database, &data.table, &data.shard);
         let outcome = context.outcomes.get(&other.id).filter(|_| other.kind == kind::STAGE && is_same)?;
         outcome.get("uuid")?.get(host.as_str())?.as_str().map(str::to_owned)

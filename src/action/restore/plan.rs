@@ -134,28 +134,23 @@ fn pairs(
 fn play(target: &mut TargetWorld, host: &HostName, entry: &SourceTable) {
     let Some(host) = target.hosts.iter_mut().find(|found| found.name == *host) else { return };
     let rows = if entry.has_rows() { entry.rows } else { None };
-    match host.tables.iter_mut().find(|table| table.database == entry.database && table.name == entry.table) {
-        Some(table) => {
-            let added = rows.unwrap_or(0);
-            // Log tables do not tell their rows; what is restored into one is not known before.
-            let is_unknown = entry.has_rows() && rows.is_none();
-            table.rows = if is_unknown { None } else { Some(table.rows.unwrap_or(0) + added) };
-            table.bytes = Some(table.bytes.unwrap_or(0) + entry.bytes.unwrap_or(0));
-            table.parts = table.parts.max(u64::from(added > 0));
-        }
-        None => {
-            let table = Table {
-                database: entry.database.clone(),
-                name: entry.table.clone(),
-                engine: entry.engine.clone(),
-                create_query: entry.create_query.clone(),
-                rows,
-                bytes: entry.bytes,
-                ..Table::default()
-            };
-            let at =
-                host.tables.partition_point(|other| (&other.database, &other.name) < (&table.database, &table.name));
-            host.tables.insert(at, table);
-        }
+    let is_there = host.tables.change(&entry.database, &entry.table, |table| {
+        let added = rows.unwrap_or(0);
+        // Log tables do not tell their rows; what is restored into one is not known before.
+        let is_unknown = entry.has_rows() && rows.is_none();
+        table.rows = if is_unknown { None } else { Some(table.rows.unwrap_or(0) + added) };
+        table.bytes = Some(table.bytes.unwrap_or(0) + entry.bytes.unwrap_or(0));
+        table.parts = table.parts.max(u64::from(added > 0));
+    });
+    if !is_there {
+        host.tables.add([Table {
+            database: entry.database.clone(),
+            name: entry.table.clone(),
+            engine: entry.engine.clone(),
+            create_query: entry.create_query.clone(),
+            rows,
+            bytes: entry.bytes,
+            ..Table::default()
+        }]);
     }
 }

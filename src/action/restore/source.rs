@@ -11,6 +11,7 @@ use crate::action::gate::first_of;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::formats::{BackupStep, StorageRole, parse_table};
+use crate::model::text::Text;
 
 use super::RestoreArguments;
 
@@ -44,7 +45,7 @@ pub(crate) struct SourceTable {
     /// Engine.
     pub(crate) engine: String,
     /// DDL.
-    pub(crate) create_query: String,
+    pub(crate) create_query: Text,
     /// Rows: of an existing backup exactly, of a step's backup as the source was when planning.
     #[serde(default)]
     pub(crate) rows: Option<u64>,

@@ -179,8 +179,8 @@ fn another_definition_must_be_allowed_and_must_fit() {
     assert!(text.contains("engine ReplicatedMergeTree") && text.contains("allow_different_table_def"), "{text}");
     let mut world = replicas(0);
     for host in &mut world.targets.get_mut("d").expect("there").hosts {
-        host.tables[0].create_query = RUNS_REPLICATED.replace("ORDER BY id", "ORDER BY tuple()");
-        host.tables[1].create_query = TINY_REPLICATED.replace(", `dirty` UInt8", "");
+        host.tables[0].create_query = RUNS_REPLICATED.replace("ORDER BY id", "ORDER BY tuple()").into();
+        host.tables[1].create_query = TINY_REPLICATED.replace(", `dirty` UInt8", "").into();
     }
     let text = told(plan(from_step(&[]), world));
     assert!(text.contains("sorts or partitions its rows differently") && text.contains("without dirty"), "{text}");
@@ -189,7 +189,7 @@ fn another_definition_must_be_allowed_and_must_fit() {
 #[test]
 fn tables_that_are_missing_are_not_created_on_one_of_several_replicas() {
     let mut world = replicas(0);
-    world.targets.get_mut("d").expect("there").hosts[1].tables.remove(0);
+    world.targets.get_mut("d").expect("there").hosts[1].tables.retain(|table| table.name != "runs");
     assert!(told(plan(from_step(&[]), world)).contains("app.runs is not on every replica"));
     let empty = || target("d", vec![server("r1", "01", Vec::new()), server("r2", "01", Vec::new())]);
     assert!(told(plan(from_step(&[]), empty())).contains("app.runs is not there"));
@@ -225,12 +225,12 @@ fn shards_are_matched_or_named() {
 fn views_fed_by_an_insert_are_in_the_way() {
     let mut world = replicas(0);
     for host in &mut world.targets.get_mut("d").expect("there").hosts {
-        host.tables.push(defined(
+        host.tables.add([defined(
             "mv",
             "MaterializedView",
             None,
             "CREATE MATERIALIZED VIEW app.mv TO app.x (`v` Int64) AS SELECT version AS v FROM app.tiny",
-        ));
+        )]);
     }
     let text = told(plan(from_step(&[]), world));
     assert!(text.contains("would also feed the materialized views") && text.contains("app.mv"), "{text}");

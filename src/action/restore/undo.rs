@@ -70,7 +70,7 @@ fn creates(data: &RestoreData, kind: &str) -> bool {
 pub(crate) fn undo(context: &UndoContext<'_>) -> Undo {
     let this = context.operation.kind.as_str();
     let (Ok(data), gate) =
-        (RestoreData::deserialize(&context.operation.data), Gate::deserialize(context.intent()).unwrap_or_default())
+        (context.operation.data.read::<RestoreData>(), Gate::deserialize(context.intent()).unwrap_or_default())
     else {
         return Undo::impossible("the plan does not fit this version of clickferry", "use the version that made it");
     };
@@ -159,9 +159,9 @@ fn is_touched_later(context: &UndoContext<'_>) -> bool {
         let writes = match other.action.as_str() {
             "sql" | "run" => true,
             "mark_migrations_clean" => {
-                let data = RestoreData::deserialize(&context.operation.data).ok();
+                let data = context.operation.data.read::<RestoreData>().ok();
                 let table = data.map(|data| qualified(&data.database, &data.table));
-                other.data.get("table").and_then(Value::as_str) == table.as_deref()
+                other.data.value().get("table").and_then(Value::as_str) == table.as_deref()
             }
             _ => false,
         };
@@ -174,7 +174,7 @@ fn is_touched_later(context: &UndoContext<'_>) -> bool {
 
 fn is_unstaged(context: &UndoContext<'_>, data: &RestoreData) -> bool {
     context.plan.operations_of(&context.operation.step).any(|other| {
-        let is_same = RestoreData::deserialize(&other.data).is_ok_and(|other| {
+        let is_same = other.data.read::<RestoreData>().is_ok_and(|other| {
             (&other.database, &other.table, &other.shard) == (&data.database, &data.table, &data.shard)
         });
         other.kind == kind::UNSTAGE

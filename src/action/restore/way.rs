@@ -248,7 +248,7 @@ impl Place<'_> {
             .iter()
             .flat_map(|host| &host.tables)
             .filter(|table| table.engine == "MaterializedView" && reads(table))
-            .map(Table::full_name)
+            .map(|table| table.full_name())
             .collect();
         (!views.is_empty()).then(|| {
             self.refuse(

@@ -14,10 +14,10 @@ use serde_json::Value;
 use arguments::RunArguments;
 use plan::RunData;
 
-use super::sql::{check_syntax, one_query, without_undo};
-use crate::diag::{Failure, Refusal};
+use super::sql::{one_query, without_undo};
+use crate::diag::Refusal;
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
-use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::engine::context::{PlanContext, RunContext};
 use crate::engine::undo::{Undo, UndoContext};
 use crate::plan::operation::Operation;
 
@@ -46,15 +46,11 @@ impl Action for Run {
         RunArguments::deserialize(arguments).map(|arguments| arguments.check()).unwrap_or_default()
     }
 
-    async fn observe(&self, context: &ObserveContext<'_>) -> Result<Value, Failure> {
-        let arguments: RunArguments = context.arguments()?;
+    fn authored(&self, arguments: &Value) -> Vec<(String, String)> {
+        let Ok(arguments) = RunArguments::deserialize(arguments) else { return Vec::new() };
         let undo = arguments.undo.and_then(|undo| undo.probe);
-        for probe in arguments.probe.into_iter().chain(undo) {
-            if let (Some(role), Some(query)) = (&probe.on, &probe.query) {
-                check_syntax(context, role.as_str(), &[one_query(query)]).await?;
-            }
-        }
-        Ok(Value::Null)
+        let probes = arguments.probe.into_iter().chain(undo);
+        probes.filter_map(|probe| Some((probe.on?.as_str().to_owned(), one_query(&probe.query?)))).collect()
     }
 
     fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
@@ -82,7 +78,7 @@ impl Action for Run {
     }
 
     fn proves(&self, operation: &Operation) -> bool {
-        RunData::deserialize(&operation.data).is_ok_and(|data| data.probe.is_some())
+        operation.data.read::<RunData>().is_ok_and(|data| data.probe.is_some())
     }
 
     fn undo(&self, context: &UndoContext<'_>) -> Undo {

@@ -15,7 +15,7 @@ use crate::plan::statement::Statement;
 
 pub fn undo(context: &UndoContext<'_>) -> Undo {
     let (Ok(arguments), Ok(done)) =
-        (RunArguments::deserialize(&context.step.arguments), RunData::deserialize(&context.operation.data))
+        (RunArguments::deserialize(&context.step.arguments), context.operation.data.read::<RunData>())
     else {
         return Undo::impossible("the plan does not fit this version of clickferry", "use the version that made it");
     };

@@ -17,13 +17,12 @@ pub use arguments::{check_query, error, one_query};
 use plan::SqlData;
 
 use super::gate::same_server;
-use super::select::{select, syntax_error};
-use crate::diag::{Failure, Refusal};
+use crate::diag::Refusal;
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
-use crate::engine::context::{ObserveContext, PlanContext, RunContext};
+use crate::engine::context::{PlanContext, RunContext};
 use crate::engine::undo::{Undo, UndoContext};
 use crate::plan::operation::{Effect, Operation};
-use crate::plan::statement::{Statement, fill_text};
+pub use crate::plan::statement::first_line;
 
 /// The action.
 pub struct Sql;
@@ -50,14 +49,14 @@ impl Action for Sql {
         SqlArguments::deserialize(arguments).map(|arguments| arguments.check()).unwrap_or_default()
     }
 
-    async fn observe(&self, context: &ObserveContext<'_>) -> Result<Value, Failure> {
-        let arguments: SqlArguments = context.arguments()?;
+    fn authored(&self, arguments: &Value) -> Vec<(String, String)> {
+        let Ok(arguments) = SqlArguments::deserialize(arguments) else { return Vec::new() };
         let mut texts: Vec<String> = arguments.parse().unwrap_or_default().into_iter().map(|one| one.text).collect();
         texts.extend(arguments.parse_undo().unwrap_or_default().into_iter().map(|one| one.text));
         texts.extend(arguments.undo_probe.iter().map(|probe| one_query(&probe.query)));
         texts.extend(arguments.probe.iter().map(|probe| one_query(&probe.query)));
         texts.extend(arguments.expect.iter().map(|expect| one_query(&expect.query)));
-        check_syntax(context, arguments.on.as_str(), &texts).await.map(|()| Value::Null)
+        texts.into_iter().map(|text| (arguments.on.as_str().to_owned(), text)).collect()
     }
 
     fn plan(&self, context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
@@ -90,7 +89,7 @@ impl Action for Sql {
 
     fn proves(&self, operation: &Operation) -> bool {
         let asks = |data: SqlData| data.expect.is_some() || data.promise.is_some() || data.probe.is_some();
-        SqlData::deserialize(&operation.data).is_ok_and(asks)
+        operation.data.read().is_ok_and(asks)
     }
 
     fn undo(&self, context: &UndoContext<'_>) -> Undo {
@@ -110,53 +109,6 @@ pub(super) fn without_undo(operation: &Operation, arguments: &Value) -> Option<S
         Some(_) => false,
     };
     (has_none && operation.effect != Effect::Read).then(|| "the step has no `undo:`".to_owned())
-}
-
-/// Lets the first host of a target parse statements without executing them.
-///
-/// # Errors
-/// Every statement that it cannot parse, with the place.
-pub async fn check_syntax(context: &ObserveContext<'_>, role: &str, statements: &[String]) -> Result<(), Failure> {
-    let target = context.world.targets.get(role);
-    let Some(host) =
-        target.and_then(|target| select(target, super::select::Every::Any).first().map(|host| host.name.clone()))
-    else {
-        return Ok(());
-    };
-    let mut problems = Vec::new();
-    for statement in statements {
-        // Late values stand in places where any text parses; secrets become whole literals.
-        let late = Statement::late(statement.clone());
-        let stand_in = |token: &str| Some(if token.starts_with("secret ") { "''" } else { "x" }.to_owned());
-        let text = if late.late.is_empty() {
-            statement.clone()
-        } else {
-            fill_text(statement, &mut { stand_in }).unwrap_or_else(|_| statement.clone())
-        };
-        // The database `system` always exists; the step's own may be created by an earlier step.
-        if let Some(message) = syntax_error(context.ports.sql.as_ref(), &host, None, &text).await {
-            problems.push(Refusal {
-                what: format!("{host} cannot parse a statement: {}", first_line(statement)),
-                expected: "SQL of this server's version".to_owned(),
-                found: message,
-                evidence: format!("on {host}: EXPLAIN AST {}", first_line(statement)),
-                action: "correct the statement in the runbook".to_owned(),
-            });
-        }
-    }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::Error(problems)) }
-}
-
-/// The beginning of a statement, for people.
-#[must_use]
-pub fn first_line(statement: &str) -> String {
-    const LIMIT: usize = 120;
-    let flat: String = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-    if flat.chars().count() <= LIMIT {
-        return flat;
-    }
-    let head: String = flat.chars().take(LIMIT).collect();
-    format!("{head}…")
 }
 
 const REFERENCE: &str = "\

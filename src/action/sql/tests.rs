@@ -14,12 +14,12 @@ fn replica(name: &str) -> HostWorld {
     let mut replicated = table("d", "r", "ReplicatedMergeTree", Some(100));
     replicated.zookeeper_path = Some("/t/01/d/r".to_owned());
     let view = table("d", "mv", "MaterializedView", None);
-    host.tables = vec![
+    host.tables.add([
         table("d", ".inner_id.uuid-mv", "SummingMergeTree", Some(3)),
         view,
         table("d", "own", "MergeTree", Some(7)),
         replicated,
-    ];
+    ]);
     host
 }
 

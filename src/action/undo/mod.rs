@@ -71,10 +71,10 @@ impl Action for TakeBack {
     fn asks_early(&self, plan: &Plan, operation: &Operation) -> bool {
         let before = || plan.operations.iter().take_while(|other| other.id != operation.id);
         let authored = |other: &Operation| matches!(other.action.as_str(), "sql" | "run");
-        match Data::deserialize(&operation.data) {
+        match operation.data.read() {
             Ok(Data::Table(table)) if !table.drops => {
                 let name = qualified(&table.database, &table.name);
-                let marks = |other: &Operation| matches!(Data::deserialize(&other.data), Ok(Data::History(history)) if history.table == name);
+                let marks = |other: &Operation| matches!(other.data.read(), Ok(Data::History(history)) if history.table == name);
                 !before().any(|other| authored(other) || marks(other))
             }
             Ok(Data::History(_)) => !before().any(authored),

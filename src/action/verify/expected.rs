@@ -154,7 +154,9 @@ fn add_marked_rows(context: &RunContext<'_>, data: &VerifyData, expected: &mut E
             continue;
         }
         let Some(outcome) = context.outcomes.get(&operation.id) else { continue };
-        let Some(table) = table_of(&operation.data).and_then(|key| expected.tables.get_mut(&key)) else { continue };
+        let Some(table) = table_of(&operation.data.value()).and_then(|key| expected.tables.get_mut(&key)) else {
+            continue;
+        };
         if reaches(operation, own) {
             table.rows = table.rows.map(|rows| rows + inserted(&outcome));
         }
@@ -169,7 +171,8 @@ fn inserted(outcome: &Value) -> u64 {
 
 /// Whether a host has the row: each with a history of its own, or every replica of a replicated one.
 fn reaches(operation: &Operation, host: Option<&HostName>) -> bool {
-    let listed = operation.data.get("hosts").and_then(Value::as_array);
+    let data = operation.data.value();
+    let listed = data.get("hosts").and_then(Value::as_array);
     let named = listed.is_some_and(|hosts| hosts.iter().any(|name| name.as_str() == host.map(HostName::as_str)));
     named || (host.is_some() && operation.host.as_ref() == host)
 }

@@ -1,6 +1,6 @@
 //! Planning of `verify`: one reading operation per host.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::formats::parse_table;
 use crate::model::ids::HostName;
-use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::observed::{HostWorld, TargetWorld};
 use crate::model::words::count_of;
 use crate::plan::operation::{Effect, Operation};
 
@@ -163,9 +163,8 @@ fn operation(
         .on(arguments.on.as_str(), &host.name)
         .statements(reads(&data, &planned))
         .promises("", after(&data), check(&data));
-    let counted: BTreeSet<&Key> = data.tables.rows.iter().collect();
-    let is_counted = |table: &&Table| counted.contains(&(table.database.clone(), table.name.clone()));
-    operation.estimate_rows = Some(host.tables.iter().filter(is_counted).filter_map(|table| table.rows).sum());
+    let rows_of = |(database, name): &Key| host.table(database, name).and_then(|table| table.rows);
+    operation.estimate_rows = Some(data.tables.rows.iter().filter_map(rows_of).sum());
     operation.with_data(&data)
 }
 

@@ -14,11 +14,11 @@ use crate::plan::operation::{Effect, Operation};
 fn replica(name: &str, shard: &str) -> HostWorld {
     let mut host = HostWorld { shard: shard.to_owned(), ..host(name) };
     host.databases.insert("d".to_owned(), Database::default());
-    host.tables = vec![
+    host.tables.add([
         table("d", "a", "ReplicatedMergeTree", Some(5)),
         table("d", "b", "Log", Some(1)),
         table("d", "v", "View", None),
-    ];
+    ]);
     host
 }
 
@@ -147,7 +147,7 @@ fn tables_that_are_there_now_are_a_fact() {
     let before = fact(target(&[("r1", "01")]));
     assert!(before[0].starts_with("tables that are verified in d on r1: 3 tables ("), "{before:?}");
     let mut more = target(&[("r1", "01")]);
-    more.targets.get_mut("to").expect("there").hosts[0].tables.push(table("d", "new", "Log", Some(1)));
+    more.targets.get_mut("to").expect("there").hosts[0].tables.add([table("d", "new", "Log", Some(1))]);
     assert_ne!(fact(more), before);
 }
 
@@ -155,7 +155,7 @@ fn tables_that_are_there_now_are_a_fact() {
 fn a_live_source_has_as_many_shards() {
     let arguments = json!({ "on": "to", "against": { "target": "from" }, "databases": ["d"] });
     let operations = plan(&arguments, target(&[("r1", "01")])).expect("possible");
-    assert_eq!(operations[0].data["against"], json!({ "live": { "host": "s" } }));
+    assert_eq!(operations[0].data.value()["against"], json!({ "live": { "host": "s" } }));
     let problems = plan(&arguments, target(&[("r1", "01"), ("r2", "02")])).expect_err("two shards");
     assert!(problems[0].contains("other shards"), "{problems:?}");
 }
@@ -165,7 +165,7 @@ fn one_backup_is_not_for_several_shards_and_databases_must_be_there() {
     let bucket = json!({ "on": "to", "against": { "storage": "s", "path": "a/b/" } });
     assert!(plan(&bucket, target(&[("r1", "01"), ("r2", "02")])).is_err());
     assert_eq!(
-        plan(&bucket, target(&[("r1", "01")])).expect("possible")[0].data["against"],
+        plan(&bucket, target(&[("r1", "01")])).expect("possible")[0].data.value()["against"],
         json!({ "backup": { "storage": "s", "path": "a/b" } })
     );
     let problems =

@@ -152,8 +152,9 @@ impl Keeper for ZooKeeper {
         let mut level = vec![clean(path).to_owned()];
         while !level.is_empty() {
             // Whatever vanished between its parent's listing and its own reading is left out.
-            let visits: Vec<_> = level.iter().map(|path| self.visit(path)).collect();
-            let visited: Vec<_> = stream::iter(visits).buffered(PARALLEL).try_collect().await?;
+            // A level may have a hundred thousand nodes, and a visit that waits takes more memory than its node.
+            let visits = stream::iter(level).map(|path| async move { self.visit(&path).await });
+            let visited: Vec<_> = visits.buffered(PARALLEL).try_collect().await?;
             let visited: Vec<_> = visited.into_iter().flatten().collect();
             level = visited
                 .iter()

@@ -37,6 +37,8 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let source = read_source(&args.what)?;
     let is_saved = is_plan(&args.what, &source.text);
     let runbook = if is_saved { runbook_in(&source) } else { Some(Arc::clone(&source)) };
+    // The text of a large plan is larger than the plan; it is read again where it is needed.
+    drop(source);
     let session = open_for(common, &printer, runbook.as_ref()).await?;
     let interrupts = listen(Arc::clone(&printer));
     let person = TerminalPerson {

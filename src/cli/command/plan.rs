@@ -1,5 +1,7 @@
 //! `plan`: what an apply would do, or what a saved plan says.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::cli::args::{Common, PlanArgs, View};
@@ -14,7 +16,7 @@ use crate::engine::planner::make_plan;
 use crate::exit_code::Exit;
 use crate::plan::plan_file::Plan;
 use crate::report::plan_html::render_html;
-use crate::report::plan_json::render_json;
+use crate::report::plan_json::write_json;
 use crate::report::plan_markdown::PlanMarkdown;
 use crate::report::plan_view::PlanView;
 use crate::report::text::shell_word;
@@ -35,7 +37,7 @@ pub async fn run(args: &PlanArgs, common: &Common, printer: &Printer) -> Result<
         make_plan(&seen.compiled, &seen.environment, &seen.observations)?
     };
     if let Some(path) = &args.output {
-        std::fs::write(path, render_json(&plan)).map_err(|error| {
+        save(&plan, path).map_err(|error| {
             Failure::simple(
                 format!("the plan cannot be written to {}: {error}", path.display()),
                 "give another file with `-o`",
@@ -43,7 +45,7 @@ pub async fn run(args: &PlanArgs, common: &Common, printer: &Printer) -> Result<
         })?;
     }
     match common.view {
-        View::Json => printer.result(&render_json(&plan)),
+        View::Json => printer.result_in_lines(|writer| write_json(&plan, writer)),
         View::Html => printer.result(&render_html(&plan)),
         View::Markdown => {
             let view = PlanMarkdown { summary: args.summary, ..PlanMarkdown::new(again(args, common, is_saved)) };
@@ -60,6 +62,12 @@ pub async fn run(args: &PlanArgs, common: &Common, printer: &Printer) -> Result<
     }
     check_budget(&plan)?;
     Ok(if plan.changes_something() { Exit::Differs } else { Exit::Done })
+}
+
+fn save(plan: &Plan, path: &Path) -> std::io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 16, File::create(path)?);
+    write_json(plan, &mut writer)?;
+    writer.flush()
 }
 
 /// A saved plan as it is: nobody is asked whether the world has moved since.

@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(
             told(|now| {
                 now.tool_version = "9".to_owned();
-                now.operations[0].statements[0].text = "DROP DATABASE b".to_owned();
+                now.operations[0].statements[0].text = "DROP DATABASE b".into();
                 now.operations[0].loss.rows = 6;
                 now.notes.push("a note".to_owned());
             }),

@@ -1,17 +1,20 @@
 //! The world that may have moved since a plan was saved.
 
+use std::collections::HashMap;
+
 use super::another::differences;
 use crate::diag::{Failure, Refusal};
 use crate::engine::compile::CompiledRunbook;
 use crate::engine::look::Looked;
 use crate::engine::planner::attempt;
 use crate::model::environment::Environment;
+use crate::model::ids::HostName;
 use crate::plan::fact::Fact;
 use crate::plan::plan_file::Plan;
 
 /// What can be told now of the world that a plan was made for.
 pub struct Now {
-    /// The facts that are known.
+    /// The facts that are known where there is no plan.
     pub facts: Vec<Fact>,
     /// Whether these are all, so that one which is not among them is gone.
     pub is_whole: bool,
@@ -20,6 +23,12 @@ pub struct Now {
 }
 
 impl Now {
+    /// The facts that are known.
+    #[must_use]
+    pub fn known(&self) -> &[Fact] {
+        self.plan.as_ref().map_or(&self.facts, |plan| &plan.facts)
+    }
+
     /// Plans again, as far as what was seen allows.
     #[must_use]
     pub fn of(compiled: &CompiledRunbook, environment: &Environment, looked: Looked) -> Self {
@@ -60,20 +69,26 @@ pub fn check_unmoved(saved: &Plan, now: Now) -> Result<Plan, Failure> {
 
 fn moved_facts(saved: &Plan, now: &Now) -> Vec<Refusal> {
     let mut problems = Vec::new();
+    let (then, known) = (by_subject(&saved.facts), by_subject(now.known()));
     for fact in &saved.facts {
-        match now.facts.iter().find(|other| other.is_about(fact)) {
+        match known.get(&(&fact.host, fact.subject.as_str())) {
             Some(current) if current.value == fact.value => {}
             Some(current) => problems.push(moved(fact, &fact.value, &current.value)),
             None if now.is_whole => problems.push(moved(fact, &fact.value, "it is not there any longer")),
             None => {}
         }
     }
-    for fact in &now.facts {
-        if !saved.facts.iter().any(|other| other.is_about(fact)) {
+    for fact in now.known() {
+        if !then.contains_key(&(&fact.host, fact.subject.as_str())) {
             problems.push(moved(fact, "not there when the plan was made", &fact.value));
         }
     }
     problems
+}
+
+/// The first fact on each subject of a host.
+fn by_subject(facts: &[Fact]) -> HashMap<(&HostName, &str), &Fact> {
+    facts.iter().rev().map(|fact| ((&fact.host, fact.subject.as_str()), fact)).collect()
 }
 
 fn moved(fact: &Fact, expected: &str, found: &str) -> Refusal {
@@ -97,7 +112,6 @@ fn impossible(refusal: Refusal) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::HostName;
 
     fn plan(facts: &[(&str, &str)]) -> Plan {
         let mut plan = crate::engine::guard::tests::plan(Vec::new());
@@ -118,7 +132,7 @@ mod tests {
     }
 
     fn made(plan: Plan) -> Now {
-        Now { facts: plan.facts.clone(), is_whole: true, plan: Ok(plan) }
+        Now { facts: Vec::new(), is_whole: true, plan: Ok(plan) }
     }
 
     #[test]

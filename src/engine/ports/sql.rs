@@ -72,6 +72,14 @@ impl Answer {
         self.rows.get(row)?.get(at)
     }
 
+    /// The rows as the values of these columns, in this order; null where a column is not there.
+    pub fn into_records<const N: usize>(self, columns: [&str; N]) -> impl Iterator<Item = [Value; N]> {
+        let places = columns.map(|column| self.columns.iter().position(|name| name == column));
+        self.rows.into_iter().map(move |mut row| {
+            places.map(|place| place.and_then(|at| row.get_mut(at)).map(Value::take).unwrap_or_default())
+        })
+    }
+
     /// A value as text: strings without quotes, everything else as JSON writes it.
     #[must_use]
     pub fn text(&self, row: usize, column: &str) -> Option<String> {

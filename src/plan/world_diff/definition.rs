@@ -20,7 +20,7 @@ pub(super) fn definition_change(now: &str, expected: &str, macros: &BTreeMap<Str
     changes.retain(|change| normalise_part(&change.before) != normalise_part(&change.after));
     if changes.is_empty() {
         // Lines hide a difference that the comparison found, e.g. one of order; the whole is shown then.
-        changes.push(TextChange { before: is, after: will });
+        changes.push(TextChange { before: is.into(), after: will.into() });
     }
     changes
 }
@@ -83,7 +83,10 @@ mod tests {
 
     fn changes(now: &str, expected: &str) -> Vec<(String, String)> {
         let macros = BTreeMap::from([("shard".to_owned(), "01".to_owned()), ("replica".to_owned(), "r1".to_owned())]);
-        definition_change(now, expected, &macros).into_iter().map(|change| (change.before, change.after)).collect()
+        definition_change(now, expected, &macros)
+            .into_iter()
+            .map(|change| (change.before.into(), change.after.into()))
+            .collect()
     }
 
     #[test]

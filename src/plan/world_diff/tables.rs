@@ -43,9 +43,8 @@ pub(super) fn tables(now: &HostWorld, after: &HostWorld, untold: &Untold, diff: 
 /// name holds a UUID that the plan cannot know.
 fn folded(host: &HostWorld) -> BTreeMap<(String, String), Table> {
     let mut all: BTreeMap<(String, String), Table> =
-        host.tables.iter().map(|table| ((table.database.clone(), table.name.clone()), table.clone())).collect();
-    let views: Vec<&Table> = host.tables.iter().filter(|table| table.engine == "MaterializedView").collect();
-    for view in views {
+        host.tables.iter().map(|table| ((table.database.clone(), table.name.clone()), Table::clone(table))).collect();
+    for view in host.tables.iter().filter(|table| table.engine == "MaterializedView") {
         for hidden in [format!(".inner.{}", view.name), format!(".inner_id.{}", view.uuid)] {
             let Some(hidden) = all.remove(&(view.database.clone(), hidden)) else { continue };
             if let Some(view) = all.get_mut(&(view.database.clone(), view.name.clone())) {
@@ -145,6 +144,6 @@ fn holds_rows(table: &Table) -> bool {
 /// Whether merges or time take rows away.
 fn changes_by_itself(table: &Table) -> bool {
     let merging = ["Replacing", "Collapsing", "Summing", "Aggregating", "Graphite"];
-    let engine = if table.engine == "MaterializedView" { &table.create_query } else { &table.engine };
+    let engine: &str = if table.engine == "MaterializedView" { &table.create_query } else { &table.engine };
     merging.iter().any(|word| engine.contains(word)) || has_ttl(&table.create_query)
 }

@@ -10,7 +10,7 @@ fn table(name: &str, engine: &str, rows: Option<u64>) -> Table {
         name: name.to_owned(),
         engine: engine.to_owned(),
         uuid: format!("uuid-{name}"),
-        create_query: format!("CREATE TABLE d.{name} (`a` UInt8) ENGINE = {engine} ORDER BY a"),
+        create_query: format!("CREATE TABLE d.{name} (`a` UInt8) ENGINE = {engine} ORDER BY a").into(),
         rows,
         ..Table::default()
     }
@@ -19,7 +19,13 @@ fn table(name: &str, engine: &str, rows: Option<u64>) -> Table {
 fn world(tables: Vec<Table>) -> World {
     let database = Database { engine: "Atomic".to_owned(), uuid: "u".to_owned() };
     let databases = BTreeMap::from([("d".to_owned(), database)]);
-    let host = HostWorld { name: "r1".into(), shard: "01".to_owned(), databases, tables, ..HostWorld::default() };
+    let host = HostWorld {
+        name: "r1".into(),
+        shard: "01".to_owned(),
+        databases,
+        tables: tables.into(),
+        ..HostWorld::default()
+    };
     let target = TargetWorld { topology: Topology::Replicated, cluster: None, keeper: true, hosts: vec![host] };
     World { targets: BTreeMap::from([("destination".to_owned(), target)]) }
 }
@@ -73,7 +79,7 @@ fn rows_that_merges_change_are_compared_with_none_only() {
 fn a_hidden_table_is_its_view() {
     let mut view = table("v", "MaterializedView", None);
     view.create_query =
-        "CREATE MATERIALIZED VIEW d.v (`a` UInt8) ENGINE = MergeTree ORDER BY a AS SELECT a FROM d.s".to_owned();
+        "CREATE MATERIALIZED VIEW d.v (`a` UInt8) ENGINE = MergeTree ORDER BY a AS SELECT a FROM d.s".into();
     let hidden = |name: &str, rows| table(name, "MergeTree", Some(rows));
     let is = vec![view.clone(), hidden(".inner_id.uuid-v", 3)];
     let restored = Table { rows: Some(3), ..planned(view.clone()) };

@@ -87,7 +87,7 @@ impl Untold {
         struct Marked {
             table: String,
         }
-        let Ok(marked) = Marked::deserialize(&operation.data) else { return };
+        let Ok(marked) = operation.data.read::<Marked>() else { return };
         let tables = world.targets.values().flat_map(|target| &target.hosts).flat_map(|host| &host.tables);
         let names = tables.filter(|table| qualified(&table.database, &table.name) == marked.table);
         self.rows.extend(names.map(|table| (table.database.clone(), table.name.clone())));

@@ -135,7 +135,7 @@ impl<'p> Family<'p> {
 
     /// What stands in what one operation destroys.
     #[must_use]
-    pub fn holdings(operation: &Operation) -> Vec<Holding<'_>> {
+    pub fn holdings(operation: &Operation) -> Vec<Holding> {
         if operation.effect == Effect::Destroy { holdings(operation) } else { Vec::new() }
     }
 
@@ -151,7 +151,7 @@ impl<'p> Family<'p> {
                 diff.changes.iter().map(|change| (named(&change.before), named(&change.after))).collect();
             let place = *known.entry(changes).or_insert_with_key(|changes| {
                 let changes =
-                    changes.iter().map(|(before, after)| TextChange { before: before.clone(), after: after.clone() });
+                    changes.iter().map(|(before, after)| TextChange { before: before.into(), after: after.into() });
                 out.push((changes.collect(), Vec::new()));
                 out.len() - 1
             });
@@ -159,8 +159,8 @@ impl<'p> Family<'p> {
         }
         for (changes, items) in out.iter_mut().filter(|(_, items)| items.len() == 1) {
             for change in changes {
-                change.before = change.before.replace(NAME, &self.items[items[0]].name);
-                change.after = change.after.replace(NAME, &self.items[items[0]].name);
+                change.before = change.before.replace(NAME, &self.items[items[0]].name).into();
+                change.after = change.after.replace(NAME, &self.items[items[0]].name).into();
             }
         }
         out

@@ -1,8 +1,9 @@
 //! One thing that is done, on one host or on several alike.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::sent::{Sent, is_besides, sent};
 use super::words::noun_of;
@@ -20,9 +21,9 @@ pub struct Item<'p> {
 
 /// Something that stands in what is destroyed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Holding<'p> {
+pub struct Holding {
     /// Name of the table; of the view, where the table is the hidden one that holds a view's rows.
-    pub name: &'p str,
+    pub name: String,
     /// Its rows; absent where it has none of its own, or nobody can tell.
     pub rows: Option<u64>,
     /// Whether it has some that nobody can tell the number of.
@@ -82,36 +83,53 @@ impl<'p> Item<'p> {
     }
 }
 
+/// The part of an operation's data that names the tables which go with its object.
+#[derive(Deserialize)]
+struct Held<'d> {
+    #[serde(borrow)]
+    tables: Vec<HeldTable<'d>>,
+}
+
+#[derive(Deserialize)]
+struct HeldTable<'d> {
+    #[serde(borrow)]
+    name: Cow<'d, str>,
+    #[serde(borrow, default)]
+    uuid: Option<Cow<'d, str>>,
+    #[serde(default)]
+    rows: Option<u64>,
+    #[serde(default)]
+    untold: bool,
+}
+
 /// The tables that an operation destroys with its object, the largest first: its data names them.
 #[must_use]
-pub fn holdings(operation: &Operation) -> Vec<Holding<'_>> {
-    let tables = operation.data.get("tables").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let text = |table: &'_ Value, key: &str| table.get(key).and_then(Value::as_str).map(str::to_owned);
+pub fn holdings(operation: &Operation) -> Vec<Holding> {
+    // Data of another form names no tables that go.
+    let tables = operation.data.read::<Held<'_>>().map(|held| held.tables).unwrap_or_default();
     // A hidden table is named after the UUID of its view, which tells people nothing.
-    let views: HashMap<String, &str> =
-        tables.iter().filter_map(|table| Some((text(table, "uuid")?, table.get("name")?.as_str()?))).collect();
-    let mut found: Vec<Holding<'_>> = Vec::with_capacity(tables.len());
+    let views: HashMap<&str, &str> =
+        tables.iter().filter_map(|table| Some((table.uuid.as_deref()?, &*table.name))).collect();
+    let mut found: Vec<(&str, Option<u64>, bool)> = Vec::with_capacity(tables.len());
     let mut known: HashMap<&str, usize> = HashMap::new();
-    for table in tables {
-        let Some(name) = table.get("name").and_then(Value::as_str) else { continue };
+    for table in &tables {
+        let name: &str = &table.name;
         let view = name.strip_prefix(".inner_id.").and_then(|uuid| views.get(uuid).copied());
-        let view = view.or_else(|| name.strip_prefix(".inner."));
-        let rows = table.get("rows").and_then(Value::as_u64);
-        let untold = table.get("untold").and_then(Value::as_bool).unwrap_or(false);
-        match known.get(view.unwrap_or(name)) {
+        let shown = view.or_else(|| name.strip_prefix(".inner.")).unwrap_or(name);
+        match known.get(shown) {
             // A view and its hidden table are told as one, with the rows of the latter.
             Some(at) => {
-                found[*at].rows = found[*at].rows.or(rows);
-                found[*at].untold |= untold;
+                found[*at].1 = found[*at].1.or(table.rows);
+                found[*at].2 |= table.untold;
             }
             None => {
-                known.insert(view.unwrap_or(name), found.len());
-                found.push(Holding { name: view.unwrap_or(name), rows, untold });
+                known.insert(shown, found.len());
+                found.push((shown, table.rows, table.untold));
             }
         }
     }
-    found.sort_by(|a, b| b.rows.cmp(&a.rows).then(a.name.cmp(b.name)));
-    found
+    found.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    found.into_iter().map(|(name, rows, untold)| Holding { name: name.to_owned(), rows, untold }).collect()
 }
 
 /// Joins operations that do the same on several hosts, in the order of their first one.
@@ -175,9 +193,10 @@ mod tests {
                 { "name": "store", "uuid": "u-4", "rows": null, "untold": true },
             ] }),
         );
-        let told: Vec<(&str, Option<u64>)> = holdings(&operation).iter().map(|held| (held.name, held.rows)).collect();
+        let held = holdings(&operation);
+        let told: Vec<(&str, Option<u64>)> = held.iter().map(|held| (held.name.as_str(), held.rows)).collect();
         assert_eq!(told, [("daily", Some(7)), ("old", Some(2)), ("plain", Some(0)), ("store", None), ("v", None)]);
-        let words = crate::report::outline::holding_words(&holdings(&operation), str::to_owned);
+        let words = crate::report::outline::holding_words(&held, str::to_owned);
         assert_eq!(
             words,
             "daily (7 rows), old (2 rows), plain (0 rows), store (rows not told); without rows of their own: v"

@@ -25,6 +25,7 @@ pub use words::{deed, destroyed_words, limit_words, loss_words, noun_of};
 
 use crate::engine::guard::check_budget;
 use crate::model::runbook::OnFailure;
+use crate::plan::fact::Fact;
 use crate::plan::operation::{Loss, Operation};
 use crate::plan::plan_file::{Plan, PlannedStep};
 
@@ -110,7 +111,14 @@ impl<'p> Outline<'p> {
     /// What the facts are about and how many there are: `3 × version, 17 × definition`.
     #[must_use]
     pub fn facts(&self) -> String {
-        let mut kinds: Vec<(u64, String)> = Vec::new();
+        let kinds = self.fact_kinds().into_iter();
+        kinds.map(|(kind, facts)| format!("{} × {kind}", facts.len())).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The facts by what they are about, in the order in which it first occurs.
+    #[must_use]
+    pub fn fact_kinds(&self) -> Vec<(String, Vec<&'p Fact>)> {
+        let mut kinds: Vec<(String, Vec<&'p Fact>)> = Vec::new();
         let mut known: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
         for fact in &self.plan.facts {
             let subject =
@@ -119,11 +127,11 @@ impl<'p> Outline<'p> {
             // The name of a database has no mark of its own.
             let subject = if subject.starts_with("database ") { "database".to_owned() } else { subject };
             let at = *known.entry(subject.clone()).or_insert_with(|| {
-                kinds.push((0, subject));
+                kinds.push((subject, Vec::new()));
                 kinds.len() - 1
             });
-            kinds[at].0 += 1;
+            kinds[at].1.push(fact);
         }
-        kinds.iter().map(|(number, kind)| format!("{number} × {kind}")).collect::<Vec<_>>().join(", ")
+        kinds
     }
 }

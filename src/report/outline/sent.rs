@@ -106,7 +106,7 @@ mod tests {
         let at_first = Statement::exact("SELECT 2").at(&HostName::from("r1"));
         let (one, two) = (verify(1, "r1", vec![own.clone()]), verify(2, "r2", vec![own, at_first]));
         let told: Vec<(String, Option<String>)> =
-            sent(&[&one, &two]).into_iter().map(|sent| (sent.statement.text.clone(), sent.sending)).collect();
+            sent(&[&one, &two]).into_iter().map(|sent| (sent.statement.text.to_string(), sent.sending)).collect();
         let besides = ("SELECT 2".to_owned(), Some("for verify/2, on r1".to_owned()));
         assert_eq!(told, [("SELECT 1".to_owned(), None), besides]);
     }

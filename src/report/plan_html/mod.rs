@@ -5,12 +5,16 @@ mod element;
 mod overview;
 mod steps;
 
-use super::outline::Outline;
-use super::text::count;
+use super::outline::{A_DOZEN, Outline};
+use super::text::{count, number};
+use crate::plan::fact::Fact;
 use crate::plan::plan_file::Plan;
 use element::{code, escape};
 
 const STYLE: &str = include_str!("plan.css");
+/// So many facts are shown one by one.
+const MOST_FACTS: usize = 2_000;
+
 const SCRIPT: &str = include_str!("plan.js");
 
 /// The plan as HTML.
@@ -65,15 +69,35 @@ fn facts(outline: &Outline<'_>, out: &mut String) {
         count(facts.len() as u64, "fact"),
         escape(&outline.facts())
     ));
-    out.push_str("<details><summary>All facts</summary>\n<div class=\"wide\"><table>\n<tr><th>host</th><th>fact</th><th>value</th><th>shown by</th></tr>\n");
-    for fact in facts {
-        out.push_str(&format!(
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-            escape(fact.host.as_str()),
-            escape(&fact.subject),
-            escape(&fact.value),
-            code(&fact.query)
-        ));
+    let all: Vec<&Fact> = facts.iter().collect();
+    let kinds = outline.fact_kinds();
+    let shown: Vec<(&[&Fact], usize)>;
+    if facts.len() <= MOST_FACTS {
+        out.push_str("<details><summary>All facts</summary>\n");
+        shown = vec![(all.as_slice(), 0)];
+    } else {
+        // A table of a hundred thousand rows is read by nobody, and holds up the browser.
+        out.push_str("<details><summary>Facts, some of each kind</summary>\n<p>Each of them stands in the saved plan: <code>clickferry plan ... -o plan.json</code></p>\n");
+        let most = |facts: &[&Fact]| if facts.len() <= A_DOZEN + 1 { facts.len() } else { A_DOZEN };
+        shown = kinds.iter().map(|(_, facts)| (&facts[..most(facts)], facts.len() - most(facts))).collect();
+    }
+    out.push_str("<div class=\"wide\"><table>\n<tr><th>host</th><th>fact</th><th>value</th><th>shown by</th></tr>\n");
+    for (some, more) in shown {
+        for fact in some {
+            out.push_str(&format!(
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                escape(fact.host.as_str()),
+                escape(&fact.subject),
+                escape(&fact.value),
+                code(&fact.query)
+            ));
+        }
+        if more > 0 {
+            out.push_str(&format!(
+                "<tr><td colspan=\"4\" class=\"dim\">and {} more of this kind</td></tr>\n",
+                number(more as u64)
+            ));
+        }
     }
     out.push_str("</table></div>\n</details>\n</section>\n");
 }

@@ -87,7 +87,7 @@ fn destroyed(outline: &Outline<'_>, out: &mut String) {
 
 /// The rows of an object, one per host, and below what it holds; once where all replicas hold the same.
 fn rows(item: &Item<'_>, total: Loss, out: &mut String) {
-    let held: Vec<Vec<Holding<'_>>> = item.operations.iter().map(|operation| Family::holdings(operation)).collect();
+    let held: Vec<Vec<Holding>> = item.operations.iter().map(|operation| Family::holdings(operation)).collect();
     let is_same = held.iter().all(|other| *other == held[0]);
     for (at, operation) in item.operations.iter().enumerate() {
         let place = operation.host.as_ref().map_or(operation.lane.as_str(), |host| host.as_str());
@@ -128,15 +128,15 @@ fn amounts(loss: Loss, total: Loss) -> String {
     cells[..most].iter().map(|(name, cell)| format!("<td class=\"n\" data-l=\"{name}\">{cell}</td>")).collect()
 }
 
-fn holds(found: &[Holding<'_>]) -> String {
+fn holds(found: &[Holding]) -> String {
     let with: Vec<String> = found
         .iter()
         .filter_map(|table| {
-            Some(format!("{} <span class=\"nw\">({})</span>", code(table.name), count(table.rows?, "row")))
+            Some(format!("{} <span class=\"nw\">({})</span>", code(&table.name), count(table.rows?, "row")))
         })
         .collect();
     let without: Vec<String> =
-        found.iter().filter(|table| table.rows.is_none()).map(|table| code(table.name)).collect();
+        found.iter().filter(|table| table.rows.is_none()).map(|table| code(&table.name)).collect();
     let mut words = Vec::new();
     for (label, all) in [("", &with), ("without rows of their own: ", &without)] {
         // One more name is not longer than the words on it.

@@ -67,15 +67,20 @@ impl PlanMarkdown {
         let foot = foot(&outline);
         let start = if self.summary { Detail::Differences } else { Detail::Full };
         let mut parts: Vec<Part<'_>> = Vec::new();
-        parts.push(self.part(start, |detail| conversions::conversions(plan, detail, &self.command)));
+        // What cannot fit is not drawn first: thousands of tables in full are a hundred times the page.
+        let start = |least: usize| {
+            if self.limit.is_some_and(|limit| least > limit) { start.max(Detail::Differences) } else { start }
+        };
+        parts.push(self.part(start(0), |detail| conversions::conversions(plan, detail, &self.command)));
         for (at, step) in outline.steps.iter().enumerate() {
             if at == 0 {
-                parts.push(self.part(start, |_| "\n### Steps\n\n".to_owned()));
+                parts.push(self.part(start(0), |_| "\n### Steps\n\n".to_owned()));
             }
-            parts.push(self.part(start, |detail| steps::step(step, detail, &self.command)));
+            parts.push(self.part(start(steps::least(step)), |detail| steps::step(step, detail, &self.command)));
         }
-        parts.push(self.part(start, |detail| notes(plan, detail, &self.command)));
-        parts.push(self.part(start, |detail| facts(&outline, detail, &self.command)));
+        parts.push(self.part(start(0), |detail| notes(plan, detail, &self.command)));
+        let least = plan.facts.iter().map(|fact| fact.subject.len() + fact.value.len() + fact.query.len()).sum();
+        parts.push(self.part(start(least), |detail| facts(&outline, detail, &self.command)));
         self.shorten(head.len() + foot.len(), &mut parts);
         let mut out = head;
         out.extend(parts.iter().map(|part| part.text.as_str()));

@@ -63,6 +63,13 @@ pub fn step(step: &StepOutline<'_>, detail: Detail, command: &str) -> String {
     out
 }
 
+/// Bytes that a step has at least in full: names and ids.
+pub fn least(step: &StepOutline<'_>) -> usize {
+    let items = step.families.iter().flat_map(|family| &family.items);
+    let ids = |item: &Item<'_>| item.operations.iter().map(|operation| operation.id.as_str().len()).sum::<usize>();
+    items.map(|item| item.object().len() + ids(item)).sum()
+}
+
 fn draw(family: &Family<'_>, detail: Detail, out: &mut String) {
     let mark = if family.role == Role::Destroys { "🔴 " } else { "" };
     let effect = family.first().effect;

@@ -164,8 +164,8 @@ fn new_objects(scene: &Scene, plan: &Plan, run: &Run<'_>, before: &BTreeMap<Stri
     // The prefix of the environment stands before the path of the plan.
     let prefixes: Vec<String> = backups
         .map(|operation| {
-            let path = operation.data["path"].as_str().unwrap();
-            format!("{}/{}/", scene.database, run.path(operation, path))
+            let path = operation.data.value()["path"].as_str().unwrap().to_owned();
+            format!("{}/{}/", scene.database, run.path(operation, &path))
         })
         .collect();
     for prefix in &prefixes {

@@ -61,15 +61,14 @@ pub(super) fn create_table(
         });
     }
     if found.is_none() {
-        host.tables.push(Table {
+        host.tables.add([Table {
             database: database.clone(),
             name: name.clone(),
             engine: engine.to_owned(),
-            create_query: text.to_owned(),
+            create_query: text.into(),
             rows: (!filled).then_some(0),
             ..Table::default()
-        });
-        host.tables.sort_by(|a, b| (&a.database, &a.name).cmp(&(&b.database, &b.name)));
+        }]);
     }
     let before = if found.is_some() { "exists" } else { "missing" }.to_owned();
     let promise = (!filled).then_some((query, 1));

@@ -130,18 +130,22 @@ pub(super) fn empty_everywhere(target: &mut TargetWorld, at: usize, table: &Tabl
         .map(|one| (one.database.clone(), one.name.clone(), one.zookeeper_path.clone()))
         .collect();
     for (place, other) in target.hosts.iter_mut().enumerate() {
-        for victim in &mut other.tables {
-            let hit = affected.iter().any(|(database, name, path)| match path {
+        let hit = |victim: &Table| {
+            affected.iter().any(|(database, name, path)| match path {
                 Some(path) => victim.zookeeper_path.as_ref() == Some(path),
                 None => place == at && victim.database == *database && victim.name == *name,
-            });
-            if hit && victim.holds_data() {
-                done.charge(&other.name, victim);
+            })
+        };
+        let name = other.name.clone();
+        other.tables.change_all(
+            |victim| victim.holds_data() && hit(victim),
+            |victim| {
+                done.charge(&name, victim);
                 victim.rows = Some(0);
                 victim.bytes = Some(0);
                 victim.content = None;
-            }
-        }
+            },
+        );
     }
 }
 

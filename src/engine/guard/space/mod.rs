@@ -59,7 +59,7 @@ impl Space {
 
     /// Before a step that puts the tables it creates into a policy, whatever their definitions say.
     pub fn puts(&mut self, policy: &str, world: &World) {
-        let there = all(world).map(|host| (host.name.clone(), host.tables.iter().map(key).collect()));
+        let there = all(world).map(|host| (host.name.clone(), host.tables.iter().map(|table| key(table)).collect()));
         self.puts = Some((policy.to_owned(), there.collect()));
     }
 
@@ -70,7 +70,7 @@ impl Space {
             let Some(space) = self.hosts.get_mut(&host.name) else { continue };
             if let Some((policy, there)) = &puts {
                 let was_there = |key: &Key| there.get(&host.name).is_some_and(|there| there.contains(key));
-                let created = host.tables.iter().map(key).filter(|key| !was_there(key));
+                let created = host.tables.iter().map(|table| key(table)).filter(|key| !was_there(key));
                 space.moved.extend(created.map(|key| (key, Home::Policy(policy.clone()))));
             }
             let now = held(host, &space.moved);
@@ -194,7 +194,8 @@ impl Place<'_> {
 fn all(world: &World) -> impl Iterator<Item = &HostWorld> {
     let mut fullest: BTreeMap<&HostName, (&HostWorld, u64)> = BTreeMap::new();
     for host in world.targets.values().flat_map(|target| &target.hosts) {
-        let held: u64 = host.tables.iter().filter_map(counted).fold(0, |sum, (bytes, _)| sum.saturating_add(bytes));
+        let held: u64 =
+            host.tables.iter().filter_map(|table| counted(table)).fold(0, |sum, (bytes, _)| sum.saturating_add(bytes));
         let seen = fullest.entry(&host.name).or_insert((host, held));
         if held > seen.1 {
             *seen = (host, held);

@@ -71,7 +71,8 @@ fn table(name: &str, bytes: u64, settings: &str) -> Table {
         engine: "MergeTree".into(),
         create_query: format!(
             "CREATE TABLE d.{name} (`a` UInt8) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192{settings}"
-        ),
+        )
+        .into(),
         bytes: Some(bytes),
         ..Table::default()
     }
@@ -80,7 +81,7 @@ fn table(name: &str, bytes: u64, settings: &str) -> Table {
 /// A host with a small fast disk, a large slow one, and policies over them; nothing is free on the disk `default`.
 fn tiered(tables: Vec<Table>) -> World {
     let mut r1 = host("r1", "25.3", 0, &[]);
-    r1.tables = tables;
+    r1.tables = tables.into();
     r1.storage = Storage {
         disks: [("default", 0), ("fast", 100), ("slow", 1000)].map(|(name, free)| (name.to_owned(), free)).into(),
         policies: [
