@@ -154,15 +154,19 @@ fn number_in(text: &str) -> Option<u64> {
 /// Every step named with `--no-return` must be one that the plan marks so.
 ///
 /// # Errors
-/// The first that is not.
+/// All that are not.
 pub fn check_no_return(plan: &Plan, named: &[String]) -> Result<(), Diagnostics> {
     let marked: Vec<&str> =
         plan.steps.iter().filter(|step| step.point_of_no_return).map(|step| step.id.as_str()).collect();
-    let Some(other) = named.iter().find(|name| !marked.contains(&name.as_str())) else { return Ok(()) };
     let known = if marked.is_empty() { "no step".to_owned() } else { marked.join(", ") };
-    Err(Diagnostic::new("no-such-step", format!("`--no-return {other}` names no point of no return of this plan"))
-        .help(format!("the plan marks {known} with `point_of_no_return`"))
-        .into())
+    let mut found = Diagnostics::default();
+    for other in named.iter().filter(|name| !marked.contains(&name.as_str())) {
+        found.push(
+            Diagnostic::new("no-such-step", format!("`--no-return {other}` names no point of no return of this plan"))
+                .help(format!("the plan marks {known} with `point_of_no_return`")),
+        );
+    }
+    found.into_result(())
 }
 
 #[async_trait]

@@ -20,6 +20,7 @@ use crate::model::ids::{HostName, OperationId, RunId, StepId};
 use crate::model::observed::{TargetWorld, World};
 use crate::model::runbook::ErrorClass;
 use crate::model::secret::SecretRef;
+use crate::plan::conversion::PlannedConversion;
 use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
 use crate::plan::plan_file::Plan;
@@ -66,6 +67,8 @@ pub struct PlanContext<'a> {
     pub facts: &'a mut Vec<Fact>,
     /// Things a reviewer should know: what is left out and why.
     pub notes: &'a mut Vec<String>,
+    /// What becomes of each object that the step converts.
+    pub conversions: &'a mut Vec<PlannedConversion>,
     /// What earlier steps promise to later ones (a backup its path and tables), by step.
     pub promises: &'a mut BTreeMap<StepId, Value>,
 }

@@ -2,8 +2,10 @@
 
 pub mod action;
 pub mod arguments;
+pub mod bucket;
 pub mod cancel;
 pub mod check;
+mod clusters;
 pub mod compile;
 pub mod context;
 mod disks;
@@ -12,9 +14,12 @@ pub mod error_pages;
 pub mod errors;
 pub mod event;
 pub mod executor;
+pub mod found_run;
 pub mod guard;
 pub mod identity;
 pub mod journal;
+pub mod keeper_seen;
+mod keepers;
 pub mod locks;
 pub mod look;
 pub mod manifest;
@@ -32,10 +37,12 @@ pub mod run;
 mod same_hosts;
 pub mod schema;
 mod server_locks;
+mod settings;
 pub mod snapshot;
 mod state_failure;
 pub mod transfer;
 pub mod undo;
 pub mod unlock;
+pub mod untold;
 
 pub use state_failure::state_failure;

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
+use super::clusters::{self, Member};
 use super::disks::observe_disks;
-use super::errors::explain_sql;
+use super::errors::explain_look;
 use super::ports::{Answer, Call, Ports, SqlError};
+use super::settings::settings;
+use super::untold::{MUTATION, count_untold, observe_more};
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::{Environment, HostBinding, TargetBinding};
 use crate::model::ids::HostName;
-use crate::model::observed::{Database, HostWorld, Identity, Table, TargetWorld, World};
+use crate::model::observed::{Database, HostWorld, Identity, ReplicationState, Table, TargetWorld, World};
 use crate::model::runbook::Topology;
 use crate::model::words::count_of;
+use crate::plan::convert::mask;
 
 /// Databases of the server itself.
 const OWN: &str = "('system', 'information_schema', 'INFORMATION_SCHEMA')";
@@ -66,11 +70,11 @@ pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>,
         }
     }
     let mut seen = Seen::default();
-    let mut hosts: BTreeMap<String, Vec<HostWorld>> = BTreeMap::new();
+    let mut hosts: BTreeMap<String, Vec<(HostWorld, Vec<Member>)>> = BTreeMap::new();
     for (role, name, result) in join_all(tasks).await {
         match result {
-            Ok((host, unfit)) => {
-                hosts.entry(role).or_default().push(host);
+            Ok((host, members, unfit)) => {
+                hosts.entry(role).or_default().push((host, members));
                 seen.unfit.extend(unfit);
             }
             Err(refusal) => seen.silent.push((name, refusal)),
@@ -78,13 +82,17 @@ pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>,
     }
     for (role, topology) in wanted {
         let Some(binding) = environment.targets.get(role) else { continue };
+        let hosts = hosts.remove(role).unwrap_or_default();
+        if let Some(cluster) = &binding.cluster {
+            seen.unfit.extend(clusters::contradictions(cluster, &hosts));
+        }
         seen.world.targets.insert(
             role.clone(),
             TargetWorld {
                 topology: *topology,
                 cluster: binding.cluster.clone(),
                 keeper: binding.keeper.is_some(),
-                hosts: hosts.remove(role).unwrap_or_default(),
+                hosts: hosts.into_iter().map(|(host, _)| host).collect(),
             },
         );
     }
@@ -96,11 +104,11 @@ async fn observe_host(
     binding: &HostBinding,
     target: &TargetBinding,
     ports: &Ports,
-) -> Result<(HostWorld, Vec<Refusal>), Refusal> {
+) -> Result<(HostWorld, Vec<Member>, Vec<Refusal>), Refusal> {
     let host = binding.host_name();
     let asker = Asker { host: &host, ports };
     let what = || format!("looking at {host}");
-    let explain = |error: SqlError| explain_sql(what(), &error);
+    let explain = |error: SqlError| explain_look(what(), &error);
     let identity = asker.ask("SELECT version() AS version, hostName() AS host").await.map_err(explain)?;
     let mut world = HostWorld {
         name: host.clone(),
@@ -125,6 +133,7 @@ async fn observe_host(
         }
     }
     observe_disks(&asker, &mut world).await.map_err(explain)?;
+    world.settings = settings(&asker).await.map_err(explain)?;
     let databases = asker
         .ask(&format!("SELECT * FROM system.databases WHERE name NOT IN {OWN} ORDER BY name"))
         .await
@@ -139,9 +148,13 @@ async fn observe_host(
         );
     }
     world.tables = tables(&asker).await.map_err(explain)?;
+    observe_more(&asker, &mut world).await.map_err(explain)?;
     world.pending_drops = asker.names(&format!("SELECT concat(database, '.', table) AS name FROM system.dropped_tables WHERE database NOT IN {OWN} ORDER BY name")).await.map_err(explain)?;
     world.running_backups = asker.names("SELECT toString(id) AS name FROM system.backups WHERE status IN ('CREATING_BACKUP', 'RESTORING') ORDER BY name").await.map_err(explain)?;
     world.mutations = asker.names("SELECT concat(database, '.', table, ': ', command) AS name FROM system.mutations WHERE NOT is_done ORDER BY name").await.map_err(explain)?;
+    for mutation in &mut world.mutations {
+        *mutation = mask(mutation).into_owned();
+    }
     let detached = asker.optional("SELECT concat(database, '.', table) AS name, count() AS parts FROM system.detached_parts GROUP BY database, table ORDER BY name").await.map_err(explain)?;
     for row in 0..detached.rows.len() {
         world
@@ -150,11 +163,14 @@ async fn observe_host(
     }
     let mut unfit = Vec::new();
     world.shard = shard_of(binding, &world, &mut unfit);
+    let mut members = clusters::members(&asker).await.map_err(explain)?;
+    world.clusters = Some(clusters::names(&members));
+    members.retain(|member| Some(&member.cluster) == target.cluster.as_ref());
     if let Some(cluster) = &target.cluster {
-        world.cluster_members = members(&asker, cluster).await.map_err(explain)?;
+        world.cluster_members = members.iter().map(|member| member.words.clone()).collect();
         unfit.extend(check_cluster(cluster, target, &world));
     }
-    Ok((world, unfit))
+    Ok((world, members, unfit))
 }
 
 pub(super) struct Asker<'a> {
@@ -163,7 +179,7 @@ pub(super) struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    async fn ask(&self, sql: &str) -> Result<Answer, SqlError> {
+    pub(super) async fn ask(&self, sql: &str) -> Result<Answer, SqlError> {
         self.ports.sql.call(self.host, Call::read(sql)).await
     }
 
@@ -182,18 +198,35 @@ impl Asker<'_> {
     }
 }
 
+/// Older versions do not tell of lost parts.
+async fn replicas(asker: &Asker<'_>) -> Result<Answer, SqlError> {
+    let query = |more: &str| {
+        format!(
+            "SELECT database, table, zookeeper_path, replica_name, is_readonly, total_replicas, active_replicas, queue_size, absolute_delay, is_session_expired{more} FROM system.replicas"
+        )
+    };
+    match asker.ask(&query(", lost_part_count")).await {
+        Err(error) if matches!(error.code(), Some(47 | 60)) => asker.optional(&query("")).await,
+        other => other,
+    }
+}
+
 async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
     let all = asker
         .ask(&format!(
             "SELECT * FROM system.tables WHERE database NOT IN {OWN} AND NOT is_temporary ORDER BY database, name"
         ))
         .await?;
-    let parts = asker.ask(&format!("SELECT database, table, count() AS parts, sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database NOT IN {OWN} GROUP BY database, table")).await?;
-    let replicas = asker
-        .optional(
-            "SELECT database, table, zookeeper_path, replica_name, is_readonly, total_replicas FROM system.replicas",
-        )
+    let parts = asker
+        .ask(&format!(
+            "SELECT database, table, sum(part_count) AS parts, count() AS partitions, sum(part_rows) AS rows, sum(part_bytes) AS bytes, \
+             toString(groupBitXorIf(cityHash64(partition_id, highest, mutation), part_rows > 0)) AS content FROM \
+             (SELECT database, table, partition_id, count() AS part_count, sum(rows) AS part_rows, sum(bytes_on_disk) AS part_bytes, \
+             maxIf(max_block_number, rows > 0) AS highest, maxIf({MUTATION}, rows > 0) AS mutation FROM system.parts WHERE active AND database NOT IN {OWN} \
+             GROUP BY database, table, partition_id) GROUP BY database, table"
+        ))
         .await?;
+    let replicas = replicas(asker).await?;
     let by_name = |answer: &Answer| -> BTreeMap<(String, String), usize> {
         (0..answer.rows.len())
             .filter_map(|row| Some(((answer.text(row, "database")?, answer.text(row, "table")?), row)))
@@ -206,9 +239,9 @@ async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
         let key = (text("database"), text("name"));
         let mut table = Table {
             engine: text("engine"),
-            engine_full: text("engine_full"),
+            engine_full: mask(&text("engine_full")).into_owned(),
             uuid: all.text(row, "uuid").unwrap_or_else(|| NO_UUID.to_owned()),
-            create_query: text("create_table_query"),
+            create_query: mask(&text("create_table_query")).into_owned(),
             rows: all.number(row, "total_rows"),
             bytes: all.number(row, "total_bytes"),
             ..Table::default()
@@ -217,17 +250,30 @@ async fn tables(asker: &Asker<'_>) -> Result<Vec<Table>, SqlError> {
             let at = part_rows.get(&key);
             table.rows = Some(at.and_then(|&row| parts.number(row, "rows")).unwrap_or(0));
             table.bytes = Some(at.and_then(|&row| parts.number(row, "bytes")).unwrap_or(0));
+            // Empty parts are removed by themselves.
+            let has_rows = table.rows.is_some_and(|rows| rows > 0);
+            table.content = at.and_then(|&row| parts.text(row, "content")).filter(|_| has_rows);
             table.parts = at.and_then(|&row| parts.number(row, "parts")).unwrap_or(0);
+            table.partitions = at.and_then(|&row| parts.number(row, "partitions")).unwrap_or(0);
         }
         if let Some(&row) = replica_rows.get(&key) {
             table.zookeeper_path = replicas.text(row, "zookeeper_path");
             table.replica_name = replicas.text(row, "replica_name");
             table.is_readonly = replicas.number(row, "is_readonly") == Some(1);
             table.total_replicas = replicas.number(row, "total_replicas");
+            let number = |column: &str| replicas.number(row, column).unwrap_or_default();
+            table.replication = Some(ReplicationState {
+                active_replicas: number("active_replicas"),
+                queue_size: number("queue_size"),
+                absolute_delay: number("absolute_delay"),
+                is_session_expired: number("is_session_expired") == 1,
+                lost_parts: replicas.number(row, "lost_part_count"),
+            });
         }
         (table.database, table.name) = key;
         tables.push(table);
     }
+    count_untold(asker, &mut tables).await?;
     Ok(tables)
 }
 
@@ -254,15 +300,6 @@ pub fn cluster_query(cluster: &str) -> String {
         "SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = {} ORDER BY shard_num, replica_num",
         crate::plan::sql::literal(cluster)
     )
-}
-
-async fn members(asker: &Asker<'_>, cluster: &str) -> Result<Vec<String>, SqlError> {
-    let answer = asker.ask(&cluster_query(cluster)).await?;
-    let member = |row: usize| {
-        let text = |column: &str| answer.text(row, column).unwrap_or_default();
-        format!("{}/{} {}:{}", text("shard_num"), text("replica_num"), text("host_name"), text("port"))
-    };
-    Ok((0..answer.rows.len()).map(member).collect())
 }
 
 /// Every member of the cluster must be named in the environment, or replicas would be forgotten.

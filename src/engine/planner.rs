@@ -13,7 +13,7 @@ use super::look::{Observations, active, first_of_each};
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
 use crate::model::formats::DurationText;
-use crate::model::ids::OperationId;
+use crate::model::ids::{OperationId, StepId};
 use crate::model::observed::World;
 use crate::model::runbook::{OnFailure, Topology};
 use crate::plan::fact::Fact;
@@ -68,6 +68,8 @@ pub struct Attempt {
 pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observations: &Observations) -> Attempt {
     let mut world = observations.world.clone();
     let (mut operations, mut notes, mut promises, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
+    let mut no_way_back = BTreeMap::new();
+    let mut conversions = Vec::new();
     let mut facts = server_facts(&world);
     facts.extend(observations.local.iter().cloned());
     let guards = &compiled.runbook.guards;
@@ -84,13 +86,20 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
             environment,
             facts: &mut facts,
             notes: &mut notes,
+            conversions: &mut conversions,
             promises: &mut promises,
         };
         match step.action.plan(&mut context) {
-            Ok(planned) => operations.extend(numbered(step, planned)),
+            Ok(planned) => {
+                let planned = numbered(step, planned);
+                let why = planned.iter().find_map(|operation| step.action.no_way_back(operation, &step.arguments));
+                no_way_back.extend(why.map(|why| (step.id.clone(), why)));
+                operations.extend(planned);
+            }
             Err(found) => problems.extend(found),
         }
         problems.extend(check_step(step, &operations));
+        problems.extend(check_undo(step, compiled, &no_way_back));
         if !problems.is_empty() {
             // The steps behind would be planned against a world that this step does not bring about, and what they
             // would say of it would bury the cause.
@@ -109,6 +118,7 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
         Err(Failure::Error(problems))
     } else if refused.is_empty() {
         let plan = plan_file(compiled, environment, &observations.world, operations, facts.clone(), notes);
+        let plan = Plan { no_way_back, conversions, ..plan }.sealed();
         Ok(Simulated { plan, after: world })
     } else {
         Err(Failure::Refused(refused))
@@ -153,7 +163,7 @@ fn plan_file(
     facts: Vec<Fact>,
     notes: Vec<String>,
 ) -> Plan {
-    let plan = Plan {
+    Plan {
         format_version: PLAN_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         runbook: compiled.runbook.metadata.name.clone(),
@@ -171,10 +181,11 @@ fn plan_file(
         facts,
         guards: compiled.runbook.guards.clone(),
         notes,
+        no_way_back: BTreeMap::new(),
+        conversions: Vec::new(),
         undo_of: None,
         digest: String::new(),
-    };
-    plan.sealed()
+    }
 }
 
 /// The storage policy that a restore is told to put the tables it creates into.
@@ -211,6 +222,30 @@ fn check_step(step: &CompiledStep, operations: &[Operation]) -> Option<Refusal> 
         found: format!("`{}` writes or destroys", step.action.name()),
         evidence: String::new(),
         action: "remove `on_failure: continue` from the step".to_owned(),
+    })
+}
+
+/// A step that promises to take the run back must be able to: what came before it, and it itself, needs a way back.
+fn check_undo(
+    step: &CompiledStep,
+    compiled: &CompiledRunbook,
+    no_way_back: &BTreeMap<StepId, String>,
+) -> Option<Refusal> {
+    if step.common.on_failure != OnFailure::Undo {
+        return None;
+    }
+    let until = active(compiled).position(|other| other.id == step.id)?;
+    let mut before = active(compiled).take(until + 1);
+    let (other, why) = before.find_map(|other| {
+        let marked = other.common.point_of_no_return.then(|| "it is marked with `point_of_no_return`".to_owned());
+        Some((&other.id, no_way_back.get(&other.id).cloned().or(marked)?))
+    })?;
+    Some(Refusal {
+        what: format!("step `{}` is to take the run back when it fails, and step `{other}` has no way back", step.id),
+        expected: "a way back for every step up to the one with `on_failure: undo`".to_owned(),
+        found: format!("step `{other}`: {why}"),
+        evidence: String::new(),
+        action: format!("give step `{other}` a way back, or remove `on_failure: undo` from step `{}`", step.id),
     })
 }
 

@@ -125,6 +125,9 @@ pub enum OnFailure {
     Stop,
     /// The run goes on with the next step and ends with exit code 2. Only for steps that change nothing.
     Continue,
+    /// The run stops, and everything that it did is taken back as `undo` does it, under the consent given to its plan.
+    /// Only where nothing up to the end of the step is without a way back.
+    Undo,
 }
 
 /// Kinds of errors after which another attempt may help.

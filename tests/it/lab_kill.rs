@@ -3,7 +3,7 @@
 use clickferry::engine::journal::{Entry, Record};
 
 use crate::support::engine::{has_intent, is_done, journal};
-use crate::support::lab::wait_until;
+use crate::support::lab::{files_below, wait_until};
 use crate::support::proof::{is_moved, nothing_was_repeated};
 use crate::support::scene::Scene;
 use crate::support::sent::Run;
@@ -100,6 +100,42 @@ fn a_replica_that_dies_during_the_restore_is_waited_for_or_told_and_nothing_is_l
         is_moved(&scene, "2");
         nothing_was_repeated(&scene, &scene.runs()[0]);
     }
+}
+
+/// The restarted server has forgotten the backup; what lies in the bucket says how it ended.
+#[test]
+fn a_source_that_dies_during_the_backup_leaves_a_dead_prefix_and_another_one_is_taken() {
+    let scene = Scene::alone("source_dies").with_orders().slow_bucket();
+    let mut engine = scene.start_move();
+    assert!(engine.reaches(|records| has_intent(records, "back-up/") && has_seen(&scene, "standalone", "BACKUP")));
+    let running = "SELECT count() FROM system.backups WHERE status = 'CREATING_BACKUP'";
+    wait_until("the backup", || scene.on_node("standalone", running) == "1");
+    let in_bucket = || files_below(&scene.lab.dir().join("s3").join(scene.lab.bucket()).join(&scene.database));
+    wait_until("something in the bucket", || !in_bucket().is_empty());
+    scene.lab.kill("standalone").unwrap();
+    let is_whole = |file: &std::path::PathBuf| file.file_name().is_some_and(|name| name == ".backup");
+    assert!(!in_bucket().iter().any(is_whole), "the backup was complete before the node was killed");
+    scene.lab.start_node("standalone").unwrap();
+    assert_eq!(scene.on_node("standalone", "SELECT count() FROM system.backups"), "0");
+    scene.quick_bucket();
+    let ended = engine.end(&scene);
+    if ended.code != Some(0) {
+        assert!(matches!(ended.code, Some(1 | 4)), "{ended}");
+        assert!(ended.stderr.contains("clickferry resume"), "{ended}");
+        resumes(&scene);
+    }
+    is_moved(&scene, "2");
+    nothing_was_repeated(&scene, &scene.runs()[0]);
+    assert_eq!(in_bucket().iter().filter(|file| is_whole(file)).count(), 1);
+    let attempts: Vec<String> = journal(&scene.runs()[0])
+        .records
+        .iter()
+        .filter_map(|record| match &record.entry {
+            Entry::Intent { operation, query_id, .. } if operation.as_str() == "back-up/1" => Some(query_id.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(attempts.len(), 2, "{attempts:?}");
 }
 
 /// The statement that stands in the plan for this case, and before the one that it clears the way for.

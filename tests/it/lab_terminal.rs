@@ -94,6 +94,32 @@ fn another_name_or_total_is_refused_and_a_later_answer_is_free_to_be_right() {
 }
 
 #[test]
+fn what_moves_while_the_question_waits_is_refused_after_the_answer() {
+    let protected = Protected::new("waited");
+    let scene = &protected.scene;
+    let mut terminal = protected.asked();
+    terminal.types(&format!("{}\n", protected.name)).shows("type the number of rows that it destroys:");
+    scene.on_node("replica2", "INSERT INTO {db}.kept VALUES (9000)");
+    scene.mark();
+    let moved = format!("moved since the plan was made: table {0}.kept that is dropped on {0}-r2", scene.database);
+    terminal.types("6000\n").ends().ended(3, &[&moved, "expected 3000 rows", "found 3001 rows"]);
+    scene.nothing_changed();
+    assert!(scene.runs().is_empty(), "{:?}", scene.runs());
+    assert!(!scene.state().join("lock.json").exists());
+    // The same where no plan was saved before.
+    scene.on_node("replica2", "TRUNCATE TABLE {db}.kept");
+    scene.mark();
+    let mut fresh = Terminal::start(scene, &["apply", "steps.yaml", "-p", &format!("database={}", scene.database)]);
+    fresh.shows("type its name:").types(&format!("{}\n", protected.name));
+    fresh.shows("type the number of rows that it destroys:");
+    scene.on_node("replica2", "INSERT INTO {db}.kept VALUES (1)");
+    scene.mark();
+    fresh.types("3000\n").ends().ended(3, &[&moved, "expected 0 rows", "found 1 row"]);
+    scene.nothing_changed();
+    assert!(scene.runs().is_empty(), "{:?}", scene.runs());
+}
+
+#[test]
 fn control_c_at_either_question_ends_before_anything_was_sent() {
     let protected = Protected::new("ctrlc");
     let session = protected.asked().types("\x03").ends();

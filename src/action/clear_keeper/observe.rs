@@ -1,12 +1,12 @@
 //! What stands below the paths now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Arguments;
-use super::still::{Still, still};
+use super::still::{Still, moves, still};
 use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
@@ -34,6 +34,9 @@ pub struct Subtree {
     /// What stands still, by the path that it stands below.
     #[serde(default)]
     pub still: BTreeMap<String, Still>,
+    /// Nodes outside of tables.
+    #[serde(default)]
+    pub outside: BTreeSet<String>,
 }
 
 /// A replicated table in Keeper.
@@ -43,6 +46,9 @@ pub struct KeeperTable {
     pub nodes: u64,
     /// Replicas by name.
     pub replicas: BTreeMap<String, KeeperReplica>,
+    /// Its children, but for those that servers make and remove by themselves.
+    #[serde(default)]
+    pub children: BTreeSet<String>,
 }
 
 /// A replica of a table in Keeper.
@@ -159,7 +165,13 @@ pub fn summary(nodes: &[KeeperNode], live: &[LiveTable]) -> Subtree {
                 (name.to_owned(), seen)
             })
             .collect();
-        subtree.tables.insert(table.to_owned(), KeeperTable { nodes: below(table), replicas });
+        let children = nodes
+            .iter()
+            .filter_map(|node| node.path.strip_prefix(table)?.strip_prefix('/'))
+            .filter(|inside| !inside.contains('/') && !moves(inside))
+            .map(str::to_owned)
+            .collect();
+        subtree.tables.insert(table.to_owned(), KeeperTable { nodes: below(table), replicas, children });
     }
     let tables: Vec<&str> = subtree.tables.keys().map(String::as_str).collect();
     let is_live = |path: &str| {
@@ -167,6 +179,8 @@ pub fn summary(nodes: &[KeeperNode], live: &[LiveTable]) -> Subtree {
         live.iter().any(|table| table.path == path) || subtree.tables.get(path).is_some_and(is_active)
     };
     subtree.still = still(nodes, &tables, is_live);
+    let is_outside = |path: &&str| !tables.iter().any(|table| is_at_or_below(path, table));
+    subtree.outside = nodes.iter().map(|node| node.path.as_str()).filter(is_outside).map(str::to_owned).collect();
     subtree.sessions = nodes
         .iter()
         .filter(|node| node.stat.ephemeral && !node.path.ends_with("/is_active"))

@@ -90,7 +90,7 @@ pub fn still(nodes: &[KeeperNode], tables: &[&str], is_live: impl Fn(&str) -> bo
 }
 
 /// Whether a live server writes what stands at this place within its table.
-fn moves(inside: &str) -> bool {
+pub fn moves(inside: &str) -> bool {
     let mut parts = inside.split('/');
     match (parts.next(), parts.next(), parts.next()) {
         (Some("replicas"), Some(_), Some(area)) => OF_REPLICAS.contains(&area),

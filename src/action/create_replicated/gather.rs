@@ -9,7 +9,7 @@ use super::Arguments;
 use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
-use crate::engine::errors::explain_sql;
+use crate::engine::errors::explain_look;
 use crate::engine::ports::Call;
 use crate::model::observed::{HostWorld, TargetWorld};
 use crate::plan::convert::{Conversion, to_replicated};
@@ -24,6 +24,9 @@ pub struct Observed {
     pub keeper: Option<BTreeMap<String, Vec<String>>>,
     /// Replicated tables of the target now.
     pub tables: Vec<Used>,
+    /// By host of the target: its users, where a definition names one and the host tells.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<String, Vec<String>>,
 }
 
 /// A replicated table of a host.
@@ -63,6 +66,9 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     if let Some(target) = target {
         observed.tables = used(target);
     }
+    if let (Some(source), Some(target)) = (source, target) {
+        observed.users = super::users::observe(context, &arguments, source, target).await?;
+    }
     if let (Some(source), Some(target), Some(keeper)) =
         (source, target, context.ports.keepers.get(arguments.on.as_str()))
     {
@@ -86,7 +92,7 @@ async fn columns(
 ) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     let answer =
         context.ports.sql.call(&source.name, Call::read(columns_query(database))).await.map_err(|error| {
-            Failure::error(explain_sql(format!("reading the columns of database {database}"), &error))
+            Failure::error(explain_look(format!("reading the columns of database {database}"), &error))
         })?;
     let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in 0..answer.rows.len() {

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use arguments::RunArguments;
+use plan::RunData;
 
-use super::sql::{check_syntax, one_query};
+use super::sql::{check_syntax, one_query, without_undo};
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, ArgumentError, Holds, Probe, RunError};
 use crate::engine::context::{ObserveContext, PlanContext, RunContext};
@@ -74,6 +75,14 @@ impl Action for Run {
 
     async fn prove(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         execute::prove(context).await
+    }
+
+    fn no_way_back(&self, operation: &Operation, arguments: &Value) -> Option<String> {
+        without_undo(operation, arguments)
+    }
+
+    fn proves(&self, operation: &Operation) -> bool {
+        RunData::deserialize(&operation.data).is_ok_and(|data| data.probe.is_some())
     }
 
     fn undo(&self, context: &UndoContext<'_>) -> Undo {

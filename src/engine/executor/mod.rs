@@ -9,7 +9,7 @@ mod stop;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use futures_util::future::join_all;
 use indexmap::IndexMap;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use evidence::sent;
 pub(in crate::engine) use operation::difference;
-pub(in crate::engine) use settle::LostBy;
+pub(in crate::engine) use settle::{LostBy, TakenOver, settled_probe};
 use stop::{Stop, merge, reason_of};
 
 use crate::diag::{Failure, Refusal};
@@ -33,7 +33,7 @@ use crate::engine::resume::{OperationState, RunState};
 use crate::engine::retry::{Policy, Spent};
 use crate::engine::schema::Catalogue;
 use crate::model::environment::Environment;
-use crate::model::ids::OperationId;
+use crate::model::ids::{OperationId, StepId};
 use crate::model::runbook::OnFailure;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::plan_file::{Plan, PlannedStep};
@@ -66,6 +66,10 @@ pub struct Execution<'a> {
     pub running: Mutex<BTreeSet<OperationId>>,
     /// What is proved so far.
     pub outcomes: Outcomes,
+    /// The step that failed and says that its run is then taken back.
+    pub take_back: OnceLock<StepId>,
+    /// Since when nobody else works on the run.
+    pub(in crate::engine) taken_over: TakenOver,
 }
 
 impl Progress for Execution<'_> {
@@ -107,7 +111,12 @@ impl Execution<'_> {
                     let reason = reason_of(&failure);
                     self.observer.event(&RunEvent::Stopped { reason: &reason });
                     // The reason is a courtesy to the reader; the failure itself is what is reported.
-                    let _ = self.journal.append(Entry::Stopped { reason }).await;
+                    let told = self.journal.append(Entry::Stopped { reason }).await;
+                    // Whoever cannot write to the journal any more, or was asked to stop, begins nothing new.
+                    let is_known = matches!(failure, Failure::Error(_) | Failure::Differs(_));
+                    if step.on_failure == OnFailure::Undo && is_known && told.is_ok() && !self.stop.is_cancelled() {
+                        let _ = self.take_back.set(step.id.clone());
+                    }
                     return Err(failure);
                 }
             }

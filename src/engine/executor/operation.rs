@@ -42,11 +42,12 @@ impl Execution<'_> {
                 OperationState::Lost { attempt, intent, at } => {
                     let context = self.context(step, operation, attempt, &intent, at);
                     let before = failed_with.as_ref().map(|failed| &failed.refusal);
-                    let lost = failed_with.as_ref().map_or(LostBy::Process(at), |failed| LostBy::Error(failed.class));
+                    let lost = failed_with.as_ref().map_or(LostBy::Process, |failed| LostBy::Error(failed.class));
                     match self.probe(action, policy, &context, (before, lost), started).await? {
                         Probed::Done => return self.prove(action, &context, started).await,
                         Probed::NotDone => {
-                            self.outcome(operation, attempt, OutcomeKind::NotDone, Value::Null, before).await?;
+                            let left = action.leaves(&context).await;
+                            self.outcome(operation, attempt, OutcomeKind::NotDone, left, before).await?;
                             state = OperationState::Outstanding { attempts: attempt };
                         }
                     }

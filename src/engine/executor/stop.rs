@@ -38,7 +38,7 @@ pub(super) fn merge(results: Vec<Result<(), Stop>>) -> Result<(), Stop> {
         Stop::Failure(Failure::Error(_)) => 1,
         Stop::Failure(Failure::Refused(_) | Failure::Input(_)) => 2,
         Stop::Failure(Failure::Differs(_)) => 3,
-        Stop::Failure(Failure::Cancelled(_)) => 4,
+        Stop::Failure(Failure::Cancelled(_) | Failure::TakenBack { .. }) => 4,
         Stop::Passed(_) => 5,
     };
     let mut stops: Vec<Stop> = results.into_iter().filter_map(Result::err).collect();
@@ -64,6 +64,7 @@ pub(super) fn reason_of(failure: &Failure) -> String {
             all.first().map(|refusal| format!("{}: {}", refusal.what, refusal.found)).unwrap_or_default()
         }
         Failure::Cancelled(reason) => reason.clone(),
+        Failure::TakenBack { failure, .. } => reason_of(failure),
         Failure::Input(_) => "bad input".to_owned(),
     }
 }

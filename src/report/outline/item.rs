@@ -23,8 +23,10 @@ pub struct Item<'p> {
 pub struct Holding<'p> {
     /// Name of the table; of the view, where the table is the hidden one that holds a view's rows.
     pub name: &'p str,
-    /// Its rows; absent where it has none of its own.
+    /// Its rows; absent where it has none of its own, or nobody can tell.
     pub rows: Option<u64>,
+    /// Whether it has some that nobody can tell the number of.
+    pub untold: bool,
 }
 
 impl<'p> Item<'p> {
@@ -95,12 +97,16 @@ pub fn holdings(operation: &Operation) -> Vec<Holding<'_>> {
         let view = name.strip_prefix(".inner_id.").and_then(|uuid| views.get(uuid).copied());
         let view = view.or_else(|| name.strip_prefix(".inner."));
         let rows = table.get("rows").and_then(Value::as_u64);
+        let untold = table.get("untold").and_then(Value::as_bool).unwrap_or(false);
         match known.get(view.unwrap_or(name)) {
             // A view and its hidden table are told as one, with the rows of the latter.
-            Some(at) => found[*at].rows = found[*at].rows.or(rows),
+            Some(at) => {
+                found[*at].rows = found[*at].rows.or(rows);
+                found[*at].untold |= untold;
+            }
             None => {
                 known.insert(view.unwrap_or(name), found.len());
-                found.push(Holding { name: view.unwrap_or(name), rows });
+                found.push(Holding { name: view.unwrap_or(name), rows, untold });
             }
         }
     }
@@ -166,9 +172,15 @@ mod tests {
                 { "name": "daily", "uuid": "u-1", "rows": null },
                 { "name": "plain", "uuid": "u-2", "rows": 0 },
                 { "name": "v", "uuid": "u-3", "rows": null },
+                { "name": "store", "uuid": "u-4", "rows": null, "untold": true },
             ] }),
         );
         let told: Vec<(&str, Option<u64>)> = holdings(&operation).iter().map(|held| (held.name, held.rows)).collect();
-        assert_eq!(told, [("daily", Some(7)), ("old", Some(2)), ("plain", Some(0)), ("v", None)]);
+        assert_eq!(told, [("daily", Some(7)), ("old", Some(2)), ("plain", Some(0)), ("store", None), ("v", None)]);
+        let words = crate::report::outline::holding_words(&holdings(&operation), str::to_owned);
+        assert_eq!(
+            words,
+            "daily (7 rows), old (2 rows), plain (0 rows), store (rows not told); without rows of their own: v"
+        );
     }
 }

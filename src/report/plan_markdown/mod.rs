@@ -1,5 +1,6 @@
 //! A plan for a pull request: the answers first, each step folded, small enough for a comment.
 
+mod conversions;
 mod overview;
 mod span;
 mod steps;
@@ -66,7 +67,11 @@ impl PlanMarkdown {
         let foot = foot(&outline);
         let start = if self.summary { Detail::Differences } else { Detail::Full };
         let mut parts: Vec<Part<'_>> = Vec::new();
-        for step in &outline.steps {
+        parts.push(self.part(start, |detail| conversions::conversions(plan, detail, &self.command)));
+        for (at, step) in outline.steps.iter().enumerate() {
+            if at == 0 {
+                parts.push(self.part(start, |_| "\n### Steps\n\n".to_owned()));
+            }
             parts.push(self.part(start, |detail| steps::step(step, detail, &self.command)));
         }
         parts.push(self.part(start, |detail| notes(plan, detail, &self.command)));

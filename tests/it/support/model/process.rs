@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clickferry::diag::Failure;
+use clickferry::engine::cancel::Cancelled;
 use clickferry::engine::event::{Observer, Person, RunEvent};
 use clickferry::engine::ports::{Command, CommandLife, CommandOutput, Commands, Ports, SecretError, Secrets};
 use clickferry::engine::run::Runner;
@@ -137,4 +138,23 @@ pub async fn process_told_to(
             Err(failure) => End::Failed(failure),
         },
     }
+}
+
+/// `cancel`, by a process that is not disturbed.
+pub async fn cancel(world: &Arc<World>) -> Result<Cancelled, Failure> {
+    world.wake(None);
+    let (ports, environment) = (ports(world), environment());
+    let run = world.inner().runs.last().cloned().unwrap_or_default();
+    let runner = Runner {
+        catalogue: CATALOGUE,
+        environment: &environment,
+        environment_text: "",
+        ports: &ports,
+        observer: &Nobody,
+        person: &Nobody,
+        stop: CancellationToken::new(),
+        detach: CancellationToken::new(),
+        owner: "model".to_owned(),
+    };
+    runner.cancel(&run, false, "").await
 }

@@ -34,6 +34,8 @@ pub enum Fate {
     Slow(u8, bool),
     /// As [`Fate::Slow`], and the first probes cannot tell.
     Untold(u8, bool),
+    /// Its answer is lost, and the server has not come to it yet: so many probes see nothing of it, then it takes effect.
+    Late(u8),
 }
 
 /// One end of a disturbance.
@@ -93,6 +95,8 @@ impl World {
         let mut inner = self.inner();
         (inner.passed, inner.disturbed, inner.is_dead, inner.locked) = (0, disturbed, false, false);
         inner.stop = CancellationToken::new();
+        // It comes an hour later, or its clock is an hour ahead: nothing follows from the age of what it finds.
+        inner.now += 3_600_000_000;
     }
 
     /// Between any two things that a process does to the outside. Here it may die, and others may go first.
@@ -183,7 +187,7 @@ impl World {
         let fate = if fates.is_empty() { Fate::Fine } else { fates.remove(0) };
         match fate {
             Fate::Fine | Fate::LostDone => inner.effects.push(operation.clone()),
-            Fate::Slow(..) | Fate::Untold(..) => {
+            Fate::Slow(..) | Fate::Untold(..) | Fate::Late(..) => {
                 inner.running.insert(operation.clone(), fate);
             }
             Fate::NotSent | Fate::LostNot => {}
@@ -205,6 +209,11 @@ impl World {
             }
             Some(Fate::Slow(left, lands)) => (Some("running"), Some(Fate::Slow(left - 1, lands))),
             Some(Fate::Untold(left, lands)) => (Some("unknown"), Some(Fate::Untold(left - 1, lands))),
+            Some(Fate::Late(0)) => {
+                inner.effects.push(operation.clone());
+                (None, None)
+            }
+            Some(Fate::Late(left)) => (Some("not_done"), Some(Fate::Late(left - 1))),
             _ => (None, None),
         };
         if let Some(next) = next {
