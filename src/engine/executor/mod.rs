@@ -107,6 +107,7 @@ impl Execution<'_> {
                 Ok(()) => {}
                 Err(Stop::Passed(refusals)) => passed.extend(refusals),
                 Err(Stop::Failure(failure)) => {
+                    let failure = self.or_lost_lock(failure);
                     let reason = reason_of(&failure);
                     self.observer.event(&RunEvent::Stopped { reason: &reason });
                     // The reason is a courtesy to the reader; the failure itself is what is reported.
@@ -127,6 +128,14 @@ impl Execution<'_> {
             .map_err(|error| Self::failure(error.into()))?;
         self.observer.event(&RunEvent::Finished { differs: !passed.is_empty() });
         if passed.is_empty() { Ok(()) } else { Err(Failure::Differs(passed)) }
+    }
+
+    /// What gates, probes and proofs find behind a lost lock is the work of whoever has it now: the lock is what to tell of.
+    fn or_lost_lock(&self, failure: Failure) -> Failure {
+        match self.journal.lost() {
+            Some(lost) if !matches!(failure, Failure::Cancelled(_)) => Self::failure(lost.into()),
+            _ => failure,
+        }
     }
 
     fn failure(stop: Stop) -> Failure {

@@ -71,16 +71,15 @@ fn facts(outline: &Outline<'_>, out: &mut String) {
     ));
     let all: Vec<&Fact> = facts.iter().collect();
     let kinds = outline.fact_kinds();
-    let shown: Vec<(&[&Fact], usize)>;
-    if facts.len() <= MOST_FACTS {
+    let shown: Vec<(&[&Fact], usize)> = if facts.len() <= MOST_FACTS {
         out.push_str("<details><summary>All facts</summary>\n");
-        shown = vec![(all.as_slice(), 0)];
+        vec![(all.as_slice(), 0)]
     } else {
         // A table of a hundred thousand rows is read by nobody, and holds up the browser.
         out.push_str("<details><summary>Facts, some of each kind</summary>\n<p>Each of them stands in the saved plan: <code>clickferry plan ... -o plan.json</code></p>\n");
         let most = |facts: &[&Fact]| if facts.len() <= A_DOZEN + 1 { facts.len() } else { A_DOZEN };
-        shown = kinds.iter().map(|(_, facts)| (&facts[..most(facts)], facts.len() - most(facts))).collect();
-    }
+        kinds.iter().map(|(_, facts)| (&facts[..most(facts)], facts.len() - most(facts))).collect()
+    };
     out.push_str("<div class=\"wide\"><table>\n<tr><th>host</th><th>fact</th><th>value</th><th>shown by</th></tr>\n");
     for (some, more) in shown {
         for fact in some {
