@@ -200,7 +200,7 @@ fn a_statement_without_a_probe_stops_for_a_person() {
     outcome unknown: slow/1 insert_into (DB.t): it cannot be told whether the statement took effect
       expected  a `probe:` in the step that tells it
       found     none is declared; the statement is not running on DB-sa, and its query log does not show its end
-                attempt 1 began WHEN UTC on DB-sa under the id clickferry-RUN-slow-1-1:
+                attempt 1 began WHEN on DB-sa under the id clickferry-RUN-slow-1-1:
                 INSERT INTO `DB`.t SELECT number + sleepEachRow(0.2) FROM numbers(5) SETTINGS max_block_size = 1
       see it    on DB-sa: SELECT type, event_time, exception FROM system.query_log WHERE query_id = 'clickferry-RUN-slow-1-1'
       do this   look at what the statement changes, then say how it ended: `clickferry resolve RUN OPERATION --done|--not-done --reason ...`; a `probe:` in the step answers it next time

@@ -49,7 +49,7 @@ fn a_living_holder_is_shown_and_keeps_its_locks() {
               owner      USER@HOST
               since      WHEN
               process    PID on this machine, running as `clickferry`
-              last sign  WHEN UTC by the clock of the store
+              last sign  WHEN by the clock of the store
               holder     alive: its process PID is on this machine, running as `clickferry`
             The lock on the target destination (/clickferry/locks/DB-r1,DB-r2 in Keeper)
               run        RUN
@@ -132,7 +132,7 @@ fn the_locks_of_a_dead_holder_are_removed_with_consent_for_its_run() {
       owner      USER@HOST
       since      WHEN
       process    PID on this machine, gone
-      last sign  WHEN UTC by the clock of the store
+      last sign  WHEN by the clock of the store
       holder     gone: its process PID was on this machine and is gone
     No server works for run RUN.
     --- stderr
