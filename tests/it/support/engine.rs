@@ -75,7 +75,11 @@ impl Engine {
 
     /// Waits until it has written something to standard error.
     pub fn has_told(&self, text: &str) {
-        wait_until(text, || self.output(None).stderr.contains(text));
+        let end = Instant::now() + PATIENCE;
+        while !self.output(None).stderr.contains(text) {
+            assert!(Instant::now() < end, "it does not tell {text:?}:\n{}", self.output(None));
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Waits for its end.
