@@ -260,11 +260,7 @@ fn a_keeper_that_is_not_the_servers_own_is_refused() {
     let root = format!("root: /clickhouse/{}_elsewhere", scene.database);
     scene.environment(|text| text.replace("keeper: { ", &format!("keeper: {{ {root}, ")));
     let output = plan();
-    told(
-        &output,
-        1,
-        &["the Keeper of `destination` is not the one that", "/notes/replicas/replica1", "correct `keeper`"],
-    );
+    told(&output, 1, &["the Keeper of `destination` is not the one that", "/replicas/replica1", "correct `keeper`"]);
     told(&output, 1, &[&root.replace(": ", " "), "replica_path, zookeeper_name FROM system.replicas"]);
     scene.nothing_changed();
     scene.environment(|text| text);

@@ -30,7 +30,7 @@ fn an_answer_that_the_servers_contradict_is_refused() {
     }
     let insert = |table: &str| {
         format!(
-            "INSERT INTO {{{{ database }}}}.{table} SELECT number + sleepEachRow(0.3) FROM numbers(5) SETTINGS max_block_size = 1"
+            "INSERT INTO {{{{ database }}}}.{table} SELECT number + sleepEachRow(1.2) FROM numbers(5) SETTINGS max_block_size = 1"
         )
     };
     let runbook = scene.steps(&format!(
