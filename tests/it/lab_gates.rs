@@ -114,6 +114,26 @@ fn what_the_plan_itself_puts_into_a_table_is_no_reason_to_refuse() {
     let output = meanwhile(&scene, LOSS, steps, || {});
     told(&output, 0, &["is done."]);
     assert_eq!(scene.on_node("replica1", "SELECT count() FROM {db}.own"), "10");
+    // The copy and the drop of what was copied: a row that came in between is kept.
+    for node in &NODES[1..] {
+        scene.on_node(node, "CREATE TABLE {db}.fresh (id UInt64) ENGINE = MergeTree ORDER BY id");
+    }
+    // A view of another database, over a table of the same name, writes into another one.
+    for statement in [
+        "CREATE DATABASE {db}_beside",
+        "CREATE TABLE {db}_beside.own (id UInt64) ENGINE = MergeTree ORDER BY id",
+        "CREATE TABLE {db}_beside.fresh (id UInt64) ENGINE = MergeTree ORDER BY id",
+        "CREATE MATERIALIZED VIEW {db}_beside.mv TO {db}_beside.own AS SELECT id FROM {db}_beside.fresh",
+    ] {
+        scene.on_node("replica1", statement);
+    }
+    let steps = "  - id: copy
+    sql: { on: destination, statements: ['INSERT INTO {db}.fresh SELECT id FROM {db}.own', 'DROP TABLE {db}.own'] }
+";
+    let output = meanwhile(&scene, LOSS, steps, || drop(scene.on_node("replica1", "INSERT INTO {db}.own VALUES (77)")));
+    told(&output, 1, &[&format!("`{0}.own` on {0}-r1 has 11 rows instead of 10", scene.database)]);
+    assert_eq!(scene.on_node("replica1", "SELECT count() FROM {db}.own"), "11");
+    scene.on_node("replica1", "DROP DATABASE {db}_beside SYNC");
 }
 
 #[test]

@@ -59,11 +59,22 @@ impl Whole {
     }
 }
 
-/// Names of tables that others write into: what a view, a `Distributed` or a `Buffer` names.
-pub(super) fn fed_names(target: &TargetWorld) -> BTreeSet<String> {
-    let passes_on = |engine: &str| matches!(engine, "MaterializedView" | "Distributed" | "Buffer");
-    let all = target.hosts.iter().flat_map(|host| &host.tables);
-    all.filter(|table| passes_on(&table.engine)).flat_map(|table| names_in(&table.create_query)).collect()
+/// What others write into: tables that a view, a `Distributed` or a `Buffer` names.
+pub(super) struct Fed(Vec<(String, BTreeSet<String>)>);
+
+impl Fed {
+    /// By every definition on a target that passes rows on: its database, and the names in it.
+    pub(super) fn of(target: &TargetWorld) -> Self {
+        let passes_on = |engine: &str| matches!(engine, "MaterializedView" | "Distributed" | "Buffer");
+        let all = target.hosts.iter().flat_map(|host| &host.tables).filter(|table| passes_on(&table.engine));
+        Self(all.map(|table| (table.database.clone(), names_in(&table.create_query).into_iter().collect())).collect())
+    }
+
+    /// Whether a table may be named. Servers write the database in front of a table of another one, so a table of the
+    /// same name elsewhere is none.
+    pub(super) fn names(&self, database: &str, name: &str) -> bool {
+        self.0.iter().any(|(own, names)| names.contains(name) && (own == database || names.contains(database)))
+    }
 }
 
 /// Every name and every text in a statement.

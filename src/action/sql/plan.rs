@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::arguments::{DeclaredLoss, Parsed, SqlArguments, one_query};
-use super::charged::{Charged, Whole, fed_names};
+use super::charged::{Charged, Fed, Whole};
 use super::first_line;
 use super::simulate::{Impossible, Simulated, inserts_twice, simulate};
 use crate::action::facts;
@@ -64,7 +64,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     })?;
     let target = context.target(&role)?;
     let hosts: Vec<HostName> = select(target, arguments.every).iter().map(|host| host.name.clone()).collect();
-    let fed = fed_names(target);
+    let fed = Fed::of(target);
     let places: Vec<usize> =
         target.hosts.iter().enumerate().filter(|(_, host)| hosts.contains(&host.name)).map(|(at, _)| at).collect();
 
@@ -90,7 +90,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
                     context.facts.append(&mut simulated.facts);
                     context.notes.append(&mut simulated.notes);
                     for table in &mut simulated.charged {
-                        table.fed = table.name.starts_with(".inner") || fed.contains(&table.name);
+                        table.fed = table.name.starts_with(".inner") || fed.names(&table.database, &table.name);
                     }
                     let operation = operation(context, &arguments, statement, simulated, host, last);
                     operations.push(operation.in_wave(u32::try_from(wave).unwrap_or(u32::MAX)));
