@@ -14,13 +14,16 @@ test: prepare
 	$(CARGO) build --workspace --features torture
 	$(CARGO) test --workspace --features torture
 
-## Every runbook killed at every point, and with the answer of every changing statement lost. Takes an hour or more;
+## Keeper and the store away for as long as it takes, then every runbook killed at every point, and with the answer of
+## every changing statement lost. Takes an hour or more;
 ## TORTURE_EVERY=N takes every N-th point, TORTURE_FROM=N begins at that one.
 torture: prepare
 	$(CARGO) build --workspace --features torture
 	rm -rf target/torture
-	$(CARGO) test --features torture --test it -- --ignored whole_ --test-threads=2; \
-	  status=$$?; tests/torture-tables.sh; exit $$status
+	CLICKFERRY_TORTURE=1 $(CARGO) test --workspace --features torture --test it -- lab_faults lab_state; \
+	  faults=$$?; \
+	  $(CARGO) test --workspace --features torture --test it -- --ignored whole_ --test-threads=2; \
+	  status=$$?; tests/torture-tables.sh; exit $$((faults + status))
 
 ## Builds with the feature `otel`: its lints and the tests of traces. A build of its own, so not part of `test`.
 otel-test: prepare

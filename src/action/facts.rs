@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 
+use crate::engine::untold::MUTATION;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table};
 use crate::model::text::Text;
+use crate::model::words::count;
 use crate::plan::fact::Fact;
 use crate::plan::plan_file::sha256;
 use crate::plan::sql::{Token, identifier, literal, tokenize};
@@ -64,10 +66,11 @@ impl Definitions {
         Some(Fact::new(
             host,
             format!("table {database}.{name} that is {what}"),
-            format!("{}, {}", rows_words(table), self.words(table)),
+            format!("{}{}, {}", rows_words(table), content_words(table), self.words(table)),
             format!(
-                "SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE {}",
-                by_name(database, name)
+                "SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE {}{}",
+                by_name(database, name),
+                content_query(table)
             ),
         ))
     }
@@ -160,6 +163,63 @@ pub fn loses(host: &HostName, table: &Table, what: &str) -> Option<Fact> {
     Definitions::default().of_loss(host, table, what)
 }
 
+/// As many rows may be other rows. The highest block and the last mutation of each partition tell, and merges keep both.
+fn content_words(table: &Table) -> String {
+    table.content.as_ref().map(|content| format!(", content {}", short(content))).unwrap_or_default()
+}
+
+fn content_query(table: &Table) -> String {
+    if table.content.is_none() {
+        return String::new();
+    }
+    format!(
+        "; SELECT partition_id, max(max_block_number), max({MUTATION}) FROM system.parts WHERE active AND rows > 0 AND \
+         database = {} AND table = {} GROUP BY partition_id ORDER BY partition_id",
+        literal(&table.database),
+        literal(&table.name)
+    )
+}
+
+/// What goes with a table and stands in no count of rows.
+pub fn left_over(host: &HostWorld, table: &Table) -> Option<String> {
+    let name = table.full_name();
+    let parts = host.detached_parts.get(&name).map(|parts| count(*parts, "detached part"));
+    let files = host
+        .waiting_files
+        .get(&name)
+        .map(|files| format!("{} of rows that it has not sent to other servers yet", count(*files, "file")));
+    let rows = host
+        .waiting_rows
+        .get(&name)
+        .map(|rows| format!("{} that it has not written to its table yet", count(*rows, "row")));
+    let found: Vec<String> = [parts, files, rows].into_iter().flatten().collect();
+    (!found.is_empty()).then(|| format!("{}: with {name} go {}, which no total counts", host.name, found.join(" and ")))
+}
+
+/// A table whose rows nobody could count.
+pub fn untold(host: &HostName, table: &Table) -> Option<String> {
+    let is_untold = table.holds_data() && table.rows.is_none() && !table.uuid.is_empty();
+    is_untold.then(|| {
+        let bytes = table.bytes.map(|bytes| format!(", {}", count(bytes, "byte"))).unwrap_or_default();
+        format!(
+            "{host}: the rows of {} ({}{bytes}) cannot be told: it is lost with all it holds, and no total counts them",
+            table.full_name(),
+            table.engine
+        )
+    })
+}
+
+/// The statement that shows the limit of [`too_large`].
+pub const SIZE_LIMIT_QUERY: &str =
+    "SELECT name, value FROM system.server_settings WHERE name = 'max_table_size_to_drop'";
+
+/// The server's own limit, where it would keep a table from being dropped or emptied. Only the MergeTree family has it.
+pub fn too_large(host: &HostWorld, table: &Table) -> Option<u64> {
+    let limit = host.max_drop_bytes.filter(|limit| *limit > 0)?;
+    let is_larger = table.engine.ends_with("MergeTree") && table.bytes.is_some_and(|bytes| bytes > limit);
+    is_larger.then_some(limit)
+}
+
 /// What a table holds where nothing may be added to it.
 pub fn rows(host: &HostName, table: &Table) -> Option<Fact> {
     if table.uuid.is_empty() {
@@ -172,7 +232,7 @@ pub fn rows(host: &HostName, table: &Table) -> Option<Fact> {
 
 /// Engines that do not count their rows are told apart by their bytes.
 fn rows_words(table: &Table) -> String {
-    match (table.holds_rows(), table.rows, table.bytes) {
+    match (table.holds_data(), table.rows, table.bytes) {
         (false, ..) => "no rows of its own".to_owned(),
         (true, Some(1), _) => "1 row".to_owned(),
         (true, Some(rows), _) => format!("{rows} rows"),

@@ -8,11 +8,10 @@ use crate::diag::Refusal;
 use crate::engine::action::{Holds, Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::errors::explain_sql;
-use crate::engine::identity::{IDENTITY_QUERY, identity_line};
-use crate::engine::ports::{Answer, KeeperError, SqlError};
+use crate::engine::identity::{IDENTITY_QUERY, ask_identity};
+use crate::engine::ports::{KeeperError, SqlError};
 use crate::engine::retry::class_of;
 use crate::model::ids::HostName;
-use crate::model::observed::{HostWorld, Identity};
 use crate::plan::sql::literal;
 
 /// Pause between two looks at something that settles by itself.
@@ -33,7 +32,8 @@ pub async fn same_server(context: &RunContext<'_>, host: &HostName) -> Result<()
             "plan again",
         ));
     };
-    let found = identity(context, host).await.map_err(|error| unread(context, "asking who the server is", &error))?;
+    let found = ask_identity(&*context.ports.sql, host).await;
+    let found = found.map_err(|error| unread(context, "asking who the server is", &error))?;
     if found == planned.identity {
         return Ok(());
     }
@@ -45,28 +45,6 @@ pub async fn same_server(context: &RunContext<'_>, host: &HostName) -> Result<()
         format!("on {host}: {IDENTITY_QUERY}"),
         "find out what was moved or restarted with other settings, then plan again",
     ))
-}
-
-async fn identity(context: &RunContext<'_>, host: &HostName) -> Result<String, SqlError> {
-    let text = |answer: &Answer, column: &str| answer.text(0, column).unwrap_or_default();
-    // As the observation asks: one that this version does not have counts as empty.
-    let optional = async |sql: &str| match context.read(host, sql).await {
-        Err(error) if matches!(error.code(), Some(46 | 47 | 60)) => Ok(Answer::default()),
-        other => other,
-    };
-    let name = context.read(host, "SELECT hostName() AS host").await?;
-    let uuid = optional("SELECT toString(serverUUID()) AS uuid").await?;
-    let disk = optional("SELECT path FROM system.disks WHERE name = 'default'").await?;
-    let macros = context.read(host, "SELECT macro, substitution FROM system.macros ORDER BY macro").await?;
-    let identity = Identity {
-        server_uuid: text(&uuid, "uuid"),
-        host_name: text(&name, "host"),
-        data_path: text(&disk, "path"),
-        macros: (0..macros.rows.len())
-            .filter_map(|row| Some((macros.text(row, "macro")?, macros.text(row, "substitution")?)))
-            .collect(),
-    };
-    Ok(identity_line(&HostWorld { identity, ..HostWorld::default() }))
 }
 
 /// A read before anything was sent failed: nothing was changed.

@@ -11,6 +11,7 @@ use crate::model::environment::{Environment, EnvironmentMetadata, KeeperBinding,
 use crate::model::ids::StepId;
 use crate::model::observed::{HostWorld, Table, TargetWorld, World};
 use crate::model::runbook::Topology;
+use crate::plan::conversion::PlannedConversion;
 use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
 
@@ -20,6 +21,7 @@ pub struct Planned {
     pub world: World,
     pub facts: Vec<Fact>,
     pub notes: Vec<String>,
+    pub conversions: Vec<PlannedConversion>,
     pub promises: BTreeMap<StepId, Value>,
 }
 
@@ -55,7 +57,7 @@ pub fn plan_in(
     [seen, mut world]: [World; 2],
     mut promises: BTreeMap<StepId, Value>,
 ) -> Planned {
-    let (mut facts, mut notes) = (Vec::new(), Vec::new());
+    let (mut facts, mut notes, mut conversions) = (Vec::new(), Vec::new(), Vec::new());
     let environment = environment(&world);
     let operations = action.plan(&mut PlanContext {
         step: &StepId::from("step"),
@@ -66,9 +68,10 @@ pub fn plan_in(
         environment: &environment,
         facts: &mut facts,
         notes: &mut notes,
+        conversions: &mut conversions,
         promises: &mut promises,
     });
-    Planned { operations, world, facts, notes, promises }
+    Planned { operations, world, facts, notes, conversions, promises }
 }
 
 /// An environment whose replicated targets have one Keeper.

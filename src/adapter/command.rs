@@ -1,5 +1,6 @@
 //! Local commands, each in a process group of its own.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,8 @@ use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
-use crate::engine::ports::{Command, CommandOutput, Commands};
+use super::command_mark;
+use crate::engine::ports::{Command, CommandLife, CommandOutput, Commands};
 
 /// This much of the end of each output is kept.
 const TAIL: usize = 64 * 1024;
@@ -36,14 +38,22 @@ impl Commands for LocalCommands {
             // reach everything that the command started.
             .process_group(0)
             .kill_on_drop(true);
+        for name in &command.without {
+            process.env_remove(name);
+        }
         for (name, value) in &command.environment {
             process.env(name, value.expose_secret());
         }
         if let Some(directory) = &command.directory {
             process.current_dir(directory);
         }
+        let mark = command.mark.as_deref().map(command_mark::hold).transpose()?;
         let mut child = process.spawn().map_err(|error| format!("{program}: {error}"))?;
         let group = Group::of(child.id());
+        // From here on the command alone holds it.
+        if let (Some(mark), Some(id)) = (mark, child.id()) {
+            mark.names(id);
+        }
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), command.input.clone()) {
             // A command that does not read all of it ends as it likes; its exit code tells.
             tokio::spawn(async move {
@@ -67,6 +77,14 @@ impl Commands for LocalCommands {
             group.forget();
         }
         Ok(CommandOutput { code, stdout: stdout.end().await, stderr: stderr.end().await, timed_out })
+    }
+
+    fn mark(&self, name: &str) -> Result<PathBuf, String> {
+        command_mark::make(name)
+    }
+
+    fn life(&self, mark: &Path) -> CommandLife {
+        command_mark::life(mark)
     }
 }
 
@@ -159,8 +177,8 @@ mod tests {
             words: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
             environment: vec![("CLICKFERRY_TEST".to_owned(), SecretString::from("from outside"))],
             directory: Some(std::env::temp_dir()),
-            input: None,
             timeout,
+            ..Command::default()
         }
     }
 
@@ -221,5 +239,44 @@ mod tests {
         command.words = vec!["/no/such/program".to_owned()];
         let error = LocalCommands.run(command).await.unwrap_err();
         assert!(error.starts_with("/no/such/program: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_variable_that_it_is_not_to_have_is_taken_away() {
+        let mut command = shell("echo \"${PATH:-gone} $CLICKFERRY_TEST\"", Duration::from_secs(10));
+        command.words[0] = "/bin/sh".to_owned();
+        command.without = vec!["PATH".to_owned(), "CLICKFERRY_TEST".to_owned()];
+        let output = LocalCommands.run(command).await.unwrap();
+        // Some shells have a PATH of their own.
+        assert!(output.stdout.ends_with(" from outside\n"), "{output:?}");
+        assert!(!output.stdout.starts_with(&std::env::var("PATH").unwrap()), "{output:?}");
+    }
+
+    #[tokio::test]
+    async fn a_mark_tells_whether_its_command_runs() {
+        let mark = LocalCommands.mark(&format!("test-{}", std::process::id())).unwrap();
+        assert_eq!(LocalCommands.life(&mark), CommandLife::Ended, "never began");
+        let command = Command { mark: Some(mark.clone()), ..shell("sleep 1", Duration::from_secs(20)) };
+        let running = tokio::spawn(async move { LocalCommands.run(command).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(matches!(LocalCommands.life(&mark), CommandLife::Running(_)));
+        running.await.unwrap().unwrap();
+        assert_eq!(LocalCommands.life(&mark), CommandLife::Ended);
+        // Without the process id the lock alone tells; without the lock the process does.
+        let command = Command { mark: Some(mark.clone()), ..shell("exec sleep 1", Duration::from_secs(20)) };
+        let running = tokio::spawn(async move { LocalCommands.run(command).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let named = std::fs::read(&mark).unwrap();
+        std::fs::write(&mark, "").unwrap();
+        assert!(matches!(LocalCommands.life(&mark), CommandLife::Running(_)));
+        let other = mark.with_extension("copy");
+        std::fs::write(&other, named).unwrap();
+        assert!(matches!(LocalCommands.life(&other), CommandLife::Running(_)));
+        running.await.unwrap().unwrap();
+        for mark in [mark, other] {
+            assert_eq!(LocalCommands.life(&mark), CommandLife::Ended);
+            std::fs::remove_file(&mark).unwrap();
+            assert!(matches!(LocalCommands.life(&mark), CommandLife::Unknown(_)));
+        }
     }
 }

@@ -2,9 +2,11 @@
 // Tests may; production code is linted by the build without tests.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod boot_clock;
 pub mod clickhouse;
 pub mod clock;
 pub mod command;
+mod command_mark;
 mod connect;
 pub mod keeper;
 pub mod redact;

@@ -16,6 +16,12 @@ const LONG: usize = 12;
 /// This many first characters of a secret after a quote are taken for the secret, cut short.
 const HEAD: usize = 5;
 
+/// Values at least this long are hidden wherever they stand in the output of a command, which may print its environment.
+const WORD: usize = 4;
+
+/// An output this long may have been cut, and begin in the middle of a secret.
+const CUT: usize = 60 * 1024;
+
 /// The secrets seen so far in this process, shared by the adapter that reads them and those that show texts.
 #[derive(Clone, Default)]
 pub struct Redactor {
@@ -48,6 +54,27 @@ impl Redactor {
             }
         }
         text
+    }
+}
+
+impl Redactor {
+    /// The text without any secret learnt so far, wherever it stands; of one with several lines no line, either.
+    #[must_use]
+    pub fn hide_everywhere(&self, text: &str) -> String {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = known.iter().map(|secret| secret.expose_secret());
+        let mut needles: Vec<&str> = values.flat_map(|value| std::iter::once(value).chain(value.lines())).collect();
+        needles.iter_mut().for_each(|needle| *needle = needle.trim());
+        needles.retain(|needle| needle.chars().count() >= WORD);
+        // The longest first: a secret may hold another one.
+        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        let mut text = text.to_owned();
+        if text.len() >= CUT {
+            let ends = needles.iter().flat_map(|needle| needle.char_indices().map(move |(at, _)| &needle[at..]));
+            let rest = ends.filter(|end| text.starts_with(end)).map(str::len).max();
+            text.replace_range(..rest.unwrap_or_default(), "");
+        }
+        needles.into_iter().fold(text, |text, needle| text.replace(needle, HIDDEN))
     }
 }
 
@@ -100,6 +127,14 @@ mod tests {
         let text = r"near: S3('http://s3/b','k','pa\'ss\\word-of-mine') IDENTIFIED BY 'short' and 'pa\'ss\\wo";
         let scrubbed = redactor.scrub(text);
         assert_eq!(scrubbed, "near: S3('http://s3/b','k','[HIDDEN]') IDENTIFIED BY '[HIDDEN]' and '[HIDDEN]");
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_left_in_the_output_of_a_command() {
+        let redactor = redactor(&["s3cr3t-value", "line one\nline two", "abc"]);
+        assert_eq!(redactor.hide_everywhere("+ x=s3cr3t-value y line two abc"), "+ x=[HIDDEN] y [HIDDEN] abc");
+        let cut = format!("r3t-value\n{}", "x".repeat(CUT));
+        assert!(redactor.hide_everywhere(&cut).starts_with("\nxx"));
     }
 
     #[test]

@@ -49,10 +49,9 @@ impl LocalSecrets {
             SecretRef::Command(words) => {
                 let command = Command {
                     words: words.clone(),
-                    environment: Vec::new(),
                     directory: (!self.base.as_os_str().is_empty()).then(|| self.base.clone()),
-                    input: None,
                     timeout: COMMAND_TIMEOUT,
+                    ..Command::default()
                 };
                 let output = LocalCommands.run(command).await?;
                 // Its outputs are not shown: they may hold the secret.
@@ -89,6 +88,10 @@ impl Secrets for LocalSecrets {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.push((reference.clone(), value.clone()));
         Ok(value)
+    }
+
+    fn scrub(&self, text: &str) -> String {
+        self.redactor.hide_everywhere(text)
     }
 }
 

@@ -354,10 +354,16 @@ pub struct PurgeArgs {
     /// Only show what would be dropped
     #[arg(long)]
     pub dry_run: bool,
+    /// Save the plan of the purge, to be reviewed and signed
+    #[arg(short, long, value_name = "FILE", requires = "dry_run")]
+    pub output: Option<PathBuf>,
     /// Consent to exactly the plan with this digest (its first 12 characters or more); for a protected environment
     /// `NAME:DIGEST`, with the environment's name
     #[arg(long, value_name = "DIGEST")]
     pub consent: Option<String>,
+    /// A signature over the saved plan, made by `clickferry approve`; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub approval: Vec<PathBuf>,
 }
 
 /// Arguments of `status`.

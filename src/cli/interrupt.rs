@@ -1,8 +1,10 @@
-//! Ctrl-C and SIGTERM: the first stops before the next operation, the second stops waiting as well.
+//! Ctrl-C and SIGTERM: the first stops before the next operation, the second stops waiting as well, the third ends the
+//! process as if it were killed. A closed terminal (SIGHUP) does that at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +45,10 @@ pub fn listen(printer: Arc<Printer>) -> Interrupts {
         }
         wait().await;
         tokens.detach.cancel();
+        wait().await;
+        // Whatever still hangs: the journal is fit for an end at any moment, and nobody should have to look for `kill -9`.
+        printer.error("ended at the third signal; `clickferry resume` asks what happened\n");
+        let _ = kill_process(getpid(), Signal::KILL);
     });
     interrupts
 }

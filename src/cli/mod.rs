@@ -95,6 +95,7 @@ fn report(failure: &Failure, printer: &Printer) {
         Failure::Refused(all) => refusals(all, &style.bad("refused"), printer),
         Failure::Unknown(all) => refusals(all, &style.bad("outcome unknown"), printer),
         Failure::Differs(all) => refusals(all, &style.bad("differs"), printer),
+        Failure::TakenBack { failure, .. } => report(failure, printer),
         Failure::Cancelled(reason) => printer.error(&format!("{}: {reason}\n", style.notice("cancelled"))),
     }
 }

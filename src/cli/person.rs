@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::printer::Printer;
@@ -58,24 +59,43 @@ impl TerminalPerson {
 
     /// Asks for one line. The terminal stays as it is: it edits the line, and Ctrl-C and Ctrl-D mean what they always do.
     fn ask(&self, prompt: &str) -> Result<String, NoConsent> {
+        let mut line = self.read_line(prompt);
+        loop {
+            match line.try_recv() {
+                Ok(line) => return self.answer(Some(line)),
+                Err(TryRecvError::Empty) if !self.stop.is_cancelled() => std::thread::sleep(LOOK),
+                Err(_) => return self.answer(None),
+            }
+        }
+    }
+
+    /// The same, while other things go on: a request to stop from elsewhere ends the question as Ctrl-C does.
+    async fn ask_meanwhile(&self, prompt: &str) -> Result<String, NoConsent> {
+        let line = self.read_line(prompt);
+        tokio::select! {
+            line = line => self.answer(line.ok()),
+            () = self.stop.cancelled() => self.answer(None),
+        }
+    }
+
+    /// Reading cannot be interrupted; the thread ends with the process where nobody answers.
+    fn read_line(&self, prompt: &str) -> oneshot::Receiver<Option<String>> {
         self.printer.error(&format!("{prompt}: "));
-        let (sender, receiver) = channel();
-        // Reading cannot be interrupted; the thread ends with the process where nobody answers.
+        let (sender, receiver) = oneshot::channel();
         std::thread::spawn(move || {
             let mut line = String::new();
             let read = std::io::stdin().lock().read_line(&mut line);
             // Nobody waits any more after Ctrl-C.
             let _ = sender.send(read.is_ok().then_some(line));
         });
-        let answer = loop {
-            match receiver.recv_timeout(LOOK) {
-                Ok(answer) => break answer,
-                Err(RecvTimeoutError::Timeout) if !self.stop.is_cancelled() => {}
-                Err(_) => {
-                    self.printer.error("\n");
-                    return Err(NoConsent::Interrupted);
-                }
-            }
+        receiver
+    }
+
+    /// What was read; nothing where nobody waits any more.
+    fn answer(&self, line: Option<Option<String>>) -> Result<String, NoConsent> {
+        let Some(answer) = line else {
+            self.printer.error("\n");
+            return Err(NoConsent::Interrupted);
         };
         // A line that was not ended is no answer: the terminal went away, or Ctrl-D was typed.
         match answer.as_deref().and_then(|line| line.strip_suffix('\n')) {
@@ -134,19 +154,24 @@ fn number_in(text: &str) -> Option<u64> {
 /// Every step named with `--no-return` must be one that the plan marks so.
 ///
 /// # Errors
-/// The first that is not.
+/// All that are not.
 pub fn check_no_return(plan: &Plan, named: &[String]) -> Result<(), Diagnostics> {
     let marked: Vec<&str> =
         plan.steps.iter().filter(|step| step.point_of_no_return).map(|step| step.id.as_str()).collect();
-    let Some(other) = named.iter().find(|name| !marked.contains(&name.as_str())) else { return Ok(()) };
     let known = if marked.is_empty() { "no step".to_owned() } else { marked.join(", ") };
-    Err(Diagnostic::new("no-such-step", format!("`--no-return {other}` names no point of no return of this plan"))
-        .help(format!("the plan marks {known} with `point_of_no_return`"))
-        .into())
+    let mut found = Diagnostics::default();
+    for other in named.iter().filter(|name| !marked.contains(&name.as_str())) {
+        found.push(
+            Diagnostic::new("no-such-step", format!("`--no-return {other}` names no point of no return of this plan"))
+                .help(format!("the plan marks {known} with `point_of_no_return`")),
+        );
+    }
+    found.into_result(())
 }
 
+#[async_trait]
 impl Person for TerminalPerson {
-    fn no_return(&self, step: &StepId) -> bool {
+    async fn no_return(&self, step: &StepId) -> bool {
         if self.no_return.iter().any(|named| named == step.as_str()) {
             return true;
         }
@@ -154,11 +179,15 @@ impl Person for TerminalPerson {
             return false;
         }
         self.printer.error(&format!("There is no way back after step {step}.\n"));
-        self.ask("To go on, type the name of the step").is_ok_and(|answer| answer == step.as_str())
+        let answer = self.ask_meanwhile("To go on, type the name of the step").await;
+        answer.is_ok_and(|answer| answer == step.as_str())
     }
 
-    fn confirm(&self, question: &str) -> bool {
-        Self::is_there() && self.ask(&format!("{question} (type yes)")).is_ok_and(|answer| answer == "yes")
+    async fn confirm(&self, question: &str) -> bool {
+        if !Self::is_there() {
+            return false;
+        }
+        self.ask_meanwhile(&format!("{question} (type yes)")).await.is_ok_and(|answer| answer == "yes")
     }
 }
 

@@ -4,12 +4,12 @@
 //! Every place where something durable or changing passes a port is a point: the records and documents of the state,
 //! every changing statement, every node removed from Keeper, every command. They are counted in the order in which
 //! they are passed. `CLICKFERRY_TORTURE_POINTS=FILE` writes the name of each into a file;
-//! `CLICKFERRY_TORTURE_KILL_AT=N` raises SIGKILL at the one with this number.
+//! `CLICKFERRY_TORTURE_KILL_AT=N` raises SIGKILL at the one with this number, and with a name at the first called so.
 
 use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,8 +17,8 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde_json::Value;
 
 use crate::engine::ports::{
-    Answer, Call, Command, CommandOutput, Commands, Document, Held, Keeper, KeeperError, KeeperNode, LockGuard,
-    LockHolder, Ports, Sql, SqlError, StateError, StateStore,
+    Answer, Call, Command, CommandLife, CommandOutput, Commands, Document, Held, Keeper, KeeperError, KeeperNode,
+    LockGuard, LockHolder, Ports, Sql, SqlError, StateError, StateStore,
 };
 use crate::model::ids::{HostName, RunId};
 
@@ -28,11 +28,12 @@ const HEAD_START: Duration = Duration::from_millis(3);
 /// Puts a counter of points around the ports, where the variables ask for it.
 pub fn install(ports: &mut Ports) {
     let file = std::env::var_os("CLICKFERRY_TORTURE_POINTS").map(PathBuf::from);
-    let kill_at = std::env::var("CLICKFERRY_TORTURE_KILL_AT").ok().and_then(|text| text.parse().ok());
-    if file.is_none() && kill_at.is_none() {
+    let kill_at = std::env::var("CLICKFERRY_TORTURE_KILL_AT").ok();
+    let stop_at = std::env::var("CLICKFERRY_TORTURE_STOP_AT").ok();
+    if file.is_none() && kill_at.is_none() && stop_at.is_none() {
         return;
     }
-    let points = Arc::new(Points { file, kill_at, passed: AtomicUsize::new(0) });
+    let points = Arc::new(Points { file, kill_at, stop_at: Mutex::new(stop_at), passed: AtomicUsize::new(0) });
     ports.sql = Arc::new(TorturedSql(Arc::clone(&ports.sql), Arc::clone(&points)));
     ports.state = Arc::new(TorturedState(Arc::clone(&ports.state), Arc::clone(&points)));
     ports.commands = Arc::new(TorturedCommands(Arc::clone(&ports.commands), Arc::clone(&points)));
@@ -43,7 +44,9 @@ pub fn install(ports: &mut Ports) {
 
 struct Points {
     file: Option<PathBuf>,
-    kill_at: Option<usize>,
+    kill_at: Option<String>,
+    /// A part of the name of a point, once.
+    stop_at: Mutex<Option<String>>,
     passed: AtomicUsize,
 }
 
@@ -56,13 +59,32 @@ impl Points {
             // Without the line the test finds no point and fails.
             let _ = file.and_then(|mut file| file.write_all(format!("{number}\t{name}\n").as_bytes()));
         }
-        self.kill_at == Some(number)
+        self.kill_at.as_ref().is_some_and(|at| *at == number.to_string() || at == name)
     }
 
     async fn pass(&self, name: &str) {
         if self.is_fatal(name) {
             die().await;
         }
+        self.stop_at(name);
+    }
+
+    /// Stops the process where that is asked for; it goes on when somebody wakes it.
+    fn stop_at(&self, name: &str) {
+        if self.stops_at(name) {
+            let _ = kill_process(getpid(), Signal::STOP);
+            // The signal may reach the process a moment later.
+            std::thread::sleep(HEAD_START);
+        }
+    }
+
+    fn stops_at(&self, name: &str) -> bool {
+        let mut wanted = self.stop_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_here = wanted.as_ref().is_some_and(|wanted| name.contains(wanted));
+        if is_here {
+            *wanted = None;
+        }
+        is_here
     }
 }
 
@@ -167,7 +189,15 @@ impl Sql for TorturedSql {
         if self.1.is_fatal(&format!("inside of {name}")) {
             die_inside_of(self.0.call(host, call.clone())).await;
         }
-        let answer = self.0.call(host, call).await;
+        let mut answer = self.0.call(host, call);
+        let inside = format!("inside of {name}");
+        let answer = match tokio::time::timeout(HEAD_START, &mut answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.1.stop_at(&inside);
+                answer.await
+            }
+        };
         self.1.pass(&format!("after {name}")).await;
         answer
     }
@@ -229,5 +259,13 @@ impl Commands for TorturedCommands {
         let output = self.0.run(command).await;
         self.1.pass(&format!("after {name}")).await;
         output
+    }
+
+    fn mark(&self, name: &str) -> Result<PathBuf, String> {
+        self.0.mark(name)
+    }
+
+    fn life(&self, mark: &Path) -> CommandLife {
+        self.0.life(mark)
     }
 }

@@ -21,6 +21,15 @@ pub struct Refusal {
     pub action: String,
 }
 
+impl Refusal {
+    /// The same with the read-only statement or command that shows it.
+    #[must_use]
+    pub fn shown_by(mut self, evidence: impl Into<String>) -> Self {
+        self.evidence = evidence.into();
+        self
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.what)?;
@@ -58,6 +67,15 @@ pub enum Failure {
     Differs(Vec<Refusal>),
     /// Stopped at a safe point by the user.
     Cancelled(String),
+    /// A step failed, and its run was taken back, as the step says.
+    TakenBack {
+        /// Id of the run.
+        run: String,
+        /// Id of the run that took it back.
+        by: String,
+        /// Why the step failed.
+        failure: Box<Self>,
+    },
 }
 
 impl Failure {
@@ -94,6 +112,7 @@ impl Failure {
             Self::Unknown(_) => Exit::Unknown,
             Self::Differs(_) => Exit::Differs,
             Self::Cancelled(_) => Exit::Cancelled,
+            Self::TakenBack { failure, .. } => failure.exit(),
         }
     }
 }

@@ -172,6 +172,12 @@ pub trait Action: Send + Sync {
         Undo::impossible("this action does not know how to take it back", "take it back by hand")
     }
 
+    /// Why an operation can never be taken back once it has run, where that is known when it is planned; `arguments` are
+    /// those of its step.
+    fn no_way_back(&self, _operation: &Operation, _arguments: &Value) -> Option<String> {
+        None
+    }
+
     /// Whether the gate of an operation can be asked before its plan begins, since no operation before it touches what
     /// the gate looks at: then a plan that would be refused halfway is refused whole.
     fn asks_early(&self, _plan: &Plan, _operation: &Operation) -> bool {
@@ -184,6 +190,24 @@ pub trait Action: Send + Sync {
     /// Where it cannot be told.
     async fn remains(&self, _context: &RunContext<'_>) -> Result<bool, RunError> {
         Ok(false)
+    }
+
+    /// What an attempt of which the probe said that it is not done left behind, as the journal keeps it: the next
+    /// attempt, and an undo, remove this and nothing else. Only reads; null where there is nothing, or nothing is known.
+    async fn leaves(&self, _context: &RunContext<'_>) -> Value {
+        Value::Null
+    }
+
+    /// Whether [`Action::prove`] asks more of an operation than that its statement was answered, so that its success
+    /// tells that the operation took effect.
+    fn proves(&self, _operation: &Operation) -> bool {
+        true
+    }
+
+    /// Whether what a check found has to be so also when the steps behind it are done: then it is asked again with
+    /// what is done again before it.
+    fn outlasts(&self, _operation: &Operation) -> bool {
+        true
     }
 
     /// Asks again, at resume, whether the lasting part of the post-condition still holds. Only reads.

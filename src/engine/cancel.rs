@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::action::Probe;
+use super::context::RunInfo;
 use super::event::RunEvent;
 use super::executor::{LostBy, lost_context};
-use super::journal::{Entry, OutcomeKind};
+use super::journal::{Entry, JournalWriter, OutcomeKind};
 use super::locks::is_dead_here;
-use super::outcomes::Outcomes;
 use super::ports::{StateError, StateStore};
 use super::resume::OperationState;
 use super::run::{FoundRun, Runner, state_failure, write_failure};
@@ -106,9 +105,23 @@ impl Runner<'_> {
             Err(StateError::Locked { is_alive: false, .. }) => {}
             Err(error) => return Err(state_failure(error)),
         }
-        let (FoundRun { plan, journal: found, state }, locks) = self.take_up(id).await?;
-        let (run, journal) = self.continue_journal(id, &found, locks);
-        let execution = self.execution(&plan, run, &journal, Outcomes::default());
+        let (found, locks) = self.take_up(id).await?;
+        let (run, journal) = self.continue_journal(id, &found.journal, locks);
+        let ended = self.end_of_dead(&journal, run, &found, &request).await;
+        journal.release().await;
+        ended
+    }
+
+    /// Finds out, and writes down, what the engine that died left; with `kill` it is stopped first.
+    async fn end_of_dead(
+        &self,
+        journal: &JournalWriter,
+        run: RunInfo,
+        found: &FoundRun,
+        request: &CancelRequest,
+    ) -> Result<Cancelled, Failure> {
+        let FoundRun { plan, state, .. } = found;
+        let execution = self.execution(plan, run, journal, state.outcomes());
         let mut notes = Vec::new();
         let mut unknown = Vec::new();
         for operation in &plan.operations {
@@ -118,13 +131,13 @@ impl Runner<'_> {
             let action = execution.action_of(operation)?;
             let Some(context) = lost_context(&execution, operation, *attempt, intent, *at) else { continue };
             self.observer.event(&RunEvent::Probing { operation, why: "the engine that began it is gone" });
-            if kill {
+            if request.kill {
                 match action.kill(&context).await {
                     Ok(leftovers) => notes.extend(leftovers),
                     Err(error) => unknown.push(error.refusal),
                 }
             }
-            let mut settling = execution.settling(&context, LostBy::Process(*at));
+            let mut settling = execution.settling(&context, LostBy::Process);
             let probe = execution.settled_probe(action, &context, &mut settling).await;
             let (word, note) = match &probe {
                 Probe::Done => ("done", "took effect; `clickferry resume` proves it and carries on behind it"),
@@ -139,8 +152,8 @@ impl Runner<'_> {
             let probed = Entry::Probed { operation: operation.clone(), attempt, answer: word.to_owned(), evidence };
             journal.append(probed).await.map_err(write_failure)?;
             if matches!(probe, Probe::NotDone) {
-                let kind = OutcomeKind::NotDone;
-                let outcome = Entry::Outcome { operation, attempt, kind, data: Value::Null, error: None };
+                let (kind, data) = (OutcomeKind::NotDone, action.leaves(&context).await);
+                let outcome = Entry::Outcome { operation, attempt, kind, data, error: None };
                 journal.append(outcome).await.map_err(write_failure)?;
             } else if let Probe::Unknown(refusal) = probe {
                 unknown.push(*refusal);
@@ -148,7 +161,6 @@ impl Runner<'_> {
         }
         let reason = format!("cancelled by {}{}", request.owner, request.why());
         journal.append(Entry::Stopped { reason }).await.map_err(write_failure)?;
-        journal.release().await;
         if unknown.is_empty() { Ok(Cancelled::Ended(notes)) } else { Err(Failure::Unknown(unknown)) }
     }
 }

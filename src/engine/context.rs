@@ -20,6 +20,7 @@ use crate::model::ids::{HostName, OperationId, RunId, StepId};
 use crate::model::observed::{TargetWorld, World};
 use crate::model::runbook::ErrorClass;
 use crate::model::secret::SecretRef;
+use crate::plan::conversion::PlannedConversion;
 use crate::plan::fact::Fact;
 use crate::plan::operation::Operation;
 use crate::plan::plan_file::Plan;
@@ -68,6 +69,8 @@ pub struct PlanContext<'a> {
     pub facts: &'a mut Vec<Fact>,
     /// Things a reviewer should know: what is left out and why.
     pub notes: &'a mut Vec<String>,
+    /// What becomes of each object that the step converts.
+    pub conversions: &'a mut Vec<PlannedConversion>,
     /// What earlier steps promise to later ones (a backup its path and tables), by step.
     pub promises: &'a mut BTreeMap<StepId, Value>,
 }
@@ -304,7 +307,19 @@ impl RunContext<'_> {
         }
         let host = self.host()?;
         self.check_locks()?;
-        Ok(self.ports.sql.call(host, call).await)
+        tokio::select! {
+            biased;
+            answer = self.ports.sql.call(host, call) => Ok(answer),
+            // The server carries on with what it has received.
+            () = self.cancel.cancelled() => Err(self.fail(
+                RunErrorKind::AskProbe,
+                "nobody waits for its answer any more, as asked",
+                "",
+                "the server goes on with the statement",
+                "",
+                "`clickferry resume` asks how it ended",
+            )),
+        }
     }
 
     /// The text of statement `index` with its late values, secrets included.

@@ -29,7 +29,7 @@ table! {
     "600" "601" "602" "606" "608" "627" "630" "647" "655" "663" "669" "697" "733" "774" "999" "1000"
     "unknown-key" "wrong-type" "unknown-reference" "bad-id" "no-action" "template" "bad-parameter"
     "duplicate-name" "yaml" "unreadable" "wrong-file" "environment" "bad-format" "guards" "bad-plan"
-    "bad-snapshot" "useless-option" "unknown-code" "exit-0" "exit-1" "exit-2" "exit-3" "exit-4" "exit-130"
+    "bad-snapshot" "useless-option" "no-such-step" "unknown-code" "exit-0" "exit-1" "exit-2" "exit-3" "exit-4" "exit-130"
 }
 
 impl Page {
@@ -43,6 +43,35 @@ impl Page {
     #[must_use]
     pub fn title(&self) -> String {
         self.codes.join(", ")
+    }
+
+    /// The read-only statements under `See it`.
+    #[must_use]
+    pub fn statements(&self) -> Vec<&'static str> {
+        let is_statement = |line: &&str| ["SELECT ", "SHOW ", "EXPLAIN "].iter().any(|word| line.starts_with(word));
+        self.section("See it").lines().filter(is_statement).collect()
+    }
+
+    /// What it tells to do, one text for each point.
+    #[must_use]
+    pub fn steps(&self) -> Vec<String> {
+        let mut steps: Vec<String> = Vec::new();
+        for line in self.section("Do").lines() {
+            match (line.strip_prefix("- "), steps.last_mut()) {
+                (Some(step), _) => steps.push(step.to_owned()),
+                (None, Some(step)) if line.starts_with("  ") => {
+                    step.push(' ');
+                    step.push_str(line.trim());
+                }
+                _ => {}
+            }
+        }
+        steps
+    }
+
+    fn section(&self, name: &str) -> &'static str {
+        let Some((_, rest)) = self.text.split_once(&format!("\n## {name}\n")) else { return "" };
+        rest.split("\n## ").next().unwrap_or_default()
     }
 
     /// Numbers and names under which it is found.

@@ -1,6 +1,8 @@
 //! Who a server is: what a plan rests on, whatever its steps do.
 
-use crate::model::observed::{HostWorld, World};
+use crate::engine::ports::{Answer, Call, Sql, SqlError};
+use crate::model::ids::HostName;
+use crate::model::observed::{HostWorld, Identity, World};
 use crate::plan::fact::Fact;
 
 use super::observe::cluster_query;
@@ -17,6 +19,31 @@ pub const IDENTITY_QUERY: &str = "SELECT serverUUID(), hostName(), (SELECT path 
 /// The statement that shows the fact `identity`.
 pub const SERVER_QUERY: &str =
     "SELECT serverUUID(), hostName(), (SELECT path FROM system.disks WHERE name = 'default')";
+
+/// Asks a server who it is, as the observation does: what this version does not have counts as empty.
+///
+/// # Errors
+/// A server that does not answer.
+pub async fn ask_identity(sql: &dyn Sql, host: &HostName) -> Result<String, SqlError> {
+    let text = |answer: &Answer, column: &str| answer.text(0, column).unwrap_or_default();
+    let optional = async |text: &str| match sql.call(host, Call::read(text)).await {
+        Err(error) if matches!(error.code(), Some(46 | 47 | 60)) => Ok(Answer::default()),
+        other => other,
+    };
+    let name = sql.call(host, Call::read("SELECT hostName() AS host")).await?;
+    let uuid = optional("SELECT toString(serverUUID()) AS uuid").await?;
+    let disk = optional("SELECT path FROM system.disks WHERE name = 'default'").await?;
+    let macros = sql.call(host, Call::read("SELECT macro, substitution FROM system.macros ORDER BY macro")).await?;
+    let identity = Identity {
+        server_uuid: text(&uuid, "uuid"),
+        host_name: text(&name, "host"),
+        data_path: text(&disk, "path"),
+        macros: (0..macros.rows.len())
+            .filter_map(|row| Some((macros.text(row, "macro")?, macros.text(row, "substitution")?)))
+            .collect(),
+    };
+    Ok(identity_line(&HostWorld { identity, ..HostWorld::default() }))
+}
 
 /// The same address with another UUID, name or folder is another server.
 fn server(host: &HostWorld) -> String {

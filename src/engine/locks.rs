@@ -1,4 +1,4 @@
-//! Locks of a run: the state, and every target with a Keeper.
+//! Locks of a run: the state, and every target with a Keeper, under its name and under the ids of its servers.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use super::event::RunEvent;
 use super::journal::HeldLock;
 use super::ports::{Clock, Keeper, KeeperError, LockGuard, LockHolder, StateError, StateStore};
 use super::run::{Runner, new_run_id, state_failure};
+use super::server_locks::server_locks;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::TargetBinding;
 use crate::model::ids::RunId;
@@ -19,7 +20,7 @@ const OWN_LOCK_PAUSE: Duration = Duration::from_millis(500);
 /// Between two looks at the lock of the state; a living holder renews it every few seconds.
 const STATE_LOCK_PAUSE: Duration = Duration::from_secs(1);
 /// Folder in Keeper under which targets are locked.
-const LOCK_ROOT: &str = "/clickferry/locks";
+pub(super) const LOCK_ROOT: &str = "/clickferry/locks";
 
 impl Runner<'_> {
     /// Law 8: the state and every target with a Keeper are locked for as long as the run lasts.
@@ -29,26 +30,54 @@ impl Runner<'_> {
         let guard = lock_state(&*self.ports.state, &holder, &*self.ports.clock, &self.stop, &tell).await?;
         let mut locks = vec![HeldLock { name: format!("the state {}", self.ports.state.describe()), guard }];
         let mut taken: Vec<String> = Vec::new();
-        for &target in targets {
-            let (Some(keeper), Some(binding)) = (self.ports.keepers.get(target), self.environment.targets.get(target))
-            else {
-                continue;
+        // What can be locked is, before the others are looked at.
+        let mut targets = targets.to_vec();
+        targets.sort_by_key(|target| !self.ports.keepers.contains_key(*target));
+        for target in targets {
+            let Some(binding) = self.environment.targets.get(target) else { continue };
+            let locked = match self.ports.keepers.get(target) {
+                Some(keeper) => self.lock_servers(target, binding, &**keeper, &holder, (&mut locks, &mut taken)).await,
+                None => {
+                    if binding.hosts.len() > 1 {
+                        tell(&format!("the target `{target}` has no `keeper` in the environment and is not locked"));
+                    }
+                    self.no_other_run(target, binding, run).await
+                }
             };
-            let path = lock_path(binding);
-            let key = format!("{} {path}", keeper.describe());
+            if let Err(failure) = locked {
+                release(&locks).await;
+                return Err(failure);
+            }
+        }
+        Ok(locks)
+    }
+
+    /// The lock of a target under the name that this environment has for it, then one for each of its servers.
+    async fn lock_servers(
+        &self,
+        target: &str,
+        binding: &TargetBinding,
+        keeper: &dyn Keeper,
+        holder: &LockHolder,
+        (locks, taken): (&mut Vec<HeldLock>, &mut Vec<String>),
+    ) -> Result<(), Failure> {
+        let path = lock_path(binding);
+        let mut wanted = vec![(format!("{} {path}", keeper.describe()), format!("the target {target}"), path)];
+        for server in server_locks(binding, self.ports).await {
+            // A server has one Keeper, however two roles name it.
+            wanted.push((server.path.clone(), format!("the server {}", server.host), server.path));
+        }
+        for (key, what, path) in wanted {
             if taken.contains(&key) {
                 continue;
             }
-            match self.lock_target(&**keeper, &path, &holder).await {
-                Ok(guard) => locks.push(HeldLock { name: format!("the target {target} ({path} in Keeper)"), guard }),
-                Err(error) => {
-                    release(&locks).await;
-                    return Err(lock_failure(target, &path, &error));
-                }
+            match self.lock_target(keeper, &path, holder).await {
+                Ok(guard) => locks.push(HeldLock { name: format!("{what} ({path} in Keeper)"), guard }),
+                Err(error) => return Err(lock_failure(target, &path, &error)),
             }
             taken.push(key);
         }
-        Ok(locks)
+        Ok(())
     }
 
     /// This process, as others see it who find one of its locks.
@@ -102,7 +131,12 @@ pub fn targets_of(plan: &Plan) -> Vec<&str> {
 
 /// Where a target is locked in its Keeper.
 pub(super) fn lock_path(target: &TargetBinding) -> String {
-    let hosts = || target.hosts.iter().map(|host| host.host_name().0).collect::<Vec<_>>().join(",");
+    let hosts = || {
+        let mut names: Vec<String> = target.hosts.iter().map(|host| host.host_name().0).collect();
+        // The order in the file means nothing.
+        names.sort();
+        names.join(",")
+    };
     format!("{LOCK_ROOT}/{}", target.cluster.clone().unwrap_or_else(hosts))
 }
 
@@ -195,7 +229,8 @@ pub(super) fn is_here(holder: &LockHolder, machine: &str) -> bool {
 }
 
 /// This boot of this machine and the process namespace: two containers differ, and so do two machines of one name.
-pub(super) fn machine() -> String {
+#[must_use]
+pub fn machine() -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let space = std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
     if boot.is_empty() || space.is_empty() { String::new() } else { format!("{} {space}", boot.trim()) }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::compile::{CompiledRunbook, CompiledStep};
 use super::context::ObserveContext;
 use super::identity::{SERVER_QUERY, server_facts};
+use super::keepers::foreign_keepers;
 use super::observe::{Seen, see};
 use super::ports::Ports;
 use super::syntax::Authored;
@@ -96,6 +97,9 @@ pub async fn look(compiled: &CompiledRunbook, environment: &Environment, ports: 
         Err(other) => return Err(other),
         Ok(world) => topology_problems(compiled, &world),
     };
+    if looked.problems.is_empty() {
+        looked.problems = foreign_keepers(&looked.observations.world, environment, ports).await;
+    }
     if looked.problems.is_empty() {
         look_for_steps(compiled, environment, ports, &mut looked).await?;
     }
@@ -196,7 +200,7 @@ fn check_bindings(compiled: &CompiledRunbook, environment: &Environment) -> Resu
                 if kind == "storage" { "storage" } else { "targets" }
             ),
             found: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
-            evidence: String::new(),
+            evidence: "clickferry inspect -e ENVIRONMENT".to_owned(),
             action: "add it to the environment, or use the environment meant for this runbook".to_owned(),
         });
     };

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures_util::future::join_all;
 
+use super::clusters::{self, Member};
 use super::disks::observe_disks;
-use super::errors::explain_sql;
+use super::errors::explain_look;
 use super::observe_tables::observe_tables;
 use super::ports::{Answer, Call, Ports, SqlError};
+use super::settings::settings;
+use super::untold::observe_more;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::{Environment, HostBinding, TargetBinding};
 use crate::model::ids::HostName;
@@ -15,6 +18,7 @@ use crate::model::observed::{Database, HostWorld, Identity, TargetWorld, World};
 use crate::model::runbook::Topology;
 use crate::model::text::Text;
 use crate::model::words::count_of;
+use crate::plan::convert::mask;
 
 /// Databases of the server itself.
 pub(super) const OWN: &str = "('system', 'information_schema', 'INFORMATION_SCHEMA')";
@@ -68,11 +72,11 @@ pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>,
         }
     }
     let mut seen = Seen::default();
-    let mut hosts: BTreeMap<String, Vec<HostWorld>> = BTreeMap::new();
+    let mut hosts: BTreeMap<String, Vec<(HostWorld, Vec<Member>)>> = BTreeMap::new();
     for (role, name, result) in join_all(tasks).await {
         match result {
-            Ok((host, unfit)) => {
-                hosts.entry(role).or_default().push(host);
+            Ok((host, members, unfit)) => {
+                hosts.entry(role).or_default().push((host, members));
                 seen.unfit.extend(unfit);
             }
             Err(refusal) => seen.silent.push((name, refusal)),
@@ -80,13 +84,17 @@ pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>,
     }
     for (role, topology) in wanted {
         let Some(binding) = environment.targets.get(role) else { continue };
+        let hosts = hosts.remove(role).unwrap_or_default();
+        if let Some(cluster) = &binding.cluster {
+            seen.unfit.extend(clusters::contradictions(cluster, &hosts));
+        }
         seen.world.targets.insert(
             role.clone(),
             TargetWorld {
                 topology: *topology,
                 cluster: binding.cluster.clone(),
                 keeper: binding.keeper.is_some(),
-                hosts: hosts.remove(role).unwrap_or_default(),
+                hosts: hosts.into_iter().map(|(host, _)| host).collect(),
             },
         );
     }
@@ -117,11 +125,11 @@ async fn observe_host(
     binding: &HostBinding,
     target: &TargetBinding,
     ports: &Ports,
-) -> Result<(HostWorld, Vec<Refusal>), Refusal> {
+) -> Result<(HostWorld, Vec<Member>, Vec<Refusal>), Refusal> {
     let host = binding.host_name();
     let asker = Asker { host: &host, ports };
     let what = || format!("looking at {host}");
-    let explain = |error: SqlError| explain_sql(what(), &error);
+    let explain = |error: SqlError| explain_look(what(), &error);
     let identity = asker
         .newer(
             "SELECT version() AS version, hostName() AS host, toString(serverUUID()) AS uuid",
@@ -147,6 +155,7 @@ async fn observe_host(
         }
     }
     observe_disks(&asker, &mut world).await.map_err(explain)?;
+    world.settings = settings(&asker).await.map_err(explain)?;
     let named = |columns| format!("SELECT {columns} FROM system.databases WHERE name NOT IN {OWN} ORDER BY name");
     let databases = asker.newer(&named("name, engine, uuid"), &named("*")).await.map_err(explain)?;
     for row in 0..databases.rows.len() {
@@ -159,9 +168,13 @@ async fn observe_host(
         );
     }
     world.tables = observe_tables(&asker).await.map_err(explain)?;
+    observe_more(&asker, &mut world).await.map_err(explain)?;
     world.pending_drops = asker.names(&format!("SELECT concat(database, '.', table) AS name FROM system.dropped_tables WHERE database NOT IN {OWN} ORDER BY name")).await.map_err(explain)?;
     world.running_backups = asker.names("SELECT toString(id) AS name FROM system.backups WHERE status IN ('CREATING_BACKUP', 'RESTORING') ORDER BY name").await.map_err(explain)?;
     world.mutations = asker.names("SELECT concat(database, '.', table, ': ', command) AS name FROM system.mutations WHERE NOT is_done ORDER BY name").await.map_err(explain)?;
+    for mutation in &mut world.mutations {
+        *mutation = mask(mutation).into_owned();
+    }
     let detached = asker.optional("SELECT concat(database, '.', table) AS name, count() AS parts FROM system.detached_parts GROUP BY database, table ORDER BY name").await.map_err(explain)?;
     for row in 0..detached.rows.len() {
         world
@@ -170,11 +183,14 @@ async fn observe_host(
     }
     let mut unfit = Vec::new();
     world.shard = shard_of(binding, &world, &mut unfit);
+    let mut members = clusters::members(&asker).await.map_err(explain)?;
+    world.clusters = Some(clusters::names(&members));
+    members.retain(|member| Some(&member.cluster) == target.cluster.as_ref());
     if let Some(cluster) = &target.cluster {
-        world.cluster_members = members(&asker, cluster).await.map_err(explain)?;
+        world.cluster_members = members.iter().map(|member| member.words.clone()).collect();
         unfit.extend(check_cluster(cluster, target, &world));
     }
-    Ok((world, unfit))
+    Ok((world, members, unfit))
 }
 
 pub(super) struct Asker<'a> {
@@ -233,15 +249,6 @@ pub fn cluster_query(cluster: &str) -> String {
         "SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = {} ORDER BY shard_num, replica_num",
         crate::plan::sql::literal(cluster)
     )
-}
-
-async fn members(asker: &Asker<'_>, cluster: &str) -> Result<Vec<String>, SqlError> {
-    let answer = asker.ask(&cluster_query(cluster)).await?;
-    let member = |row: usize| {
-        let text = |column: &str| answer.text(row, column).unwrap_or_default();
-        format!("{}/{} {}:{}", text("shard_num"), text("replica_num"), text("host_name"), text("port"))
-    };
-    Ok((0..answer.rows.len()).map(member).collect())
 }
 
 /// Every member of the cluster must be named in the environment, or replicas would be forgotten.

@@ -13,9 +13,9 @@ use super::look::{Observations, active, first_of_each};
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
 use crate::model::formats::DurationText;
-use crate::model::ids::OperationId;
+use crate::model::ids::{OperationId, StepId};
 use crate::model::observed::World;
-use crate::model::runbook::OnFailure;
+use crate::model::runbook::{OnFailure, Topology};
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::plan_file::{PLAN_VERSION, Plan, PlannedHost, PlannedStep, Totals, sha256};
@@ -68,6 +68,8 @@ pub struct Attempt {
 pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observations: &Observations) -> Attempt {
     let mut world = observations.world.clone();
     let (mut operations, mut notes, mut promises, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
+    let mut no_way_back = BTreeMap::new();
+    let mut conversions = Vec::new();
     let mut facts = server_facts(&world);
     facts.extend(observations.local.iter().cloned());
     let guards = &compiled.runbook.guards;
@@ -85,16 +87,21 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
             environment,
             facts: &mut facts,
             notes: &mut notes,
+            conversions: &mut conversions,
             promises: &mut promises,
         };
         match step.action.plan(&mut context) {
             Ok(planned) => {
+                let planned = numbered(step, planned);
+                let why = planned.iter().find_map(|operation| step.action.no_way_back(operation, &step.arguments));
+                no_way_back.extend(why.map(|why| (step.id.clone(), why)));
                 operations.reserve_exact(planned.len());
-                operations.extend(numbered(step, planned));
+                operations.extend(planned);
             }
             Err(found) => problems.extend(found),
         }
         problems.extend(check_step(step, &operations));
+        problems.extend(check_undo(step, compiled, &no_way_back));
         if !problems.is_empty() {
             // The steps behind would be planned against a world that this step does not bring about, and what they
             // would say of it would bury the cause.
@@ -106,6 +113,7 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
     facts.sort();
     let (refused, told) = refused_by_guards(compiled, &observations.world, space);
     notes.extend(told);
+    notes.extend(unlocked_targets(compiled, environment, &observations.world, &operations));
     let is_whole = problems.is_empty();
     let result = if !is_whole {
         problems.extend(refused);
@@ -113,11 +121,41 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
     } else if refused.is_empty() {
         let facts = std::mem::take(&mut facts);
         let plan = plan_file(compiled, environment, &observations.world, operations, facts, notes);
+        let plan = Plan { no_way_back, conversions, ..plan }.sealed();
         Ok(Simulated { plan, after: world })
     } else {
         Err(Failure::Refused(refused))
     };
     Attempt { facts, is_whole, result }
+}
+
+/// Targets of several servers that are changed and cannot be locked: their reviewer has to see to it that nobody else works
+/// on them.
+fn unlocked_targets(
+    compiled: &CompiledRunbook,
+    environment: &Environment,
+    world: &World,
+    operations: &[Operation],
+) -> Vec<String> {
+    let is_changed = |role: &str| {
+        let hosts = world.targets.get(role).map(|target| &target.hosts[..]).unwrap_or_default();
+        let changed = |operation: &&Operation| operation.effect != Effect::Read;
+        let mut touched = operations.iter().filter(changed).filter_map(|operation| operation.host.as_ref());
+        touched.any(|name| hosts.iter().any(|host| host.name == *name))
+    };
+    let needs = compiled.runbook.targets.iter();
+    needs
+        .filter(|(role, need)| {
+            need.topology == Topology::Replicated
+                && environment.targets.get(*role).is_some_and(|binding| binding.keeper.is_none())
+                && is_changed(role)
+        })
+        .map(|(role, _)| {
+            format!(
+                "the target `{role}` has no `keeper` in the environment, so its servers cannot be locked: nothing but a look at their running statements keeps another engine away"
+            )
+        })
+        .collect()
 }
 
 fn plan_file(
@@ -128,7 +166,7 @@ fn plan_file(
     facts: Vec<Fact>,
     notes: Vec<String>,
 ) -> Plan {
-    let plan = Plan {
+    Plan {
         format_version: PLAN_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         runbook: compiled.runbook.metadata.name.clone(),
@@ -146,10 +184,11 @@ fn plan_file(
         facts,
         guards: compiled.runbook.guards.clone(),
         notes,
+        no_way_back: BTreeMap::new(),
+        conversions: Vec::new(),
         undo_of: None,
         digest: String::new(),
-    };
-    plan.sealed()
+    }
 }
 
 /// The storage policy that a restore is told to put the tables it creates into.
@@ -186,6 +225,30 @@ fn check_step(step: &CompiledStep, operations: &[Operation]) -> Option<Refusal> 
         found: format!("`{}` writes or destroys", step.action.name()),
         evidence: String::new(),
         action: "remove `on_failure: continue` from the step".to_owned(),
+    })
+}
+
+/// A step that promises to take the run back must be able to: what came before it, and it itself, needs a way back.
+fn check_undo(
+    step: &CompiledStep,
+    compiled: &CompiledRunbook,
+    no_way_back: &BTreeMap<StepId, String>,
+) -> Option<Refusal> {
+    if step.common.on_failure != OnFailure::Undo {
+        return None;
+    }
+    let until = active(compiled).position(|other| other.id == step.id)?;
+    let mut before = active(compiled).take(until + 1);
+    let (other, why) = before.find_map(|other| {
+        let marked = other.common.point_of_no_return.then(|| "it is marked with `point_of_no_return`".to_owned());
+        Some((&other.id, no_way_back.get(&other.id).cloned().or(marked)?))
+    })?;
+    Some(Refusal {
+        what: format!("step `{}` is to take the run back when it fails, and step `{other}` has no way back", step.id),
+        expected: "a way back for every step up to the one with `on_failure: undo`".to_owned(),
+        found: format!("step `{other}`: {why}"),
+        evidence: String::new(),
+        action: format!("give step `{other}` a way back, or remove `on_failure: undo` from step `{}`", step.id),
     })
 }
 

@@ -26,6 +26,8 @@ pub enum Redo {
     Yes,
 }
 
+/// The action that copies what is there when it is done, and not what was there when it was planned.
+const BACKUP: &str = "backup";
 /// Questions asked side by side.
 const AT_ONCE: usize = 16;
 
@@ -45,7 +47,7 @@ impl Runner<'_> {
                 done.push((operation, outcome, step, execution.action_of(operation)?));
             }
         }
-        let answers: Vec<_> = stream::iter(done)
+        let answers = stream::iter(done)
             .map(|(operation, outcome, step, action)| async move {
                 let context = execution.finished_context(operation, step);
                 let holds = action.still_holds(&context, outcome).await;
@@ -53,8 +55,16 @@ impl Runner<'_> {
                 (operation, holds)
             })
             .buffered(AT_ONCE)
-            .collect()
-            .await;
+            .collect::<Vec<_>>();
+        // Only reads: they can be left at any moment.
+        let answers = tokio::select! {
+            answers = answers => answers,
+            () = execution.stop.cancelled() => {
+                let reason = "stopped before the first operation; `clickferry resume` asks again and carries on".to_owned();
+                let _ = execution.journal.append(Entry::Stopped { reason: reason.clone() }).await;
+                return Err(Failure::Cancelled(reason));
+            }
+        };
         let (mut broken, mut untold) = (Vec::new(), Vec::new());
         for (operation, holds) in answers {
             let answer = match holds {
@@ -90,6 +100,7 @@ impl Runner<'_> {
         broken: Vec<(&Operation, Refusal)>,
         redo: Redo,
     ) -> Result<(), Failure> {
+        let plan = execution.plan;
         let operations: Vec<&Operation> = broken.iter().map(|(operation, _)| *operation).collect();
         let refusals = |action: String| {
             let told = broken.iter().map(|(_, refusal)| Refusal { action: action.clone(), ..refusal.clone() });
@@ -101,14 +112,20 @@ impl Runner<'_> {
                     .to_owned(),
             ));
         }
-        let again = with_checks(execution.plan, &operations, state);
+        if let Some((backup, by)) = operations.iter().find_map(|one| Some((one, destroyed_since(plan, one, state)?))) {
+            return Err(refusals(format!(
+                "{} is not done again: {} has destroyed on its source since, so a new backup would not hold what the old one did. Bring the old one back; if that cannot be, save what is left and plan anew",
+                backup.id, by.id
+            )));
+        }
+        let again = with_checks(execution, &operations, state);
         let names: Vec<&str> = again.iter().map(|operation| operation.id.as_str()).collect();
         let names = names.join(", ");
         let question = format!("{names}: what this promised, or checked, no longer holds. Do it again? (`yes`)");
         for (_, refusal) in &broken {
             self.observer.event(&RunEvent::Notice { text: &format!("no longer true: {refusal}") });
         }
-        if redo == Redo::Ask && !self.person.confirm(&question) {
+        if redo == Redo::Ask && !self.person.confirm(&question).await {
             return Err(refusals(format!(
                 "look who changed it; to do {names} again: clickferry resume {} --redo",
                 execution.run.id
@@ -126,12 +143,32 @@ impl Runner<'_> {
     }
 }
 
+/// The later operation of the plan that destroyed, or may have, on the server that a backup is made of.
+fn destroyed_since<'p>(plan: &'p Plan, backup: &Operation, state: &RunState) -> Option<&'p Operation> {
+    if backup.action != BACKUP {
+        return None;
+    }
+    // One server may have two names: as the source, and as what is worked on.
+    let server = |operation: &Operation| {
+        let planned = plan.hosts.iter().find(|host| Some(&host.name) == operation.host.as_ref());
+        planned.map(|host| host.identity.as_str())
+    };
+    let later = plan.operations.iter().skip_while(|operation| operation.id != backup.id).skip(1);
+    later.filter(|operation| operation.effect == Effect::Destroy).find(|operation| {
+        let is_same = operation.host == backup.host || server(operation) == server(backup);
+        let state = state.operations.get(&operation.id);
+        is_same && matches!(state, Some(OperationState::Done(_) | OperationState::Lost { .. }))
+    })
+}
+
 /// The operations, and the finished checks of the steps behind the first of them, in the order of the plan.
-fn with_checks<'p>(plan: &'p Plan, broken: &[&'p Operation], state: &RunState) -> Vec<&'p Operation> {
+fn with_checks<'p>(execution: &Execution<'p>, broken: &[&'p Operation], state: &RunState) -> Vec<&'p Operation> {
+    let plan = execution.plan;
     let first = plan.steps.iter().position(|step| broken.iter().any(|operation| operation.step == step.id));
     let behind: Vec<_> = plan.steps.iter().skip(first.unwrap_or_default() + 1).map(|step| &step.id).collect();
     let is_check = |operation: &Operation| {
         operation.effect == Effect::Read
+            && execution.action_of(operation).is_ok_and(|action| action.outlasts(operation))
             && behind.contains(&&operation.step)
             && matches!(state.operations.get(&operation.id), Some(OperationState::Done(_)))
     };

@@ -1,30 +1,28 @@
 //! Begins and resumes runs: locks, journal, proofs asked again, execution.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::cancel::withdraw;
 use super::context::RunInfo;
 use super::event::{Observer, Person, RunEvent};
-use super::executor::Execution;
-use super::journal::{Entry, HeldLock, JOURNAL_VERSION, Journal, JournalWriter, read_journal};
+use super::executor::{Execution, TakenOver};
+pub use super::found_run::{FoundRun, find_run};
+use super::journal::{Entry, HeldLock, JOURNAL_VERSION, Journal, JournalWriter};
 use super::locks::{Reservation, release, targets_of};
 use super::outcomes::Outcomes;
-use super::ports::{Ports, StateError, StateStore};
+use super::ports::{Ports, StateError};
 use super::reprove::Redo;
-use super::resume::{RunState, run_state};
+use super::resume::RunState;
 use super::schema::Catalogue;
 pub use super::state_failure::state_failure;
 pub(super) use super::state_failure::write_failure;
 use super::transfer::check_lives_here;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
-use crate::model::ids::{OperationId, RunId};
+use crate::model::ids::RunId;
 use crate::plan::plan_file::Plan;
-use crate::plan::read::{PlanProblem, not_intact, parse_plan};
 
 /// Name of the plan among a run's documents.
 pub const PLAN_DOCUMENT: &str = "plan.json";
@@ -54,47 +52,32 @@ pub struct Runner<'a> {
     pub owner: String,
 }
 
-/// A run as it was found.
-pub struct FoundRun {
-    /// Its plan.
-    pub plan: Plan,
-    /// Its journal.
-    pub journal: Journal,
-    /// How far it is.
-    pub state: RunState,
-}
-
-impl FoundRun {
-    /// What the `verify` operations found last, also where they did not hold; in the order of the plan.
-    #[must_use]
-    pub fn verify_outcomes(&self) -> Vec<Value> {
-        let mut latest: BTreeMap<&OperationId, &Value> = BTreeMap::new();
-        for record in &self.journal.records {
-            if let Entry::Outcome { operation, data, .. } = &record.entry {
-                latest.insert(operation, data);
-            }
-        }
-        self.plan
-            .operations
-            .iter()
-            .filter(|operation| operation.action == "verify")
-            .filter_map(|operation| latest.get(&operation.id).map(|data| (*data).clone()))
-            .collect()
-    }
-}
-
 impl Runner<'_> {
     /// Begins a run of a plan and brings it to its end.
     ///
     /// # Errors
     /// Why it stopped. The run's id comes through [`RunEvent::Started`].
     pub async fn begin(&self, plan: &Plan, consent: &str, reserved: Reservation) -> Result<RunId, Failure> {
-        let Reservation { run: id, locks } = reserved;
-        let run = RunInfo { id: id.clone(), started: self.ports.clock.now() };
-        if let Err(error) = self.write_documents(&id, plan).await {
-            release(&locks).await;
+        if let Err(failure) = self.same_hosts(plan).await {
+            reserved.cancel().await;
+            return Err(failure);
+        }
+        if let Err(error) = self.write_documents(&reserved.run, plan).await {
+            reserved.cancel().await;
             return Err(state_failure(error));
         }
+        self.begin_written(plan, consent, reserved).await
+    }
+
+    /// As [`Self::begin`], where the documents are written.
+    pub(super) async fn begin_written(
+        &self,
+        plan: &Plan,
+        consent: &str,
+        reserved: Reservation,
+    ) -> Result<RunId, Failure> {
+        let Reservation { run: id, locks } = reserved;
+        let run = RunInfo { id: id.clone(), started: self.ports.clock.now() };
         let journal = JournalWriter::new(
             Arc::clone(&self.ports.state),
             Arc::clone(&self.ports.clock),
@@ -121,12 +104,13 @@ impl Runner<'_> {
         let run = RunInfo { started: record.at, ..run };
         self.observer.event(&RunEvent::Started { run: &id, plan, resumed: false });
         let state = RunState::default();
-        let result = self.execution(plan, run, &journal, Outcomes::default()).run_watched(&state).await;
+        let execution = self.execution(plan, run, &journal, Outcomes::default());
+        let result = execution.run_watched(&state).await;
         journal.release().await;
-        result.map(|()| id)
+        self.ended(plan, &id, result, execution.take_back.get()).await.map(|()| id)
     }
 
-    async fn write_documents(&self, id: &RunId, plan: &Plan) -> Result<(), StateError> {
+    pub(super) async fn write_documents(&self, id: &RunId, plan: &Plan) -> Result<(), StateError> {
         let state = &self.ports.state;
         state.create_run(id).await?;
         state.put(id, ENVIRONMENT_DOCUMENT, self.environment_text.as_bytes()).await?;
@@ -140,7 +124,15 @@ impl Runner<'_> {
     /// # Errors
     /// Why it stopped, or why it cannot be resumed.
     pub async fn resume(&self, id: &RunId, redo: Redo) -> Result<(), Failure> {
-        let (FoundRun { plan, journal: found, mut state }, locks) = self.take_up(id).await?;
+        self.resume_found(id, self.find(id).await?, redo).await
+    }
+
+    /// As [`Self::resume`], of a run that was read already; it is read a second time only where it has grown since.
+    ///
+    /// # Errors
+    /// As [`Self::resume`].
+    pub async fn resume_found(&self, id: &RunId, found: FoundRun, redo: Redo) -> Result<(), Failure> {
+        let (FoundRun { plan, journal: found, mut state, .. }, locks) = self.take_up_found(id, found).await?;
         if let Some(by) = &state.undone {
             release(&locks).await;
             return Err(super::undo::taken_back(id, by));
@@ -161,12 +153,13 @@ impl Runner<'_> {
         }
         self.observer.event(&RunEvent::Started { run: id, plan: &plan, resumed: true });
         let execution = self.execution(&plan, run, &journal, state.outcomes());
-        let result = match self.reprove(&execution, &mut state, &found, redo).await {
-            Ok(()) => execution.run_watched(&state).await,
-            Err(failure) => Err(failure),
+        let work = async {
+            self.reprove(&execution, &mut state, &found, redo).await?;
+            execution.run(&state).await
         };
+        let result = execution.watched(work).await;
         journal.release().await;
-        result
+        self.ended(&plan, id, result, execution.take_back.get()).await
     }
 
     /// A writer behind the last record of a run, under its locks.
@@ -186,10 +179,20 @@ impl Runner<'_> {
     /// Locks a run that is about to be written to, and reads it: it lives here, and a torn last record, which would run
     /// together with the next one, is removed.
     pub(super) async fn take_up(&self, id: &RunId) -> Result<(FoundRun, Vec<HeldLock>), Failure> {
-        let before = self.find(id).await?;
+        self.take_up_found(id, self.find(id).await?).await
+    }
+
+    async fn take_up_found(&self, id: &RunId, before: FoundRun) -> Result<(FoundRun, Vec<HeldLock>), Failure> {
         let locks = self.locks(&targets_of(&before.plan), id).await?;
-        // Read again under the locks: another process may have carried on meanwhile.
-        match self.find_to_write(id).await {
+        // Looked at again under the locks: another process may have carried on meanwhile.
+        let found = async {
+            let found = self.ready_to_write(id, before.again(&*self.ports.state, id).await?).await?;
+            if found.state.finished.is_none() {
+                self.same_hosts(&found.plan).await?;
+            }
+            Ok(found)
+        };
+        match found.await {
             Ok(found) => Ok((found, locks)),
             Err(failure) => {
                 release(&locks).await;
@@ -199,10 +202,13 @@ impl Runner<'_> {
     }
 
     pub(super) async fn find_to_write(&self, id: &RunId) -> Result<FoundRun, Failure> {
-        let found = self.find(id).await?;
+        self.ready_to_write(id, self.find(id).await?).await
+    }
+
+    async fn ready_to_write(&self, id: &RunId, found: FoundRun) -> Result<FoundRun, Failure> {
         check_lives_here(&*self.ports.state, id, &found.journal).await?;
         let torn = found.journal.torn_bytes;
-        if torn > 0 && found.state.finished.is_none() {
+        if torn > 0 {
             self.ports.state.truncate(id, found.journal.intact_bytes).await.map_err(state_failure)?;
             let text = format!("the last record of the journal was torn ({torn} bytes) and is cut off");
             self.observer.event(&RunEvent::Notice { text: &text });
@@ -239,58 +245,10 @@ impl Runner<'_> {
             kill: CancellationToken::new(),
             running: Mutex::default(),
             outcomes,
+            take_back: OnceLock::new(),
+            taken_over: TakenOver::now(&*self.ports.clock),
         }
     }
-}
-
-/// Reads a run without changing it.
-///
-/// # Errors
-/// Where it does not exist, is damaged, or does not fit its plan.
-pub async fn find_run(store: &dyn StateStore, id: &RunId) -> Result<FoundRun, Failure> {
-    understand(&Documents::read(store, id).await?, id)
-}
-
-/// What a run's state holds, not yet read.
-#[derive(PartialEq, Eq)]
-struct Documents {
-    location: String,
-    plan: Vec<u8>,
-    journal: Vec<u8>,
-}
-
-impl Documents {
-    async fn read(store: &dyn StateStore, id: &RunId) -> Result<Self, Failure> {
-        let location = format!("{}/runs/{id}", store.describe());
-        let plan = store.get(id, PLAN_DOCUMENT).await.map_err(state_failure)?;
-        let journal = store.get(id, JOURNAL_DOCUMENT).await.map_err(state_failure)?;
-        Ok(Self { location, plan, journal })
-    }
-}
-
-/// Reads how far a run is from its documents.
-fn understand(documents: &Documents, id: &RunId) -> Result<FoundRun, Failure> {
-    let Documents { location, plan: text, journal } = documents;
-    let place = format!("{location}/{PLAN_DOCUMENT}");
-    let plan = parse_plan(text, &place).map_err(|problem| match problem {
-        PlanProblem::Newer(refusal) => Failure::error(refusal),
-        PlanProblem::Unreadable(error) => {
-            Failure::simple(format!("the plan of run {id} cannot be read: {error}"), format!("look at {place}"))
-        }
-    })?;
-    let journal = read_journal(journal, &format!("{location}/{JOURNAL_DOCUMENT}")).map_err(Failure::error)?;
-    if let Some(other) = journal.run().filter(|run| *run != id) {
-        return Err(Failure::error(Refusal {
-            what: "the journal is not of this run".to_owned(),
-            expected: format!("the journal of run {id}"),
-            found: format!("that of run {other} in {location}/{JOURNAL_DOCUMENT}"),
-            evidence: format!("head -n 1 {location}/{JOURNAL_DOCUMENT}"),
-            action: "bring back the run's own journal; nothing is carried on with another one".to_owned(),
-        }));
-    }
-    let state = run_state(&plan, &journal)
-        .map_err(|refusal| Failure::error(if plan.is_intact() { refusal } else { not_intact(&plan, text, &place) }))?;
-    Ok(FoundRun { plan, journal, state })
 }
 
 /// An id that sorts by the time of the start: `20261120-223700-4f2a`.

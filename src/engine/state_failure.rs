@@ -47,5 +47,8 @@ pub(super) fn write_failure(error: WriteError) -> Failure {
             format!("the lock on {name} was lost"),
             "`clickferry resume` takes it again and asks what happened",
         ),
+        WriteError::Ended(_) => {
+            Failure::simple(error.to_string(), "repair the cause of the first error, then `clickferry resume`")
+        }
     }
 }

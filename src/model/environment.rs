@@ -29,6 +29,33 @@ pub struct Environment {
     pub state: StateBinding,
 }
 
+impl Environment {
+    /// Names of the variables of clickferry's own environment that hold secrets of this one.
+    #[must_use]
+    pub fn secret_variables(&self) -> Vec<String> {
+        let passwords = self.targets.values().filter_map(|target| target.credentials.as_ref()?.password.clone());
+        let mut references: Vec<SecretRef> = passwords.collect();
+        let buckets = self.storage.values().map(|storage| &storage.s3().credentials);
+        let state = match &self.state {
+            StateBinding::Directory(_) => None,
+            StateBinding::S3(binding) => Some(&binding.credentials),
+        };
+        for credentials in buckets.chain(state) {
+            references.extend(match credentials {
+                Some(keys) => [keys.access_key.clone(), keys.secret_key.clone()],
+                None => ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| SecretRef::Env(name.to_owned())),
+            });
+        }
+        let mut names: Vec<String> = references
+            .into_iter()
+            .filter_map(|reference| if let SecretRef::Env(name) = reference { Some(name) } else { None })
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
 /// Name and labels of an environment.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -91,12 +91,27 @@ pub struct HostWorld {
     pub mutations: Vec<String>,
     /// Detached parts, as `database.table`, with their number.
     pub detached_parts: BTreeMap<String, u64>,
+    /// Files of rows that `Distributed` tables have not sent yet, as `database.table`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting_files: BTreeMap<String, u64>,
+    /// Rows that `Buffer` tables have not written to their tables yet, as `database.table`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting_rows: BTreeMap<String, u64>,
+    /// Bytes of the largest table that the server lets anybody drop; 0 for any, `None` where it does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_drop_bytes: Option<u64>,
     /// Free bytes of the disk `default`.
     pub free_bytes: u64,
     /// Members of the target's cluster as this server knows it, as `shard/replica host:port`; none where the
     /// environment names no cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cluster_members: Vec<String>,
+    /// Names of all clusters in its configuration; absent where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<Vec<String>>,
+    /// Settings that bear on a migration, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// Disks and storage policies.
     #[serde(default, skip_serializing_if = "Storage::is_empty")]
     pub storage: Storage,
@@ -185,6 +200,10 @@ pub struct Table {
     pub bytes: Option<u64>,
     /// Active parts.
     pub parts: u64,
+    /// Tells other rows apart where there are as many: from the highest block and the last mutation of each partition,
+    /// which merges keep. Only of tables in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// Keeper path of a replicated table, macros resolved.
     pub zookeeper_path: Option<String>,
     /// Replica name of a replicated table, macros resolved.
@@ -194,6 +213,58 @@ pub struct Table {
     /// Replicas that a replicated table has in Keeper, those of servers that the environment does not name too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_replicas: Option<u64>,
+    /// Partitions of its active parts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub partitions: u64,
+    /// How its replication is, where it is replicated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<ReplicationState>,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// How the replication of a table is on a server. It moves all the time: no plan rests on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicationState {
+    /// Replicas with a session in Keeper.
+    pub active_replicas: u64,
+    /// Entries in its queue.
+    pub queue_size: u64,
+    /// Seconds behind the others.
+    pub absolute_delay: u64,
+    /// Whether its session with Keeper has ended.
+    pub is_session_expired: bool,
+    /// Parts that all replicas lost, since the table was made; absent where the version does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_parts: Option<u64>,
+}
+
+impl ReplicationState {
+    /// What is not as it should be: `1 of 2 replicas active, queue 3`; empty where all is well.
+    #[must_use]
+    pub fn troubles(&self, total_replicas: Option<u64>) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(total) = total_replicas.filter(|total| *total != self.active_replicas) {
+            found.push(format!("{} of {total} replicas active", self.active_replicas));
+        }
+        if self.queue_size > 0 {
+            found.push(format!("queue {}", self.queue_size));
+        }
+        if self.absolute_delay > 0 {
+            found.push(format!("{} s behind", self.absolute_delay));
+        }
+        if self.is_session_expired {
+            found.push("session with Keeper expired".to_owned());
+        }
+        if let Some(lost) = self.lost_parts.filter(|lost| *lost > 0) {
+            found.push(format!("{} lost", super::words::count_of(usize::try_from(lost).unwrap_or(usize::MAX), "part")));
+        }
+        found
+    }
 }
 
 impl Table {
@@ -236,6 +307,15 @@ impl Table {
                 | "ExecutablePool"
                 | "GenerateRandom"
         )
+    }
+
+    /// Whether something is lost with the table: rows of its own, or files that the server keeps for it.
+    #[must_use]
+    pub fn holds_data(&self) -> bool {
+        // `File(CSV)` lies in the server's data folder, `File(CSV, 'path')` is a window onto somebody's file.
+        let keeps_file =
+            self.engine == "File" && self.engine_full.starts_with("File(") && !self.engine_full.contains(',');
+        self.holds_rows() || keeps_file
     }
 
     /// Whether this is the hidden table of a materialized view (`.inner.name` or `.inner_id.uuid`).

@@ -125,6 +125,9 @@ pub enum OnFailure {
     Stop,
     /// The run goes on with the next step and ends with exit code 2. Only for steps that change nothing.
     Continue,
+    /// The run stops, and everything that it did is taken back as `undo` does it, under the consent given to its plan.
+    /// Only where nothing up to the end of the step is without a way back.
+    Undo,
 }
 
 /// Kinds of errors after which another attempt may help.
@@ -159,7 +162,8 @@ pub struct Retry {
     /// The kinds of errors to try again after; all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Vec<ErrorClass>>,
-    /// Longest time from an operation's first attempt within which another one may begin.
+    /// Longest time from the step's first attempt within which another one may begin. So long is a server that does not
+    /// answer also asked how an attempt ended (five minutes when absent).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DurationText>,
     /// Most repeated attempts of all operations of the step together.

@@ -1,5 +1,6 @@
 //! The digest of a plan, without a copy of it: SHA-256 over the JSON of [`Plan::binding`], written piece by piece.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
@@ -7,6 +8,7 @@ use serde::ser::{SerializeSeq, Serializer};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::conversion::PlannedConversion;
 use super::fact::Fact;
 use super::operation::{Effect, Loss, Operation, Past};
 use super::plan_file::{Plan, PlannedHost, PlannedStep, Totals, hex};
@@ -49,7 +51,7 @@ struct Binding<'p> {
     environment: &'p str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     protected: bool,
-    parameters: &'p std::collections::BTreeMap<String, serde_json::Value>,
+    parameters: &'p BTreeMap<String, serde_json::Value>,
     hosts: &'p [PlannedHost],
     steps: &'p [PlannedStep],
     #[serde(serialize_with = "operations")]
@@ -58,6 +60,10 @@ struct Binding<'p> {
     facts: &'p [Fact],
     guards: &'p Guards,
     notes: &'p [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    no_way_back: &'p BTreeMap<StepId, String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "conversions")]
+    conversions: &'p [PlannedConversion],
     #[serde(skip_serializing_if = "Option::is_none")]
     undo_of: &'p Option<RunId>,
     digest: &'p str,
@@ -84,6 +90,8 @@ impl<'p> Binding<'p> {
             facts,
             guards,
             notes,
+            no_way_back,
+            conversions,
             undo_of,
             digest: _,
         } = plan;
@@ -105,6 +113,8 @@ impl<'p> Binding<'p> {
             facts,
             guards,
             notes,
+            no_way_back,
+            conversions,
             undo_of,
             digest: "",
         }
@@ -117,6 +127,10 @@ fn operations<S: Serializer>(all: &&[Operation], serializer: S) -> Result<S::Ok,
         list.serialize_element(&BindingOperation::of(operation))?;
     }
     list.end()
+}
+
+fn conversions<S: Serializer>(all: &&[PlannedConversion], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(all.iter().map(PlannedConversion::binding))
 }
 
 #[derive(Serialize)]
@@ -220,6 +234,11 @@ mod tests {
             plan.protected = past.is_some();
             plan.undo_of = past.map(|past| past.run);
             plan.operations = vec![operation];
+            plan.no_way_back = BTreeMap::from([(StepId::from("s"), "why".to_owned())]);
+            plan.conversions = serde_json::from_value(serde_json::json!([{
+                "step": "s", "database": "d", "name": "t", "fate": "left_out", "engine_before": "Log", "rows_behind": 7
+            }]))
+            .unwrap();
             plan.facts = vec![Fact::new(&HostName::from("r1"), "a", "b", "c")];
             let plan = plan.sealed();
             let text = serde_json::to_vec(&plan.binding()).unwrap();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::conversion::PlannedConversion;
 use super::digest;
 use super::fact::Fact;
 use super::operation::{Effect, Loss, Operation};
@@ -55,6 +56,12 @@ pub struct Plan {
     pub guards: Guards,
     /// Things a reviewer should know: what is left out and why.
     pub notes: Vec<String>,
+    /// The steps that cannot be taken back once they have run, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub no_way_back: BTreeMap<StepId, String>,
+    /// What becomes of each object of a source that is converted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conversions: Vec<PlannedConversion>,
     /// The run that this plan takes back, where it is the plan of an undo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_of: Option<RunId>,
@@ -203,6 +210,7 @@ impl Plan {
             operation.loss.bytes = 0;
         }
         bare.totals.loss.bytes = 0;
+        bare.conversions = bare.conversions.iter().map(PlannedConversion::binding).collect();
         bare
     }
 

@@ -28,6 +28,7 @@ impl PlanView {
         page.signs(&outline);
         page.destroyed(&outline);
         page.made(&outline);
+        page.conversions(plan, self.summary);
         page.checked(&outline);
         page.asked(&outline);
         for step in &outline.steps {

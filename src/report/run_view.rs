@@ -2,10 +2,14 @@
 
 use std::fmt::Write;
 
+use jiff::Timestamp;
+
 use super::text::{Style, count};
-use crate::engine::journal::{Entry, Journal};
+use crate::engine::executor::sent;
+use crate::engine::journal::{Entry, Journal, JournalError};
 use crate::engine::resume::{OperationState, RunState};
 use crate::model::ids::RunId;
+use crate::plan::operation::{Effect, Operation};
 use crate::plan::plan_file::Plan;
 
 /// The state of a run in one word.
@@ -63,11 +67,15 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
     let by_step = plan.operations_by_step();
     for step in &plan.steps {
         let mut words = Vec::new();
-        let (mut done, mut lost, mut total) = (0, 0, 0);
+        let (mut done, mut lost, mut failed, mut total) = (0, 0, 0, 0);
         for operation in by_step.get(&step.id).into_iter().flatten() {
             total += 1;
             match state.operations.get(&operation.id) {
                 Some(OperationState::Done(_)) => done += 1,
+                // A check that was cut off by the end of its process is made again, and nobody has to ask about it.
+                Some(OperationState::Lost { .. }) if operation.effect == Effect::Read => {
+                    failed += u64::from(last_error(journal, operation).is_some());
+                }
                 Some(OperationState::Lost { .. }) => lost += 1,
                 _ => {}
             }
@@ -77,9 +85,14 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
         } else {
             words.push(format!("{done} of {total} done"));
         }
+        if failed > 0 {
+            words.push(format!("{} did not hold", count(failed, "check")));
+        }
         let mark = if lost > 0 {
             words.push(format!("{lost} with an unknown outcome"));
             style.notice("?")
+        } else if failed > 0 {
+            style.bad("✗")
         } else if done == total {
             style.good("✓")
         } else if done > 0 {
@@ -91,19 +104,7 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
     }
     for operation in &plan.operations {
         if let Some(OperationState::Lost { attempt, at, .. }) = state.operations.get(&operation.id) {
-            let place = operation.host.as_ref().map_or("-", |host| host.as_str());
-            let _ = write!(
-                out,
-                "\n  {} {} {} on {place}: attempt {attempt} began {}",
-                style.notice("?"),
-                operation.id,
-                operation.object,
-                at.strftime("%Y-%m-%d %H:%M:%S UTC")
-            );
-            if let Some(text) = last_error(journal, &operation.id) {
-                let _ = write!(out, "\n    {text}");
-            }
-            out.push('\n');
+            out.push_str(&render_lost(operation, *attempt, *at, journal, style));
         }
     }
     if let Some(Entry::Stopped { reason }) = journal.records.last().map(|record| &record.entry) {
@@ -117,11 +118,64 @@ pub fn render_run(id: &RunId, plan: &Plan, journal: &Journal, state: &RunState, 
     out
 }
 
-fn last_error(journal: &Journal, operation: &crate::model::ids::OperationId) -> Option<String> {
-    journal.records.iter().rev().find_map(|record| match &record.entry {
-        Entry::Outcome { operation: of, error: Some(error), .. } if of == operation => {
-            Some(format!("{}: {}", error.what, error.found))
+/// An operation that did not come to its end: a check that did not hold, or one of which it is not known how it ended, with
+/// what was sent, what went wrong, what was asked afterwards and what came back.
+fn render_lost(operation: &Operation, attempt: u32, at: Timestamp, journal: &Journal, style: Style) -> String {
+    let mut out = String::new();
+    let at = at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let error = last_error(journal, operation);
+    if operation.effect == Effect::Read {
+        let Some(error) = error else { return out };
+        let place = operation.host.as_ref().map_or("-", |host| host.as_str());
+        let mark = style.bad("✗");
+        let _ = writeln!(out, "\n  {mark} {} {} on {place}: checked {at}", operation.id, operation.object);
+        let _ = writeln!(out, "    {}: {}", error.what, indented(&error.found));
+        return out;
+    }
+    let query_id = journal.records.iter().rev().find_map(|record| match &record.entry {
+        Entry::Intent { operation: of, query_id, .. } if *of == operation.id => Some(query_id.as_str()),
+        _ => None,
+    });
+    let sent = sent(operation, query_id.unwrap_or_default());
+    let mark = style.notice("?");
+    let _ = writeln!(out, "\n  {mark} {} {}: how it ended is not known", operation.id, operation.object);
+    let _ = writeln!(out, "    attempt {attempt} began {at} {}", indented(&sent));
+    if let Some(error) = error {
+        let _ = writeln!(out, "    error: {}: {}", error.what, indented(&error.found));
+    }
+    let asked = journal.records.iter().rev().find_map(|record| match &record.entry {
+        Entry::Probed { operation: of, attempt: of_attempt, answer, evidence }
+            if *of == operation.id && *of_attempt == attempt =>
+        {
+            Some((record.at, answer, evidence))
         }
         _ => None,
-    })
+    });
+    if let Some((at, answer, evidence)) = asked {
+        let at = at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let _ = writeln!(out, "    asked {at}: {}", answer.replace('_', " "));
+        if let Some(told) = evidence {
+            let _ = writeln!(out, "    {}: {}", told.what, indented(&told.found));
+            if !told.evidence.is_empty() {
+                let _ = writeln!(out, "    see it    {}", indented(&told.evidence));
+            }
+            if !told.action.is_empty() {
+                let _ = writeln!(out, "    do this   {}", indented(&told.action));
+            }
+        }
+    }
+    out
+}
+
+/// Why the last attempt of an operation failed, if it did.
+fn last_error<'j>(journal: &'j Journal, operation: &Operation) -> Option<&'j JournalError> {
+    journal.records.iter().rev().find_map(|record| match &record.entry {
+        Entry::Intent { operation: of, .. } if *of == operation.id => Some(None),
+        Entry::Outcome { operation: of, error, .. } if *of == operation.id => Some(error.as_ref()),
+        _ => None,
+    })?
+}
+
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n      ")
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::root;
 
 /// Before the first line of a refusal in the sources.
-const MARKS: [&str; 3] = ["what: ", "refuse(", "explain_sql("];
+const MARKS: [&str; 4] = ["what: ", "refuse(", "explain_sql(", "explain_look("];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -73,16 +73,19 @@ fn a_wrong_password_is_told_before_anything_is_touched() {
     error: looking at DB-r1
       expected  the statement succeeds
       found     DB-r1 answered 516 AUTHENTICATION_FAILED: default: Authentication failed: password is incorrect, or there is no user with such name.
+      see it    on DB-r1: SELECT currentUser(), hostName()
       do this   the server refused user or password: correct `credentials` in the environment
                 clickferry explain 516
     error: looking at DB-r2
       expected  the statement succeeds
       found     DB-r2 answered 516 AUTHENTICATION_FAILED: default: Authentication failed: password is incorrect, or there is no user with such name.
+      see it    on DB-r2: SELECT currentUser(), hostName()
       do this   the server refused user or password: correct `credentials` in the environment
                 clickferry explain 516
     error: looking at DB-sa
       expected  the statement succeeds
       found     DB-sa answered 516 AUTHENTICATION_FAILED: default: Authentication failed: password is incorrect, or there is no user with such name.
+      see it    on DB-sa: SELECT currentUser(), hostName()
       do this   the server refused user or password: correct `credentials` in the environment
                 clickferry explain 516
     ");

@@ -93,6 +93,21 @@ fn what_a_dead_engine_left_running_is_stopped() {
 }
 
 #[test]
+fn a_backup_that_another_engine_began_is_stopped() {
+    let (scene, engine) = working("taken_over", "back-up/", "standalone", "BACKUP");
+    engine.kill();
+    let engine = scene.start(&["resume"]);
+    engine.has_told("running");
+    let cancelled = cancel(&scene, &["--kill"]);
+    let ended = engine.end(&scene);
+    assert_eq!((cancelled.code, ended.code), (Some(0), Some(130)), "{cancelled}{ended}");
+    assert!(kills(&scene) == 1, "{ended}");
+    let writing = scene.on_node("standalone", "SELECT count() FROM system.backups WHERE status = 'CREATING_BACKUP'");
+    assert_eq!(writing, "0");
+    resumes(&scene);
+}
+
+#[test]
 fn a_run_that_is_over_cannot_be_cancelled() {
     let scene = Scene::new("over").with_orders();
     assert_eq!(scene.start_move().end(&scene).code, Some(0));

@@ -116,11 +116,11 @@ fn statements_of_the_author_are_parsed_together() {
     assert!(!all["standalone"].iter().any(|text| text.starts_with("EXPLAIN AST")), "{all:#?}");
 
     // Each mistake is told with its place, and what is right is not.
-    let wrong = scene.steps(&format!("{steps}{}{}", step(40, "SELECT 1 FROM x WHERE"), step(41, "SELECT 1 +")));
+    let wrong = scene.steps(&format!("{steps}{}{}", step(40, "SELECT 1 ORDER x"), step(41, "SELECT 1 +")));
     let database = format!("database={}", scene.database);
     let refused = scene.cli(&["plan", &wrong, "-p", &database]);
     assert_eq!(refused.code, Some(1), "{refused}");
     assert_eq!(refused.stderr.matches("cannot parse a statement").count(), 2, "{refused}");
-    assert!(refused.stderr.contains("cannot parse a statement: SELECT 1 FROM x WHERE"), "{refused}");
+    assert!(refused.stderr.contains("cannot parse a statement: SELECT 1 ORDER x"), "{refused}");
     assert!(refused.stderr.contains("failed at position"), "{refused}");
 }

@@ -18,14 +18,14 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     exit 3
     --- stderr
     refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r1
-      expected  10 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     11 rows, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      expected  10 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      found     11 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r2
-      expected  10 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     11 rows, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      expected  10 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      found     11 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
     // The same where the engine does not count its rows.
@@ -34,7 +34,7 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     --- stderr
     refused: the world has moved since the plan was made: table DB.jottings that is dropped on DB-r2
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     34 bytes, rows not told, UUID UUID, `id` UInt64; definition DIGEST
+      found     1 row, UUID UUID, `id` UInt64; definition DIGEST
       see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'jottings'
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
@@ -100,14 +100,14 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     exit 3
     --- stderr
     refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r1
-      expected  11 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     11 rows, UUID UUID, `id` UInt64, `more` UInt8; definition DIGEST
-      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      expected  11 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      found     11 rows, content DIGEST, UUID UUID, `id` UInt64, `more` UInt8; definition DIGEST
+      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r2
-      expected  11 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     11 rows, UUID UUID, `id` UInt64, `more` UInt8; definition DIGEST
-      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      expected  11 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      found     11 rows, content DIGEST, UUID UUID, `id` UInt64, `more` UInt8; definition DIGEST
+      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
     // A column type changed.
@@ -125,7 +125,7 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     exit 3
     --- stderr
     refused: the world has moved since the plan was made: table DB.jottings that is dropped on DB-r2
-      expected  34 bytes, rows not told, UUID UUID, `id` UInt64; definition DIGEST
+      expected  1 row, UUID UUID, `id` UInt64; definition DIGEST
       found     0 rows, UUID UUID, `id` UInt64; definition DIGEST
       see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'jottings'
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
@@ -168,9 +168,9 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
       see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'jottings'
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r2
-      expected  11 rows, UUID UUID, `id` UInt64, `more` UInt8; definition DIGEST
+      expected  11 rows, content DIGEST, UUID UUID, `id` UInt64, `more` UInt8; definition DIGEST
       found     it is not there any longer
-      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
 }

@@ -121,9 +121,9 @@ fn replicas_and_keeper_nodes_that_moved_are_refused_by_name() {
       see it    on DB-r2: SELECT total_replicas, zookeeper_path FROM system.replicas WHERE database = 'DB' AND table = 'notes'
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r2
-      expected  10 rows, UUID UUID, `id` UInt64; definition DIGEST
+      expected  10 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
       found     it is not there any longer
-      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
 }

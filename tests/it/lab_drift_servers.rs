@@ -90,6 +90,11 @@ fn servers_that_became_others_came_or_went_are_refused_by_name() {
       found     2 hosts in the environment
       see it    on DB-r1: SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = 'lab' ORDER BY shard_num, replica_num
       do this   list every replica of every shard under `hosts:`; a forgotten replica would keep old data
+    refused: the plan cannot be made any longer: DB-r1 and DB-r2 do not mean the same cluster by `lab`
+      expected  the members that DB-r1 knows: 1/1 REPLICA1, 1/2 REPLICA2, 1/3 10.0.0.9:9000
+      found     DB-r2 knows 1/1 REPLICA1, 1/2 REPLICA2
+      see it    on DB-r2: SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = 'lab' ORDER BY shard_num, replica_num
+      do this   correct the address of the host in the environment, or `remote_servers` of the servers
     ");
     insta::assert_snapshot!(configured("replica2", &|json| {
         json["clusters"][0]["shards"][0].as_array_mut().unwrap().pop();
@@ -106,6 +111,11 @@ fn servers_that_became_others_came_or_went_are_refused_by_name() {
       found     2 hosts in the environment
       see it    on DB-r2: SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = 'lab' ORDER BY shard_num, replica_num
       do this   list every replica of every shard under `hosts:`; a forgotten replica would keep old data
+    refused: the plan cannot be made any longer: DB-r1 and DB-r2 do not mean the same cluster by `lab`
+      expected  the members that DB-r1 knows: 1/1 REPLICA1, 1/2 REPLICA2
+      found     DB-r2 knows 1/1 REPLICA1
+      see it    on DB-r2: SELECT shard_num, replica_num, host_name, port FROM system.clusters WHERE cluster = 'lab' ORDER BY shard_num, replica_num
+      do this   correct the address of the host in the environment, or `remote_servers` of the servers
     ");
     // A replica that does not answer any longer.
     insta::assert_snapshot!(after(&|| scene.lab.stop("replica2").unwrap()), @"

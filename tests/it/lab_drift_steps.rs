@@ -83,17 +83,17 @@ fn what_statements_are_about_is_refused_by_name() {
     --- stderr
     refused: the world has moved since the plan was made: table DB.notes that is to lose rows on DB-r1
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     1 row, UUID UUID, `id` UInt64; definition DIGEST
+      found     1 row, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
       see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.third that is to lose rows on DB-r1
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     1 row, UUID UUID, `id` UInt64; definition DIGEST
+      found     1 row, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
       see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'third'
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.notes that is to lose rows on DB-r2
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     1 row, UUID UUID, `id` UInt64; definition DIGEST
+      found     1 row, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
       see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
@@ -128,6 +128,7 @@ fn what_is_created_restored_into_and_written_to_is_refused_by_name() {
     refused: the plan cannot be made any longer: step `back-up`: something is at the path new already
       expected  an empty path: backups are never written over each other
       found     object
+      see it    clickferry inspect -e ENVIRONMENT
       do this   choose another path, best with `{{ run.started | date('%Y-%m-%d_%H%M%S') }}` in it
     ");
     bucket::delete(&scene, "new/object");
@@ -199,6 +200,6 @@ fn what_is_created_restored_into_and_written_to_is_refused_by_name() {
       expected  an empty table on every replica, so that no row can be there twice
       found     1 row on DB-r1, 1 row on DB-r2
       see it    on DB-r1: SELECT engine, total_rows, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'customers'
-      do this   put a step before that empties or recreates it, or leave it out with `except_tables`; only where its rows are meant to stay beside those of the backup, set `allow_non_empty_tables: true` under `settings:`
+      do this   put a step before that empties or recreates it, or leave it out with `except_tables`; rows are never added to a table that has some
     ");
 }

@@ -3,7 +3,7 @@
 use clickferry::engine::journal::{Entry, Record};
 
 use crate::support::engine::{has_intent, is_done, journal};
-use crate::support::lab::wait_until;
+use crate::support::lab::{files_below, wait_until};
 use crate::support::proof::{is_moved, nothing_was_repeated};
 use crate::support::scene::Scene;
 use crate::support::sent::Run;
@@ -100,6 +100,42 @@ fn a_replica_that_dies_during_the_restore_is_waited_for_or_told_and_nothing_is_l
         is_moved(&scene, "2");
         nothing_was_repeated(&scene, &scene.runs()[0]);
     }
+}
+
+/// The restarted server has forgotten the backup; what lies in the bucket says how it ended.
+#[test]
+fn a_source_that_dies_during_the_backup_leaves_a_dead_prefix_and_another_one_is_taken() {
+    let scene = Scene::alone("source_dies").with_orders().slow_bucket();
+    let mut engine = scene.start_move();
+    assert!(engine.reaches(|records| has_intent(records, "back-up/") && has_seen(&scene, "standalone", "BACKUP")));
+    let running = "SELECT count() FROM system.backups WHERE status = 'CREATING_BACKUP'";
+    wait_until("the backup", || scene.on_node("standalone", running) == "1");
+    let in_bucket = || files_below(&scene.lab.dir().join("s3").join(scene.lab.bucket()).join(&scene.database));
+    wait_until("something in the bucket", || !in_bucket().is_empty());
+    scene.lab.kill("standalone").unwrap();
+    let is_whole = |file: &std::path::PathBuf| file.file_name().is_some_and(|name| name == ".backup");
+    assert!(!in_bucket().iter().any(is_whole), "the backup was complete before the node was killed");
+    scene.lab.start_node("standalone").unwrap();
+    assert_eq!(scene.on_node("standalone", "SELECT count() FROM system.backups"), "0");
+    scene.quick_bucket();
+    let ended = engine.end(&scene);
+    if ended.code != Some(0) {
+        assert!(matches!(ended.code, Some(1 | 4)), "{ended}");
+        assert!(ended.stderr.contains("clickferry resume"), "{ended}");
+        resumes(&scene);
+    }
+    is_moved(&scene, "2");
+    nothing_was_repeated(&scene, &scene.runs()[0]);
+    assert_eq!(in_bucket().iter().filter(|file| is_whole(file)).count(), 1);
+    let attempts: Vec<String> = journal(&scene.runs()[0])
+        .records
+        .iter()
+        .filter_map(|record| match &record.entry {
+            Entry::Intent { operation, query_id, .. } if operation.as_str() == "back-up/1" => Some(query_id.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(attempts.len(), 2, "{attempts:?}");
 }
 
 /// The statement that stands in the plan for this case, and before the one that it clears the way for.
@@ -232,4 +268,56 @@ fn a_second_engine_on_the_same_target_is_refused_and_told_who_holds_it() {
     assert!(!scene.test.path().join("other/runs").exists());
     is_moved(&scene, "2");
     nothing_was_repeated(&scene, &scene.runs()[0]);
+}
+
+/// The names of hosts are a matter of each environment; the servers behind them are the same.
+#[test]
+fn an_environment_that_names_the_servers_otherwise_is_kept_away_all_the_same() {
+    let scene = Scene::new("names").with_orders().slow_bucket();
+    let mut first = scene.start_move();
+    assert!(first.reaches(|records| has_intent(records, "back-up/")));
+    wait_until("the backup", || has_seen(&scene, "standalone", "BACKUP"));
+    scene.very_slow_bucket();
+    let names = |text: String| text.replace(&format!("{}-r", scene.database), &format!("{}-node", scene.database));
+    scene.environment(names);
+    let digest = scene.plan("standalone-to-replicated.yaml", &["-p", "migration=2"]);
+    let filters = scene.filters();
+    let arguments = ["apply", "plan.json", "--consent", &digest, "--state", "other"];
+    insta::assert_snapshot!(scene.cli(&arguments), @"
+    exit 3
+    --- stderr
+    refused: the target `destination` cannot be locked
+      expected  no other engine works on this target
+      found     the target is locked by run RUN of USER@HOST since WHEN
+      see it    the node /clickferry/locks/server-UUID in Keeper
+      do this   wait for that run, or stop it; its lock vanishes with its process and the session time-out
+    ");
+    // A server without a Keeper cannot be locked; what runs on it is seen.
+    let runbook = scene.steps("  - id: make\n    sql: { on: source, statements: ['CREATE DATABASE {db}_more'] }\n");
+    let text = std::fs::read_to_string(scene.test.path().join(&runbook)).unwrap();
+    let alone = text.replace("  destination: { topology: replicated }\n", "");
+    scene.test.write(&runbook, &alone);
+    let database = format!("database={}", scene.database);
+    let refused = scene.cli(&["apply", &runbook, "-p", &database, "--summary", "--state", "other"]);
+    assert_eq!(refused.code, Some(3), "{refused}");
+    assert!(refused.stderr.contains("another run of clickferry is at work on the target `source`"), "{refused}");
+    drop(filters);
+    scene.quick_bucket();
+    let done = first.end(&scene);
+    assert_eq!(done.code, Some(0), "{done}");
+}
+
+#[test]
+fn a_run_is_not_carried_on_on_other_servers_than_those_of_its_plan() {
+    let scene = Scene::new("other_servers").with_orders();
+    killed_when(&scene, |records| is_done(records, "create-tables/2"));
+    let urls = ["replica1", "replica2"].map(|node| scene.lab.node(node).unwrap().url);
+    scene.environment(|text| text.replace(&urls[0], "?").replace(&urls[1], &urls[0]).replace('?', &urls[1]));
+    scene.mark();
+    let refused = scene.cli(&["resume"]);
+    assert_eq!(refused.code, Some(3), "{refused}");
+    assert!(refused.stderr.contains("another server answers for"), "{refused}");
+    scene.nothing_changed();
+    scene.environment(|text| text);
+    resumes(&scene);
 }

@@ -77,14 +77,14 @@ fn a_world_that_moved_since_the_plan_is_refused_with_the_fact_that_moved() {
     exit 3
     --- stderr
     refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r1
-      expected  10 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     11 rows, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      expected  10 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      found     11 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r2
-      expected  10 rows, UUID UUID, `id` UInt64; definition DIGEST
-      found     11 rows, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      expected  10 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      found     11 rows, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
+      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
     scene.nothing_changed();

@@ -2,6 +2,8 @@
 
 use clickferry::engine::journal::{Entry, OutcomeKind, Record};
 
+#[cfg(feature = "torture")]
+use crate::support::bucket;
 use crate::support::engine::{has_intent, journal};
 use crate::support::proof::is_moved;
 use crate::support::scene::Scene;
@@ -73,4 +75,30 @@ fn what_destroys_is_never_done_again_under_an_old_consent() {
     assert_ne!(refused.code, Some(0), "{refused}");
     scene.nothing_changed();
     assert_eq!(scene.on_node("replica1", "SELECT count() FROM {db}.precious"), "1");
+}
+
+#[cfg(feature = "torture")]
+#[test]
+fn a_backup_of_what_was_destroyed_since_is_not_made_again() {
+    let scene = Scene::new("emptied").with_orders();
+    let runbook = scene.steps(
+        "  - id: back-up
+    backup: { from: source, databases: ['{{ database }}'], to: backups, path: once }
+  - id: empty
+    sql: { on: source, statements: ['TRUNCATE TABLE {{ database }}.orders SYNC'] }
+  - id: last
+    sql: { on: source, statements: ['CREATE TABLE {{ database }}.n (x UInt8) ENGINE = MergeTree ORDER BY x'] }
+",
+    );
+    let text = std::fs::read_to_string(scene.test.path().join(&runbook)).unwrap();
+    let more = "storage:\n  backups: { kind: s3 }\nguards: { loss: { tables: 1, rows: 10000 } }\nsteps:\n";
+    scene.test.write(&runbook, &text.replace("\nsteps:\n", &format!("\n{more}")));
+    let digest = scene.plan(&runbook, &[]);
+    scene.killed_at("before record intent last/1", &["apply", "plan.json", "--consent", &digest]);
+    bucket::delete(&scene, "once/.backup");
+    scene.mark();
+    let refused = scene.cli(&["resume", "--redo"]);
+    assert_eq!(refused.code, Some(3), "{refused}");
+    assert!(refused.stderr.contains("empty/1 has destroyed on its source since"), "{refused}");
+    scene.nothing_changed();
 }

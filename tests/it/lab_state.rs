@@ -43,7 +43,7 @@ fn a_run_begun_in_a_folder_moves_to_a_bucket_and_is_carried_on_on_another_machin
     --- stderr
     refused: run RUN in ./state is not the one to carry on
       expected  a run is carried on where it lives, and nowhere else
-      found     moved to s3://backups/DB-state, WHEN UTC by USER@HOST
+      found     moved to s3://backups/DB-state, WHEN by USER@HOST
       see it    clickferry state ls
       do this   `clickferry resume RUN` with an environment whose state is there; or bring it back with `clickferry state push`
     ");

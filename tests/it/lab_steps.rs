@@ -98,6 +98,29 @@ fn a_check_that_may_fail_is_told_at_the_end_and_the_rest_is_done() {
 }
 
 #[test]
+fn behind_a_check_that_may_fail_the_others_of_its_step_are_made_and_told() {
+    let scene = with_table("others");
+    for (node, rows) in [("replica1", 1), ("replica2", 2)] {
+        scene.on_node(node, "CREATE DATABASE {db}");
+        scene.on_node(node, "CREATE TABLE {db}.t (x UInt64) ENGINE = MergeTree ORDER BY x");
+        scene.on_node(node, &format!("INSERT INTO {{db}}.t SELECT number FROM numbers({rows})"));
+    }
+    let runbook = scene.steps(
+        "  - id: check
+    on_failure: continue
+    assert: { on: destination, every: replica, query: 'SELECT count() FROM {{ database }}.t', equals: 7 }
+",
+    );
+    let output = apply(&scene, &runbook);
+    assert_eq!(output.code, Some(2), "{output}");
+    let records = journal(&scene.runs()[0]).records;
+    assert!(has_intent(&records, "check/1") && has_intent(&records, "check/2"), "{output}");
+    for found in ["found     1", "found     2"] {
+        assert!(output.stderr.contains(found), "{output}");
+    }
+}
+
+#[test]
 fn a_question_that_nobody_answers_stops_before_its_step() {
     let scene = with_table("question");
     let runbook = scene.steps(
@@ -177,10 +200,24 @@ fn a_statement_without_a_probe_stops_for_a_person() {
     outcome unknown: slow/1 insert_into (DB.t): it cannot be told whether the statement took effect
       expected  a `probe:` in the step that tells it
       found     none is declared; the statement is not running on DB-sa, and its query log does not show its end
+                attempt 1 began WHEN on DB-sa under the id clickferry-RUN-slow-1-1:
+                INSERT INTO `DB`.t SELECT number + sleepEachRow(0.2) FROM numbers(5) SETTINGS max_block_size = 1
       see it    on DB-sa: SELECT type, event_time, exception FROM system.query_log WHERE query_id = 'clickferry-RUN-slow-1-1'
       do this   look at what the statement changes, then say how it ended: `clickferry resolve RUN OPERATION --done|--not-done --reason ...`; a `probe:` in the step answers it next time
     ");
     drop(filters);
+    let status = scene.cli(&["status"]).stdout;
+    for told in [
+        "1 with an unknown outcome",
+        "how it ended is not known",
+        "under the id clickferry-",
+        "INSERT INTO `",
+        "asked 2",
+        ": unknown",
+        "see it    on ",
+    ] {
+        assert!(status.contains(told), "no {told:?} in:\n{status}");
+    }
     scene.nothing_changed();
     assert_eq!(count(&scene), rows);
 }

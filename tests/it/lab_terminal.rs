@@ -94,6 +94,32 @@ fn another_name_or_total_is_refused_and_a_later_answer_is_free_to_be_right() {
 }
 
 #[test]
+fn what_moves_while_the_question_waits_is_refused_after_the_answer() {
+    let protected = Protected::new("waited");
+    let scene = &protected.scene;
+    let mut terminal = protected.asked();
+    terminal.types(&format!("{}\n", protected.name)).shows("type the number of rows that it destroys:");
+    scene.on_node("replica2", "INSERT INTO {db}.kept VALUES (9000)");
+    scene.mark();
+    let moved = format!("moved since the plan was made: table {0}.kept that is dropped on {0}-r2", scene.database);
+    terminal.types("6000\n").ends().ended(3, &[&moved, "expected 3000 rows", "found 3001 rows"]);
+    scene.nothing_changed();
+    assert!(scene.runs().is_empty(), "{:?}", scene.runs());
+    assert!(!scene.state().join("lock.json").exists());
+    // The same where no plan was saved before.
+    scene.on_node("replica2", "TRUNCATE TABLE {db}.kept");
+    scene.mark();
+    let mut fresh = Terminal::start(scene, &["apply", "steps.yaml", "-p", &format!("database={}", scene.database)]);
+    fresh.shows("type its name:").types(&format!("{}\n", protected.name));
+    fresh.shows("type the number of rows that it destroys:");
+    scene.on_node("replica2", "INSERT INTO {db}.kept VALUES (1)");
+    scene.mark();
+    fresh.types("3000\n").ends().ended(3, &[&moved, "expected 0 rows", "found 1 row"]);
+    scene.nothing_changed();
+    assert!(scene.runs().is_empty(), "{:?}", scene.runs());
+}
+
+#[test]
 fn control_c_at_either_question_ends_before_anything_was_sent() {
     let protected = Protected::new("ctrlc");
     let session = protected.asked().types("\x03").ends();
@@ -165,4 +191,36 @@ fn a_question_of_a_step_can_be_left_with_control_c_and_is_asked_again() {
     let done = Terminal::start(&scene, &["resume"]).shows(question).types("yes\n").ends();
     done.ended(0, &["[-] one: done before", "✓ two/1", "is done."]);
     assert_eq!(there("two"), "1");
+}
+
+#[test]
+fn a_question_is_left_when_the_run_is_cancelled_from_elsewhere() {
+    let scene = Scene::new("elsewhere");
+    let step = |id: &str, more: &str| {
+        format!(
+            "  - id: {id}\n{more}    sql: {{ on: source, statements: ['CREATE DATABASE {{db}}{id}'], probe: {{ query: \"SELECT count() FROM system.databases WHERE name = '{{db}}{id}'\", done_when: 1 }} }}\n"
+        )
+    };
+    let runbook = scene.steps(&format!(
+        "{}{}",
+        step("one", "    confirm: Shall it begin?\n"),
+        step("two", "    point_of_no_return: true\n")
+    ));
+    let digest = scene.plan(&runbook, &[]);
+    let mut terminal = Terminal::start(&scene, &["apply", "plan.json", "--consent", &digest]);
+    terminal.shows("Shall it begin? (type yes):");
+    let id = scene.runs()[0].file_name().unwrap().to_str().unwrap().to_owned();
+    let cancelled = scene.cli(&["cancel", &id]);
+    assert_eq!(cancelled.code, Some(0), "{cancelled}");
+    terminal.ends().ended(130, &["cancelled: stopped at the question of step `one`"]);
+
+    // Ctrl-C at the last question before there is no way back is no refusal, either.
+    let mut terminal = Terminal::start(&scene, &["resume"]);
+    terminal.shows("Shall it begin? (type yes):").types("yes\n");
+    let left = terminal.shows("To go on, type the name of the step:").types("\x03").ends();
+    left.ended(130, &["cancelled: stopped at the question of step `two`", "clickferry resume"]);
+    let there = |id: &str| {
+        scene.on_node("standalone", &format!("SELECT count() FROM system.databases WHERE name = '{{db}}{id}'"))
+    };
+    assert_eq!((there("one"), there("two")), ("1".to_owned(), "0".to_owned()));
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use clickferry::engine::journal::Entry;
+
 use crate::support::engine::{has_intent, journal};
 use crate::support::keeper::{children, exists};
-use crate::support::lab::{NODES, files_below};
+use crate::support::lab::{NODES, files_below, wait_until};
 use crate::support::proof::content;
 use crate::support::scene::Scene;
 
@@ -272,4 +274,91 @@ fn nothing_is_taken_back_where_somebody_wrote_meanwhile() {
     let state = "SELECT version, dirty FROM {db}.schema_migrations ORDER BY sequence DESC LIMIT 1";
     assert_eq!(scene.on_node("replica2", state), "2\t1");
     assert_eq!(all(&scene).1, before.1);
+}
+
+/// Whether an undo of the run was begun, as its journal says.
+fn is_marked(scene: &Scene, run: &str) -> bool {
+    let records = journal(&scene.state().join("runs").join(run)).records;
+    records.iter().any(|record| matches!(record.entry, Entry::Undone { .. }))
+}
+
+#[cfg(feature = "torture")]
+#[test]
+fn an_undo_that_died_before_its_first_record_has_taken_nothing_back() {
+    let scene = Scene::new("void").with_orders();
+    let mut engine = scene.start_move();
+    assert!(engine.reaches(|records| has_intent(records, "create-tables/3")), "{}", engine.end(&scene));
+    engine.kill();
+    let run = last_run(&scene);
+    let consent = digest(&scene, &run, &[]);
+    scene.killed_at("after record undone", &["undo", &run, "--consent", &consent]);
+    assert!(is_marked(&scene, &run));
+    // The run goes on as if nobody had wanted to take it back.
+    let resumed = scene.cli(&["resume"]);
+    assert_eq!(resumed.code, Some(0), "{resumed}");
+    crate::support::proof::is_moved(&scene, "2");
+    // And it is taken back by an undo that does begin; the record of that one stands.
+    let done = undo(&scene, &run, &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let resumed = scene.cli(&["resume", &run]);
+    assert_eq!(resumed.code, Some(3), "{resumed}");
+}
+
+#[cfg(feature = "torture")]
+#[test]
+fn an_undo_is_begun_behind_a_record_that_was_torn() {
+    let scene = moved("torn");
+    let run = last_run(&scene);
+    let consent = digest(&scene, &run, &[]);
+    // The run is over, and what the first undo wrote into its journal came to the half of it.
+    scene.killed_at("inside of record undone", &["undo", &run, "--consent", &consent]);
+    assert!(journal(&scene.state().join("runs").join(&run)).torn_bytes > 0);
+    let done = undo(&scene, &run, &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(is_marked(&scene, &run));
+}
+
+#[test]
+fn an_interrupt_while_an_undo_is_planned_marks_nothing() {
+    let scene = moved("planned").slow_bucket();
+    let run = last_run(&scene);
+    let consent = digest(&scene, &run, &[]);
+    scene.very_slow_bucket();
+    let engine = scene.start(&["undo", &run, "--consent", &consent]);
+    // It holds its locks and asks the bucket, which takes its time.
+    let lock = format!("/clickferry/locks/{0}-r1,{0}-r2", scene.database);
+    wait_until("the lock of the target", || exists(&scene.lab, &lock));
+    engine.signal("INT");
+    let ended = engine.end(&scene);
+    assert_eq!(ended.code, Some(130), "{ended}");
+    assert!(!is_marked(&scene, &run), "{ended}");
+    assert_eq!(last_run(&scene), run);
+}
+
+#[test]
+fn an_undo_that_slept_through_the_life_of_its_lock_deletes_nothing_more() {
+    let scene = moved("slept").slow_bucket();
+    let run = last_run(&scene);
+    let consent = digest(&scene, &run, &[]);
+    let count = || all(&scene).1.len();
+    let before = count();
+    let mut engine = scene.start(&["undo", &run, "--consent", &consent]);
+    assert!(engine.reaches(|records| has_intent(records, "undo-back-up/")), "{}", engine.end(&scene));
+    scene.very_slow_bucket();
+    wait_until("the first object to go", || count() < before);
+    engine.signal("STOP");
+    let lock = format!("/clickferry/locks/{0}-r1,{0}-r2", scene.database);
+    wait_until("the end of its session", || !exists(&scene.lab, &lock));
+    let left = count();
+    assert!(left > 3, "{left}");
+    engine.signal("CONT");
+    let woken = engine.end(&scene);
+    assert!(matches!(woken.code, Some(1 | 4)), "{woken}");
+    assert!(woken.stderr.contains("lock"), "{woken}");
+    // The one that was on its way may have gone.
+    assert!(count() + 1 >= left, "{} of {left} are left: {woken}", count());
+    scene.quick_bucket();
+    let resumed = scene.cli(&["resume"]);
+    assert_eq!(resumed.code, Some(0), "{resumed}");
+    assert_eq!(count(), 0);
 }

@@ -93,6 +93,16 @@ fn a_database_that_was_set_aside_is_purged_with_consent_of_its_own() {
     ");
     drop(filters);
     scene.nothing_changed();
+    // While another run holds the locks, nothing is planned and nobody is asked.
+    let waiting = scene.steps("  - id: wait\n    wait_for: { on: source, query: \"SELECT count() FROM system.databases WHERE name = '{db}_go'\", equals: 1, interval: 100ms }\n");
+    let mut other = scene.start(&["apply", &waiting, "-p", &format!("database={}", scene.database)]);
+    assert!(other.reaches(|records| has_intent(records, "wait/")));
+    let locked = scene.cli(&["purge"]);
+    assert_eq!(locked.code, Some(3), "{locked}");
+    assert!(!locked.stderr.contains("consent") && locked.stderr.contains("lock"), "{locked}");
+    scene.on_node("standalone", "CREATE DATABASE {db}_go");
+    assert_eq!(other.end(&scene).code, Some(0));
+    scene.on_node("standalone", "DROP DATABASE {db}_go SYNC");
     let done = with_consent(&scene, &["purge", &run]);
     assert_eq!(done.code, Some(0), "{done}");
     let left = "SELECT count() FROM system.databases WHERE startsWith(name, '{db}_old')";
@@ -321,4 +331,37 @@ fn the_point_of_no_return_is_asked_for_once_more() {
     assert_eq!(done.code, Some(0), "{done}");
     assert!(is_done(&journal(&scene.runs()[0]).records, "flip/1"));
     assert_eq!(scene.on_node("standalone", "SELECT max(x) FROM {db}.t"), "200");
+}
+
+#[cfg(feature = "torture")]
+#[test]
+fn an_export_that_cannot_be_read_for_a_while_is_not_taken_for_none() {
+    let scene = Scene::new("export");
+    let path = format!("/clickhouse/tables/01/{}", scene.database);
+    scene.on_node("replica1", "CREATE DATABASE {db}");
+    let engine = format!("ReplicatedMergeTree('{path}/t', 'replica1') ORDER BY x");
+    scene.on_node("replica1", &format!("CREATE TABLE {{db}}.t (x UInt64) ENGINE = {engine}"));
+    scene.on_node("replica1", "DETACH TABLE {db}.t PERMANENTLY");
+    let before = values(&scene.lab, &path);
+    let runbook = scene
+        .steps("  - id: clear\n    clear_keeper: { on: destination, paths: ['/clickhouse/tables/{shard}/{db}'] }\n");
+    let digest = scene.plan(&runbook, &[]);
+    // Everything is removed, and nobody has looked yet what was.
+    scene.killed_at("before record outcome clear/1 done", &["apply", "plan.json", "--consent", &digest]);
+    assert!(!exists(&scene.lab, &path));
+    let export = scene.runs()[0].join("keeper/clear-1.json");
+    let aside = scene.test.path().join("aside");
+    std::fs::rename(&export, &aside).unwrap();
+    std::fs::create_dir(&export).unwrap();
+    let stopped = scene.cli(&["resume"]);
+    assert_eq!(stopped.code, Some(1), "{stopped}");
+    assert!(stopped.stderr.contains("cannot be read"), "{stopped}");
+    std::fs::remove_dir(&export).unwrap();
+    std::fs::rename(&aside, &export).unwrap();
+    let resumed = scene.cli(&["resume"]);
+    assert_eq!(resumed.code, Some(0), "{resumed}");
+    let done = with_consent(&scene, &["undo", &last_run(&scene)]);
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!(values(&scene.lab, &path), before);
+    scene.on_node("replica1", "DROP DATABASE {db} SYNC");
 }

@@ -34,6 +34,10 @@ fn a_living_holder_is_shown_and_keeps_its_locks() {
         let scene = if in_bucket { scene.with_state_in_bucket() } else { scene }.slow_bucket();
         let engine = backing_up(&scene);
         let id = run_id(&scene);
+        if !in_bucket {
+            // The backup outlasts the look at it.
+            scene.very_slow_bucket();
+        }
         let filters = scene.more_filters();
         let refused = unlock(&scene, &["--run", &id]);
         if in_bucket {

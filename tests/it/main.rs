@@ -15,25 +15,35 @@ mod generated;
 mod invalid;
 mod lab_bad_input;
 mod lab_cancel;
+mod lab_commands;
 mod lab_count;
+mod lab_definitions;
 mod lab_drift;
 mod lab_drift_backup;
 mod lab_drift_keeper;
 mod lab_drift_servers;
 mod lab_drift_steps;
 mod lab_faults;
+mod lab_gates;
 mod lab_keeper;
 mod lab_kill;
 mod lab_lost_answer;
 mod lab_move;
+mod lab_on_failure;
+#[cfg(feature = "torture")]
+mod lab_own;
 mod lab_plan;
 mod lab_reads;
 mod lab_redo;
+mod lab_resolve;
 mod lab_retry;
 mod lab_runbooks;
 mod lab_server;
+mod lab_signals;
 mod lab_state;
 mod lab_steps;
+#[cfg(feature = "torture")]
+mod lab_stopped;
 mod lab_terminal;
 #[cfg(feature = "torture")]
 mod lab_torture;

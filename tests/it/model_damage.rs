@@ -50,7 +50,10 @@ fn a_changed_plan_is_refused() {
         let Ok(plan) = clickferry::plan::read::parse_plan(&bytes, "p") else { continue };
         parsed += 1;
         original.check(&plan, &original.journal, &|| String::from_utf8_lossy(&bytes).into_owned());
-        let same = plan == original.plan;
+        // Bytes that are lost are an estimate, and no part of what was consented to.
+        let mut understood = plan.clone();
+        understood.operations.iter_mut().for_each(|operation| operation.loss.bytes = 0);
+        let same = understood == original.plan;
         assert_eq!(original.resumed(&plan, &original.journal).is_some(), same, "{}", String::from_utf8_lossy(&bytes));
     }
     assert!(parsed > 500, "{parsed}");

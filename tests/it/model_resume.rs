@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use clickferry::engine::cancel::Cancelled;
 use clickferry::engine::journal::read_journal;
 use clickferry::engine::resume::{OperationState, RunState, run_state};
 use clickferry::model::ids::RunId;
@@ -10,14 +11,19 @@ use clickferry::plan::plan_file::Plan;
 use proptest::prelude::*;
 
 use crate::support::model::history::{Historian, state_told_by, text_of};
-use crate::support::model::process::{End, process};
+use crate::support::model::process::{End, cancel, process};
 use crate::support::model::world::{Disturbance, Fate, World};
 use crate::support::model::{Dice, StepShape, plan_of};
 
 fn shapes() -> impl Strategy<Value = Vec<StepShape>> {
     let operations = prop::collection::vec((0..3_u32, 0..3_u8), 0..6);
-    let step = (prop::bool::weighted(0.1), prop::bool::weighted(0.2), operations);
-    let step = step.prop_map(|(skipped, confirm, operations)| StepShape { skipped, confirm, operations });
+    let step = (prop::bool::weighted(0.1), prop::bool::weighted(0.2), prop::bool::weighted(0.2), operations);
+    let step = step.prop_map(|(skipped, confirm, no_return, operations)| StepShape {
+        skipped,
+        confirm,
+        no_return,
+        operations,
+    });
     prop::collection::vec(step, 1..4)
 }
 
@@ -29,6 +35,7 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
         1 => Just(Fate::LostNot),
         1 => (0..3_u8, any::<bool>()).prop_map(|(probes, lands)| Fate::Slow(probes, lands)),
         1 => (0..2_u8, any::<bool>()).prop_map(|(probes, lands)| Fate::Untold(probes, lands)),
+        1 => (1..3_u8).prop_map(Fate::Late),
     ];
     // Fewer failures than attempts.
     prop::collection::vec(fate, 0..3)
@@ -48,7 +55,10 @@ proptest! {
     #[test]
     fn every_cut_of_every_history_is_read_as_what_it_proves(shapes in shapes(), seed: u64, most in 2..40_usize) {
         let plan = plan_of("p", &shapes);
-        let historian = Historian::of(&plan, "run", Dice(seed), most);
+        let mut historian = Historian::of(&plan, "run", Dice(seed), most);
+        if seed.is_multiple_of(3) {
+            historian.take_back();
+        }
         let (records, journal) = (&historian.records, historian.journal());
         let mut dice = Dice(seed);
         let mut written = 0;
@@ -171,10 +181,13 @@ fn check_end(world: &World, undisturbed: Option<&RunState>) -> RunState {
     state
 }
 
-/// Three plans with everything in them, their statements meeting every fate.
+/// Plans with everything in them, their statements meeting every fate.
 fn cases() -> Vec<Case> {
-    let step =
-        |confirm, operations: &[(u32, u8)]| StepShape { skipped: false, confirm, operations: operations.to_vec() };
+    let step = |confirm, operations: &[(u32, u8)]| StepShape {
+        confirm,
+        operations: operations.to_vec(),
+        ..StepShape::default()
+    };
     let skipped = StepShape { skipped: true, ..StepShape::default() };
     vec![
         Case {
@@ -191,6 +204,11 @@ fn cases() -> Vec<Case> {
             plan: plan_of("trouble", &[step(false, &[(0, 0), (0, 1)]), step(true, &[(0, 0)])]),
             fates: vec![vec![Fate::NotSent, Fate::LostNot], vec![Fate::Untold(1, true)], vec![Fate::Slow(1, false)]],
             seed: 3,
+        },
+        Case {
+            plan: plan_of("late", &[step(false, &[(0, 0), (0, 1)]), step(false, &[(0, 0)])]),
+            fates: vec![vec![Fate::Late(1)], vec![Fate::Late(3)], vec![Fate::Late(2)]],
+            seed: 4,
         },
     ]
 }
@@ -239,5 +257,33 @@ fn the_engine_killed_again_while_it_resumes_comes_to_the_undisturbed_end() {
                 }
             }
         }
+    });
+}
+
+/// A statement on its way when its engine was killed, of the step behind one whose outcomes its probe needs.
+#[test]
+fn what_a_killed_engine_left_is_found_out_by_cancel_with_what_earlier_steps_proved() {
+    block_on(async {
+        let step = |operations: &[(u32, u8)]| StepShape { operations: operations.to_vec(), ..StepShape::default() };
+        let plan = plan_of("cancelled", &[step(&[(0, 0)]), step(&[(0, 0)])]);
+        let case = Case { plan, fates: vec![Vec::new(), vec![Fate::Late(2)]], seed: 1 };
+        let (boundaries, _) = undisturbed(&case).await;
+        let mut found = 0;
+        for at in 1..=boundaries {
+            let world = case.world();
+            process(&world, Some((at, Disturbance::Kill))).await;
+            let is_lost = |world: &World| {
+                let state = state_told_by(&world.plan, &world.records());
+                state.operations.values().any(|state| matches!(state, OperationState::Lost { .. }))
+            };
+            if world.records().is_empty() || !is_lost(&world) {
+                continue;
+            }
+            found += 1;
+            let ended = cancel(&world).await.unwrap_or_else(|failure| panic!("{at}: {failure:?}"));
+            assert!(matches!(ended, Cancelled::Ended(_)), "{ended:?}");
+            assert_eq!(world.inner().violations, Vec::<String>::new(), "{at}");
+        }
+        assert!(found > 3, "{found}");
     });
 }

@@ -96,6 +96,43 @@ fn signatures_of_others_and_over_something_else_are_refused() {
 }
 
 #[test]
+fn what_was_set_aside_under_signatures_is_purged_under_signatures() {
+    let (scene, _) = scene("purged");
+    let text = std::fs::read_to_string(scene.test.path().join("guarded.yaml")).unwrap();
+    // A table in Keeper would not stay apart; these do.
+    scene.test.write(
+        "guarded.yaml",
+        &text
+            .replace("'{{ database }}' }", "'{{ database }}', keep_old: { for: 1ms } }")
+            .replace("count: 2", "count: 1"),
+    );
+    let digest = scene.plan("guarded.yaml", &[]);
+    approve(&scene, "ann");
+    let done = scene.cli(&["apply", "plan.json", "--consent", &digest]);
+    assert_eq!(done.code, Some(0), "{done}");
+    scene.mark();
+    let shown = scene.cli(&["purge", "--dry-run", "-o", "plan.json", "--format", "json"]);
+    assert_eq!(shown.code, Some(2), "{shown}");
+    let plan: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    let consent = &plan["digest"].as_str().unwrap()[..12];
+    let purge = |more: &[&str]| scene.cli(&[&["purge", "--consent", consent], more].concat());
+    let unsigned = purge(&[]);
+    assert_eq!(unsigned.code, Some(3), "{unsigned}");
+    assert!(unsigned.stderr.contains("not approved by enough people"), "{unsigned}");
+    // The signature over the plan of the run is none over this one.
+    let other = purge(&["--approval", "plan.json.ann.sig"]);
+    assert!(other.code == Some(3) && other.stderr.contains("is not for this plan"), "{other}");
+    scene.nothing_changed();
+    assert_eq!(scene.runs().len(), 1);
+    std::fs::remove_file(scene.test.path().join("plan.json.ann.sig")).unwrap();
+    approve(&scene, "ann");
+    let done = purge(&["--approval", "plan.json.ann.sig"]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let left = "SELECT count() FROM system.databases WHERE startsWith(name, '{db}_old')";
+    assert_eq!(scene.on_node("replica1", left), "0");
+}
+
+#[test]
 fn who_may_sign_is_a_part_of_what_is_signed() {
     let (scene, digest) = scene("signers");
     approve(&scene, "ann");

@@ -6,7 +6,7 @@ use std::path::Path;
 use clickferry::adapter::clickhouse::{ClickHouse, Host};
 use clickferry::adapter::redact::Redactor;
 use clickferry::engine::error_pages::{Page, file_names, find, pages};
-use clickferry::engine::errors::explain_sql;
+use clickferry::engine::errors::{explain_look, explain_sql};
 use clickferry::engine::ports::{Call, Sql, SqlError};
 
 use crate::support::scene::Scene;
@@ -106,17 +106,113 @@ fn refusals_and_pages_say_the_same() {
     }
 }
 
+/// The codes that bear on migrations and restores.
+const KNOWN: &[i32] = &[
+    36, 42, 47, 48, 57, 60, 62, 81, 82, 115, 159, 164, 198, 202, 209, 210, 216, 218, 219, 224, 225, 236, 241, 242, 243,
+    252, 253, 254, 279, 285, 286, 289, 305, 319, 359, 372, 373, 394, 415, 478, 479, 497, 499, 516, 521, 571, 587, 598,
+    599, 600, 601, 602, 603, 604, 605, 606, 607, 608, 627, 630, 647, 653, 654, 655, 663, 664, 669, 697, 733, 735, 745,
+    774, 999, 1000, 1001, 1002, 1009,
+];
+
+#[test]
+fn every_known_code_is_told_with_a_statement_and_a_step_of_its_own() {
+    let generic = "look at the server's log around this time, repair the cause, then `clickferry resume`";
+    for &code in KNOWN {
+        let page = find(&code.to_string()).unwrap_or_else(|| panic!("{code} has no page"));
+        let error = SqlError::Server { host: "h".into(), code, name: "NAME".to_owned(), message: "text".to_owned() };
+        let refusal = explain_sql("what".to_owned(), &error);
+        let asks = ["SELECT ", "SHOW ", "EXPLAIN "].iter().any(|word| refusal.evidence.contains(word));
+        assert!(asks && refusal.evidence.starts_with("on h: "), "{code}: {refusal}");
+        assert!(!refusal.action.starts_with(generic) && refusal.action.len() > 30, "{code}: {refusal}");
+        assert!(refusal.action.ends_with(&format!("clickferry explain {code}")), "{code}: {refusal}");
+        assert!(!page.steps().is_empty() && !page.statements().is_empty(), "{code}");
+        // Where only reads were sent there is no run to carry on with.
+        let look = explain_look("what".to_owned(), &error);
+        assert!(!look.action.contains("resume") && !look.action.contains("it asks"), "{code}: {look}");
+        assert_eq!(look.evidence, refusal.evidence);
+    }
+    let lost = SqlError::Lost { host: "h".into(), reason: "cut".to_owned() };
+    assert!(!explain_look("what".to_owned(), &lost).action.contains("resume"));
+}
+
+#[test]
+fn the_servers_own_hints_are_cut_off() {
+    for (code, message, kept) in [
+        (
+            359,
+            "Table or Partition in d.t was not dropped. Reason: 1. Size (60.00 GB) is greater than max_[table/partition]_size_to_drop (50.00 GB). How to fix this: 1. Either create forcing file /var/lib/clickhouse/flags/force_drop_table with permissions for writing",
+            "60.00 GB",
+        ),
+        (
+            608,
+            "Cannot restore the table d.t because it already contains some data. You can set structure_only=true or allow_non_empty_tables=true to overcome that",
+            "already contains",
+        ),
+    ] {
+        let message = message.to_owned();
+        let error = SqlError::Server { host: "h".into(), code, name: "NAME".to_owned(), message };
+        let refusal = explain_sql("what".to_owned(), &error);
+        assert!(refusal.found.contains(kept), "{refusal}");
+        for hint in UNSAFE_HINTS {
+            assert!(!refusal.to_string().contains(hint), "{refusal}");
+        }
+    }
+}
+
+const UNSAFE_HINTS: [&str; 5] = [
+    "allow_non_empty_tables",
+    "force_drop_table",
+    "check_table_dependencies",
+    "restore_broken_parts",
+    "replace_running_query",
+];
+
+/// Texts between quotes in the product's code, with the line they stand in; comments are none.
+fn literals() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for text in sources(&root().join("src")) {
+        let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        if product.starts_with("use super::*;") || product.contains("#![cfg(test)]") {
+            continue;
+        }
+        for line in product.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let parts: Vec<&str> = line.split('"').collect();
+            found.extend(parts.iter().skip(1).step_by(2).map(|part| ((*part).to_owned(), line.trim().to_owned())));
+        }
+    }
+    found
+}
+
+#[test]
+fn no_refusal_hints_at_what_is_unsafe_or_at_a_command_that_is_not_there() {
+    let help = TestEnvironment::new().run(&["--help"]).stdout;
+    let commands: BTreeSet<&str> = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|word| word.chars().all(|character| character.is_ascii_lowercase()))
+        .collect();
+    assert!(commands.contains("resume") && commands.contains("inspect"), "{commands:?}");
+    let literals = literals();
+    assert!(literals.len() > 3000, "{}", literals.len());
+    for (text, line) in &literals {
+        // A name alone is a setting; words around it are advice.
+        for hint in UNSAFE_HINTS {
+            assert!(!(text.contains(hint) && text.contains(' ')), "{line}");
+        }
+        let starts = text.strip_prefix("clickferry ").into_iter();
+        for rest in starts.chain(text.split("`clickferry ").skip(1)) {
+            let word = rest.split(|character: char| !character.is_ascii_lowercase()).next().unwrap();
+            // An option, the command for those who work on the product, a sentence about it.
+            let is_other = ["", "dev", "always", "asks", "gives"].contains(&word);
+            assert!(is_other || commands.contains(word), "no command `{word}`: {line}");
+        }
+    }
+}
+
 #[test]
 fn no_page_tells_to_do_what_is_unsafe() {
-    let unsafe_hints = [
-        "allow_non_empty_tables",
-        "force_drop_table",
-        "check_table_dependencies",
-        "restore_broken_parts",
-        "replace_running_query",
-    ];
     for page in pages() {
-        for hint in unsafe_hints {
+        for hint in UNSAFE_HINTS {
             assert!(!told(&page).contains(hint), "{}: {hint}", page.title());
         }
     }

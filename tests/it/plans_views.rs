@@ -262,6 +262,9 @@ fn every_view_tells_the_same_facts() {
         ("html", render_html(&plan)),
     ] {
         assert!(view.contains("4 tables, 2 380 rows, 10.0 KiB, 7 Keeper nodes"), "{name}");
+        for left in ["queue", "scratch (40 rows stay behind)"] {
+            assert!(bare(&view).contains(&blankless(left)), "{name}: {left}");
+        }
         assert!(view.contains("10 tables, 5 000 rows") || view.contains("the runbook allows at most"), "{name}");
         for late in [
             "run.started %Y-%m-%d",
@@ -335,6 +338,80 @@ fn large_plans_stay_readable() {
     assert!(render_json(&plan).contains("count() AS counted FROM `default`.`events_0050`"));
     // The page for a browser leaves nothing out.
     assert_eq!(lacks(&render_html(&plan), &plan.operations[..300]), []);
+}
+
+/// What becomes of many tables, and what is left out of them.
+fn converting(tables: usize) -> Plan {
+    let mut plan = large_plan(tables, 2);
+    let entry = |name: String, more: serde_json::Value| {
+        let mut entry = serde_json::json!({
+            "step": "create-tables", "database": "default", "name": name, "engine_before": "MergeTree"
+        });
+        entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(entry).unwrap()
+    };
+    plan.conversions = (0..tables)
+        .map(|at| {
+            let name = format!("events_{at:04}");
+            let path = format!("/clickhouse/tables/01/default/{name}");
+            let keeper: Vec<_> = ["replica1", "replica2"]
+                .map(|host| serde_json::json!({ "host": host, "path": path, "replica": host }))
+                .to_vec();
+            entry(
+                name,
+                serde_json::json!({ "fate": "converted", "engine_after": "ReplicatedMergeTree", "keeper": keeper }),
+            )
+        })
+        .collect();
+    plan.conversions.extend((0..60).map(|at| {
+        entry(
+            format!("left_{at:02}"),
+            serde_json::json!({
+                "fate": "left_out", "engine_before": "Memory", "rows_behind": 7,
+                "why": ["`except_tables` names it; not converted: its rows would stay on one replica (Memory)"]
+            }),
+        )
+    }));
+    plan.notes = (0..500).map(|at| format!("note {at}")).collect();
+    plan.sealed()
+}
+
+#[test]
+fn what_becomes_of_each_object_stands_in_every_view_and_nothing_left_out_is_cut() {
+    let plan = converting(500);
+    let views = [
+        ("text", text(&plan, 80, false, false), true),
+        ("summary", text(&plan, 80, true, false), false),
+        ("markdown", markdown(&plan), false),
+        ("html", render_html(&plan).replace("<code>", "`").replace("</code>", "`"), true),
+    ];
+    for (name, view, is_whole) in &views {
+        let view = bare(view);
+        let has = |words: &str| view.contains(&blankless(words));
+        for at in 0..60 {
+            assert!(has(&format!("left_{at:02} (7 rows stay behind)")), "{name}: left_{at:02}");
+        }
+        assert!(has("Memory is left out: 60 objects of default"), "{name}");
+        assert!(has("its rows would stay on one replica (Memory)"), "{name}");
+        assert!(has("MergeTree becomes ReplicatedMergeTree: 500 objects of default"), "{name}");
+        assert!(
+            has(
+                "Keeper path /clickhouse/tables/01/default/<name>, replicas replica1 on replica1, replica2 on replica2"
+            ),
+            "{name}"
+        );
+        let listed = has("events_0010, events_0011 and 488 more");
+        assert!(if *is_whole { has("events_0498, events_0499") } else { listed }, "{name}");
+    }
+    assert!(views[2].1.len() < PAGE_LIMIT, "{} bytes", views[2].1.len());
+    let json: serde_json::Value = serde_json::from_str(&render_json(&plan)).unwrap();
+    assert_eq!(json["conversions"].as_array().unwrap().len(), 560);
+    let validator = jsonschema::validator_for(&plan_schema()).unwrap();
+    assert!(validator.is_valid(&json));
+    // Rows that come to the source meanwhile make no other plan of it.
+    let mut later = plan.clone();
+    later.conversions[500].rows_behind = Some(8);
+    assert_eq!(later.sealed().digest, plan.digest);
 }
 
 #[test]

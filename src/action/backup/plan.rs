@@ -147,12 +147,14 @@ fn taken(context: &PlanContext<'_>) -> Vec<Refusal> {
         .taken
         .iter()
         .map(|(path, found)| {
-            context.refuse(
-                format!("something is at the path {path} already"),
-                "an empty path: backups are never written over each other",
-                found.join(", "),
-                "choose another path, best with `{{ run.started | date('%Y-%m-%d_%H%M%S') }}` in it",
-            )
+            context
+                .refuse(
+                    format!("something is at the path {path} already"),
+                    "an empty path: backups are never written over each other",
+                    found.join(", "),
+                    "choose another path, best with `{{ run.started | date('%Y-%m-%d_%H%M%S') }}` in it",
+                )
+                .shown_by("clickferry inspect -e ENVIRONMENT")
         })
         .collect()
 }

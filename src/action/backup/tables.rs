@@ -92,12 +92,16 @@ pub(crate) fn select<'a>(
     tables.sort_by(|a, b| (&a.database, &a.name).cmp(&(&b.database, &b.name)));
     tables.dedup_by(|a, b| a.full_name() == b.full_name());
     if tables.is_empty() && problems.is_empty() {
-        problems.push(context.refuse(
-            "there is nothing to back up",
-            "at least one table",
-            format!("none in what is selected on {}", host.name),
-            "correct `databases`, `tables` or `except_tables`",
-        ));
+        problems.push(
+            context
+                .refuse(
+                    "there is nothing to back up",
+                    "at least one table",
+                    format!("none in what is selected on {}", host.name),
+                    "correct `databases`, `tables` or `except_tables`",
+                )
+                .shown_by(format!("on {}: SELECT database, name FROM system.tables", host.name)),
+        );
     }
     problems.extend(tables.iter().filter_map(|table| unusable(context, host, table)));
     if !problems.is_empty() {

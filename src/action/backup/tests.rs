@@ -40,10 +40,11 @@ pub(crate) fn plan_step(
         world: &mut world,
         environment: &environment,
         facts: &mut facts,
+        conversions: &mut Vec::new(),
         notes: &mut notes,
         promises: &mut promises,
     });
-    Planned { operations, world, facts, notes, promises }
+    Planned { operations, world, facts, notes, conversions: Vec::new(), promises }
 }
 
 /// A server with the database `app` and these tables.

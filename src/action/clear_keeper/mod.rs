@@ -2,6 +2,7 @@
 
 mod observe;
 mod plan;
+mod planned;
 mod run;
 mod still;
 #[cfg(test)]
@@ -44,6 +45,9 @@ struct Data {
     path: String,
     /// Nothing is there at planning, and nothing is expected: only looked at.
     only_look: bool,
+    /// What stood there at planning; plans of older versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    planned: Option<planned::Planned>,
 }
 
 #[async_trait]
@@ -116,7 +120,11 @@ impl Action for ClearKeeper {
 
     /// An attempt that wrote an export may have removed some of it.
     async fn remains(&self, context: &RunContext<'_>) -> Result<bool, RunError> {
-        Ok(!run::exports(context).await.is_empty())
+        Ok(!run::exports(context).await?.is_empty())
+    }
+
+    fn outlasts(&self, _operation: &Operation) -> bool {
+        false
     }
 
     /// The path being gone is not a lasting promise: a later `create_replicated` or `restore` makes it again, and

@@ -1,12 +1,12 @@
 //! What stands below the paths now.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Arguments;
-use super::still::{Still, still};
+use super::still::{Still, moves, still};
 use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
@@ -32,6 +32,9 @@ pub struct Subtree {
     /// What stands still, by the path that it stands below.
     #[serde(default)]
     pub still: BTreeMap<String, Still>,
+    /// Nodes outside of tables.
+    #[serde(default)]
+    pub outside: BTreeSet<String>,
 }
 
 /// A replicated table in Keeper.
@@ -41,6 +44,9 @@ pub struct KeeperTable {
     pub nodes: u64,
     /// Replicas by name.
     pub replicas: BTreeMap<String, KeeperReplica>,
+    /// Its children, but for those that servers make and remove by themselves.
+    #[serde(default)]
+    pub children: BTreeSet<String>,
 }
 
 /// A replica of a table in Keeper.
@@ -133,6 +139,15 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
             found.push(node);
         }
     }
+    let mut children: HashMap<&str, BTreeSet<String>> = HashMap::new();
+    for node in nodes {
+        if let Some((table, name)) = node.path.rsplit_once('/')
+            && replicas.contains_key(table)
+            && !moves(name)
+        {
+            children.entry(table).or_default().insert(name.to_owned());
+        }
+    }
     let counted = replicas.values().flatten().map(|node| node.path.as_str());
     let mut below: HashMap<&str, u64> = replicas.keys().copied().chain(counted).map(|path| (path, 0)).collect();
     for node in nodes {
@@ -156,7 +171,8 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
             };
             (replica.path.rsplit('/').next().unwrap_or_default().to_owned(), state)
         });
-        let table_seen = KeeperTable { nodes: number(table), replicas: seen.collect() };
+        let children = children.remove(table).unwrap_or_default();
+        let table_seen = KeeperTable { nodes: number(table), replicas: seen.collect(), children };
         subtree.tables.insert((*table).to_owned(), table_seen);
     }
     let tables: HashSet<&str> = replicas.keys().copied().collect();
@@ -165,6 +181,8 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
         live.contains(path) || subtree.tables.get(path).is_some_and(is_active)
     };
     subtree.still = still(nodes, &tables, is_live);
+    let is_outside = |path: &&str| !tables.iter().any(|table| is_at_or_below(path, table));
+    subtree.outside = nodes.iter().map(|node| node.path.as_str()).filter(is_outside).map(str::to_owned).collect();
     subtree.sessions = nodes
         .iter()
         .filter(|node| node.stat.ephemeral && !node.path.ends_with("/is_active"))

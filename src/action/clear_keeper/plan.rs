@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::observe::{LiveTable, Observed, Subtree, expanded, is_at_or_below, live_tables};
+use super::planned::Planned;
 use super::{Arguments, Data};
 use crate::action::facts::ABSENT;
 use crate::action::gate::first_of;
@@ -180,6 +181,7 @@ fn operation(
         };
         (effect, words, "gone, with everything below; exported before")
     };
+    let planned = (!only_look).then(|| Planned::of(subtree, &dropped));
     let mut operation = Operation::new(
         context.step,
         NAME,
@@ -190,7 +192,7 @@ fn operation(
     .statement(Statement::exact(format!("{} {path}", if only_look { "ls" } else { "rmr" })))
     .loses(Loss { keeper_nodes: if effect == Effect::Destroy { left } else { 0 }, ..Loss::default() })
     .promises(before, after, "the path does not exist")
-    .with_data(&Data { path: path.to_owned(), only_look });
+    .with_data(&Data { path: path.to_owned(), only_look, planned });
     operation.target = Some(role.to_owned());
     "keeper".clone_into(&mut operation.lane);
     operation

@@ -7,14 +7,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::observe::is_at_or_below;
+use super::planned::made_before;
 use super::{Data, export_name, exported};
-use crate::action::gate::{PAUSE, explain_keeper, pause, same_server, since};
+use crate::action::gate::{PAUSE, explain_keeper, first_of, pause, same_server, since};
 use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
-use crate::engine::ports::{Keeper, KeeperError, KeeperNode};
+use crate::engine::ports::{Keeper, KeeperError, KeeperNode, StateError};
 use crate::engine::retry::class_of_keeper;
 use crate::model::words::{count, count_of};
 use crate::plan::operation::Effect;
+use crate::plan::sql::literal;
 
 /// A killed server's session ends after its timeout, 30 seconds by default (`zookeeper.session_timeout_ms`).
 const SESSION_WAIT: Duration = Duration::from_secs(45);
@@ -49,7 +51,7 @@ fn failed(context: &RunContext<'_>, kind: RunErrorKind, error: &KeeperError) -> 
 
 pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
     let keeper = keeper(context).ok_or_else(|| no_keeper(context))?;
-    if context.operation.effect == Effect::Destroy {
+    if context.operation.effect != Effect::Read {
         // The paths are those of these servers: where another one answers, another cluster is meant.
         for host in context.plan.hosts.iter().filter(|host| Some(&host.target) == context.operation.target.as_ref()) {
             same_server(context, &host.name).await?;
@@ -60,6 +62,7 @@ pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, Run
         let nodes = keeper.subtree(&data.path).await.map_err(|error| failed(context, RunErrorKind::NotSent, &error))?;
         let sessions = sessions(&nodes);
         if sessions.is_empty() {
+            check_planned(context, RunErrorKind::NotSent, data, &nodes)?;
             return Ok(json!({ "nodes": nodes.len() }));
         }
         if data.only_look || since(context, start) > SESSION_WAIT {
@@ -77,6 +80,30 @@ pub async fn prepare(context: &RunContext<'_>, data: &Data) -> Result<Value, Run
 
 fn sessions(nodes: &[KeeperNode]) -> Vec<&KeeperNode> {
     nodes.iter().filter(|node| node.stat.ephemeral).collect()
+}
+
+/// Refuses what came after the plan was made, whoever made it.
+fn check_planned(
+    context: &RunContext<'_>,
+    kind: RunErrorKind,
+    data: &Data,
+    nodes: &[KeeperNode],
+) -> Result<(), RunError> {
+    let Some(planned) = &data.planned else { return Ok(()) };
+    let made = made_before(&context.plan.operations, context.operation);
+    // Behind the first removal there is less than what was planned.
+    let is_first = context.attempt == 1 && kind == RunErrorKind::NotSent;
+    let strangers = planned.strangers(nodes, &made, is_first);
+    let Some(first) = strangers.first() else { return Ok(()) };
+    let above = first.rsplit_once('/').map_or("/", |(above, _)| above);
+    Err(context.fail(
+        kind,
+        format!("there is something below {} that the plan does not know", data.path),
+        "nothing but what stood there when the plan was made, and what the tables it drops have written since",
+        format!("{}: {}", count_of(strangers.len(), "node"), first_of(&strangers, 5, ", ")),
+        format!("SELECT name, value, ctime FROM system.zookeeper WHERE path = {}", literal(above)),
+        "nothing of it was removed; find out who made it, then plan again",
+    ))
 }
 
 fn live(context: &RunContext<'_>, kind: RunErrorKind, data: &Data, sessions: &[&KeeperNode]) -> RunError {
@@ -109,6 +136,7 @@ pub async fn run(context: &RunContext<'_>, data: &Data) -> Result<(), RunError> 
         if !sessions.is_empty() {
             return Err(live(context, kind, data, &sessions));
         }
+        check_planned(context, kind, data, &nodes)?;
         export.extend(nodes.iter().map(|node| (node.path.clone(), exported(node))));
         write_export(context, data, &export, kind).await?;
         deleted += remove(context, &*keeper, data, &nodes, deleted).await?;
@@ -184,15 +212,32 @@ pub async fn probe(context: &RunContext<'_>, data: &Data) -> Probe {
 }
 
 /// The exports of all attempts so far; one that found nothing to remove wrote none.
-pub async fn exports(context: &RunContext<'_>) -> Vec<(String, Vec<u8>)> {
+///
+/// # Errors
+/// A state that does not answer: what cannot be read is not taken for something that was never written.
+pub async fn exports(context: &RunContext<'_>) -> Result<Vec<(String, Vec<u8>)>, RunError> {
     let mut exports = Vec::new();
     for attempt in 1..=context.attempt {
         let name = export_name(context, attempt);
-        if let Ok(text) = context.ports.state.get(&context.run.id, &name).await {
-            exports.push((name, text));
+        match context.ports.state.get(&context.run.id, &name).await {
+            Ok(text) => exports.push((name, text)),
+            Err(StateError::Missing { .. }) => {}
+            Err(error) => return Err(unreadable(context, &name, error.to_string())),
         }
     }
-    exports
+    Ok(exports)
+}
+
+/// The export is the only way back, so an outcome that does not name it would lose what was removed.
+fn unreadable(context: &RunContext<'_>, name: &str, found: String) -> RunError {
+    context.fail(
+        RunErrorKind::AskProbe,
+        format!("the export {name} of what was removed cannot be read"),
+        "the document as the run wrote it",
+        found,
+        format!("the document {name} of run {} in {}", context.run.id, context.ports.state.describe()),
+        "repair the state, then `clickferry resume`",
+    )
 }
 
 pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunError> {
@@ -211,8 +256,9 @@ pub async fn prove(context: &RunContext<'_>, data: &Data) -> Result<Value, RunEr
     }
     let mut exports = Vec::new();
     let mut paths = std::collections::BTreeSet::new();
-    for (name, text) in self::exports(context).await {
-        let document: Value = serde_json::from_slice(&text).unwrap_or_default();
+    for (name, text) in self::exports(context).await? {
+        let document: Value =
+            serde_json::from_slice(&text).map_err(|error| unreadable(context, &name, error.to_string()))?;
         let nodes = document.get("nodes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         paths.extend(nodes.iter().filter_map(|node| node.get("path").and_then(Value::as_str).map(str::to_owned)));
         exports.push(name);

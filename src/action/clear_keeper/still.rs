@@ -93,7 +93,7 @@ pub fn still(nodes: &[KeeperNode], tables: &HashSet<&str>, is_live: impl Fn(&str
 }
 
 /// Whether a live server writes what stands at this place within its table.
-fn moves(inside: &str) -> bool {
+pub fn moves(inside: &str) -> bool {
     let mut parts = inside.split('/');
     match (parts.next(), parts.next(), parts.next()) {
         (Some("replicas"), Some(_), Some(area)) => OF_REPLICAS.contains(&area),

@@ -10,7 +10,7 @@ use super::Arguments;
 use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
-use crate::engine::errors::explain_sql;
+use crate::engine::errors::explain_look;
 use crate::engine::ports::{Call, Keeper};
 use crate::model::observed::{HostWorld, TargetWorld};
 use crate::plan::convert::{Conversion, to_replicated};
@@ -26,6 +26,9 @@ pub struct Observed {
     pub columns: BTreeMap<String, Vec<String>>,
     /// By path that exists in Keeper: names of its replicas. `None` where the environment names no Keeper.
     pub keeper: Option<BTreeMap<String, Vec<String>>>,
+    /// By host of the target: its users, where a definition names one and the host tells.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<String, Vec<String>>,
 }
 
 /// Columns of a database's tables, as `name type [kind of default]`.
@@ -49,6 +52,9 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     if let Some(source) = source {
         observed.columns = columns(context, source, arguments.database.as_str()).await?;
     }
+    if let (Some(source), Some(target)) = (source, target) {
+        observed.users = super::users::observe(context, &arguments, source, target).await?;
+    }
     if let (Some(source), Some(target), Some(keeper)) =
         (source, target, context.ports.keepers.get(arguments.on.as_str()))
     {
@@ -68,7 +74,7 @@ async fn columns(
 ) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     let answer =
         context.ports.sql.call(&source.name, Call::read(columns_query(database))).await.map_err(|error| {
-            Failure::error(explain_sql(format!("reading the columns of database {database}"), &error))
+            Failure::error(explain_look(format!("reading the columns of database {database}"), &error))
         })?;
     let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for [table, name, kind, default_kind] in answer.into_records(["table", "name", "type", "default_kind"]) {

@@ -1,7 +1,9 @@
 //! `create_replicated`: creates a source's tables on every replica of a target, replicated.
 
+mod converting;
 mod gather;
 mod hosts;
+mod placement;
 mod plan;
 mod problems;
 mod run;
@@ -9,6 +11,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod users;
 mod world;
 
 use async_trait::async_trait;

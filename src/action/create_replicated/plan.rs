@@ -1,20 +1,16 @@
 //! Planning: conversion, order, one operation per object and host, and the world afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::Deserialize;
 
 use super::gather::Observed;
 use super::world::{create_in_world, facts};
-use super::{Arguments, CheckData, CreateData, Data, Place, hosts, problems};
+use super::{Arguments, CheckData, CreateData, Data, Place, converting, hosts, placement, problems};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
-use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::observed::{HostWorld, TargetWorld};
 use crate::model::text::Text;
 use crate::model::words::count_of;
-use crate::plan::convert::{
-    Conversion, Created, Ddl, Dependencies, ObjectKind, Reason, dependencies, levels, to_replicated,
-};
+use crate::plan::convert::{Created, Dependencies, ObjectKind, levels};
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::sql::{identifier, qualified};
 use crate::plan::statement::Statement;
@@ -40,7 +36,15 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let database = arguments.database.as_str();
     let target = context.target(arguments.on.as_str())?.clone();
     let Some(source) = context.target(arguments.from.as_str())?.hosts.first().cloned() else {
-        return Err(vec![context.refuse("the source has no host", "one", "none", "name it in the environment")]);
+        let role = arguments.from.as_str();
+        let mut refusal = context.refuse(
+            format!("the source `{role}` has no host"),
+            format!("one host under `targets: {role}: hosts:` of the environment"),
+            "none",
+            "name it in the environment, then plan again",
+        );
+        refusal.evidence = "clickferry inspect -e ENVIRONMENT".to_owned();
+        return Err(vec![refusal]);
     };
     let mut found = hosts::problems(context, &arguments, &target);
     found.extend(problems::of_exceptions(context, &arguments, &source));
@@ -58,14 +62,16 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         refusal.evidence = format!("on {}: SHOW TABLES FROM {}", source.name, identifier(database));
         found.push(refusal);
     }
-    let (objects, refused) = convert(context, &arguments, &source);
-    facts(context, &arguments, &source, &target, &observed, &objects);
-    found.extend(problems::of_statements(context, &source, database, &refused));
-    found.extend(problems::of_needs(context, &target, database, &objects));
+    let converted = converting::convert(context, &arguments, &source);
+    let objects = &converted.objects;
+    facts(context, &arguments, &source, &target, &observed, objects);
+    found.extend(problems::of_statements(context, &source, database, &converted.refused));
+    found.extend(problems::of_needs(context, &target, database, objects));
+    found.extend(placement::problems(context, &target, database, &observed, objects));
     for host in &target.hosts {
-        found.extend(problems::of_existing(context, host, database, &objects));
+        found.extend(problems::of_existing(context, host, database, objects));
     }
-    found.extend(problems::of_keeper(context, &arguments, &target, &observed, &objects));
+    found.extend(problems::of_keeper(context, &arguments, &target, &observed, objects));
     let places = levels(
         database,
         &objects
@@ -74,12 +80,14 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
             .collect(),
     );
     if let Err(circle) = &places {
-        found.push(context.refuse(
+        let mut refusal = context.refuse(
             "objects need each other in a circle",
             "an order in which they can be created",
             circle.join(", "),
             "create one of them by hand, and leave it out with `except_tables`",
-        ));
+        );
+        refusal.evidence = problems::definitions_query(&source, database);
+        found.push(refusal);
     }
     let places = places.unwrap_or_default();
     let mut order: Vec<(&String, &Object, u32)> =
@@ -93,6 +101,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     if observed.keeper.is_none() {
         context.notes.push(format!("the environment names no Keeper for `{}`: what earlier tables left there is only found when a table is created", arguments.on.as_str()));
     }
+    context.conversions.extend(converted.list(context, database, &target));
     let mut operations = Vec::new();
     let mut checked: Vec<Vec<(String, Place)>> = vec![Vec::new(); target.hosts.len()];
     for (name, object, level) in &order {
@@ -116,44 +125,8 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     Ok(operations)
 }
 
-type Converted = (BTreeMap<String, Object>, BTreeMap<Reason, Vec<(String, String)>>);
-
-/// Converts every object of the source's database; notes on each, and on what is left out.
-fn convert(context: &mut PlanContext<'_>, arguments: &Arguments, source: &HostWorld) -> Converted {
-    let database = arguments.database.as_str();
-    let known: BTreeSet<(String, String)> = source
-        .tables
-        .iter()
-        .filter(|table| !table.is_inner())
-        .map(|table| (table.database.clone(), table.name.clone()))
-        .collect();
-    let mut objects = BTreeMap::new();
-    let mut refused: BTreeMap<Reason, Vec<(String, String)>> = BTreeMap::new();
-    let mut tables: Vec<&Table> = source.tables_of(database).filter(|table| !table.is_inner()).collect();
-    tables.sort_by(|a, b| a.name.cmp(&b.name));
-    for table in tables {
-        let full = table.full_name();
-        if arguments.leaves_out(&table.name) {
-            context.notes.push(format!("{full} ({}) is left out, as `except_tables` says", table.engine));
-            continue;
-        }
-        match to_replicated(&table.create_query, &arguments.replication()) {
-            Conversion::Create(created) => {
-                context.notes.extend(created.notes.iter().map(|note| format!("{full}: {note}")));
-                let dependencies = Ddl::parse(&created.text).map(|ddl| dependencies(&ddl, &known)).unwrap_or_default();
-                let diff = TextDiff::between(format!("{full} on {}", source.name), &table.create_query, &created.text);
-                let text = Text::from(&created.text);
-                objects.insert(table.name.clone(), Object { created: *created, text, dependencies, diff });
-            }
-            Conversion::Skip(why) => context.notes.push(format!("{full} is left out: {why}")),
-            Conversion::Refuse(reason, words) => refused.entry(reason).or_default().push((table.name.clone(), words)),
-        }
-    }
-    (objects, refused)
-}
-
 /// Path and name of an object on each host, and of all replicas beside it.
-fn places_of(target: &TargetWorld, created: &Created) -> Vec<Option<Place>> {
+pub(super) fn places_of(target: &TargetWorld, created: &Created) -> Vec<Option<Place>> {
     let Some((path, replica)) = &created.replicated else { return vec![None; target.hosts.len()] };
     let all: Vec<(String, String)> =
         target.hosts.iter().map(|host| (host.expand_macros(path), host.expand_macros(replica))).collect();

@@ -14,6 +14,15 @@ use crate::model::words::count_of;
 use crate::plan::convert::{ObjectKind, Reason, differences};
 use crate::plan::sql::{identifier, literal};
 
+/// Shows the definitions of a database.
+pub fn definitions_query(host: &HostWorld, database: &str) -> String {
+    format!(
+        "on {}: SELECT name, create_table_query FROM system.tables WHERE database = {}",
+        host.name,
+        literal(database)
+    )
+}
+
 /// Statements that have no form for the target, one refusal for each reason.
 pub fn of_statements(
     context: &PlanContext<'_>,
@@ -36,9 +45,19 @@ pub fn of_statements(
                     "create them by hand after the move",
                 ),
                 Reason::Secret => (
-                    "statements that hold a password, or hide it",
-                    "statements that a plan may hold",
-                    "use named collections on the source",
+                    "statements that hold a password or key, or hide it",
+                    "statements without secrets: a plan is read by people, and the new servers would need the secret in it",
+                    "put the secret into a named collection of every server and name that in the definition on the source",
+                ),
+                Reason::Machine => (
+                    "dictionaries that are filled from a file or program of the source's machine",
+                    "sources that every new server reaches",
+                    "copy the file or program to every new server and create them by hand",
+                ),
+                Reason::ArrayJoin => (
+                    "materialized views that put out the name of an arrayJoin, for which they have no column",
+                    "a query whose columns are those of the view (newer servers answer error 8, THERE_IS_NO_COLUMN)",
+                    "change their query on the source into the form with ARRAY JOIN that stands behind each",
                 ),
                 Reason::OldSyntax => (
                     "tables in the old syntax of MergeTree, which has no ORDER BY",
@@ -65,11 +84,7 @@ pub fn of_statements(
                 found.join("\n"),
                 format!("leave them out with `except_tables: [{}]`, or {instead}", quoted.join(", ")),
             );
-            refusal.evidence = format!(
-                "on {}: SELECT name, create_table_query FROM system.tables WHERE database = {}",
-                source.name,
-                literal(database)
-            );
+            refusal.evidence = definitions_query(source, database);
             refusal
         })
         .collect()
@@ -97,7 +112,8 @@ pub fn of_exceptions(context: &PlanContext<'_>, arguments: &Arguments, source: &
         .collect()
 }
 
-/// Objects that need one which will not be there. Plain views are created all the same, with a note.
+/// Objects that need one which will not be there. Plain views are created all the same, with a note, and so is what
+/// only looks there when it is used.
 pub fn of_needs(
     context: &mut PlanContext<'_>,
     target: &TargetWorld,
@@ -105,31 +121,39 @@ pub fn of_needs(
     objects: &BTreeMap<String, Object>,
 ) -> Vec<Refusal> {
     let (mut problems, mut notes) = (Vec::new(), Vec::new());
-    for (name, object) in objects {
-        let missing: Vec<String> = object
-            .dependencies
-            .needed
+    let missing = |pairs: &BTreeSet<(String, String)>| -> Vec<String> {
+        pairs
             .iter()
             .filter(|(home, needed)| !(home == database && objects.contains_key(needed)))
             .filter(|(home, needed)| target.hosts.iter().any(|host| host.table(home, needed).is_none()))
             .map(|(home, needed)| format!("{home}.{needed}"))
+            .collect()
+    };
+    for (name, object) in objects {
+        let needed = missing(&object.dependencies.needed);
+        let filled_from = missing(&object.dependencies.filled_from);
+        let wished: Vec<String> = missing(&object.dependencies.wished)
+            .into_iter()
+            .filter(|wish| !needed.contains(wish) && !filled_from.contains(wish))
             .collect();
-        if missing.is_empty() {
-            continue;
+        if !wished.is_empty() {
+            notes
+                .push(format!("{database}.{name} names {}, which is not there on every new server", wished.join(", ")));
         }
-        if object.created.kind == ObjectKind::View {
-            notes.push(format!(
-                "{database}.{name} reads {}, which is not there on every new server",
-                missing.join(", ")
-            ));
-            continue;
+        if !needed.is_empty() && object.created.kind == ObjectKind::View {
+            notes
+                .push(format!("{database}.{name} reads {}, which is not there on every new server", needed.join(", ")));
+        } else if !needed.is_empty() || !filled_from.is_empty() {
+            let missing = [needed, filled_from].concat();
+            let mut refusal = context.refuse(
+                format!("{database}.{name} needs what will not be there"),
+                format!("{} on every host", missing.join(", ")),
+                "left out, or in a database that no earlier step creates, or not on the source either",
+                format!("leave \"{name}\" out too (`except_tables`), or create what it needs first"),
+            );
+            refusal.evidence = "on each host: SELECT database, name, engine FROM system.tables".to_owned();
+            problems.push(refusal);
         }
-        problems.push(context.refuse(
-            format!("{database}.{name} needs what will not be there"),
-            format!("{} on every host", missing.join(", ")),
-            "left out, or in a database that no earlier step creates",
-            format!("leave \"{name}\" out too (`except_tables`), or create what it needs first"),
-        ));
     }
     context.notes.extend(notes);
     problems
@@ -159,11 +183,7 @@ pub fn of_existing(
         first_of(&found, 10, "\n"),
         "drop them in an earlier step (`recreate_database`), or leave them out with `except_tables`",
     );
-    refusal.evidence = format!(
-        "on {}: SELECT name, create_table_query FROM system.tables WHERE database = {}",
-        host.name,
-        literal(database)
-    );
+    refusal.evidence = definitions_query(host, database);
     Some(refusal)
 }
 

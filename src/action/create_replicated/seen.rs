@@ -4,7 +4,7 @@ use crate::engine::context::RunContext;
 use crate::engine::ports::SqlError;
 use crate::model::ids::HostName;
 use crate::model::words;
-use crate::plan::convert::differences;
+use crate::plan::convert::{differences, mask};
 use crate::plan::sql::literal;
 
 use super::gather::{column_words, columns_query};
@@ -48,9 +48,10 @@ pub fn replicas_query(database: &str) -> String {
 
 pub async fn object(context: &RunContext<'_>, host: &HostName, data: &CreateData) -> Result<Option<Seen>, SqlError> {
     let answer = context.read(host, table_query(&data.database, &data.name)).await?;
-    Ok(answer
-        .text(0, "uuid")
-        .map(|uuid| Seen { uuid, create_query: answer.text(0, "create_table_query").unwrap_or_default() }))
+    Ok(answer.text(0, "uuid").map(|uuid| Seen {
+        uuid,
+        create_query: mask(&answer.text(0, "create_table_query").unwrap_or_default()).into_owned(),
+    }))
 }
 
 /// In what an object differs from the promised one: definition and columns.

@@ -179,8 +179,8 @@ fn everything_that_cannot_be_replicated_is_listed_in_one_go() {
     assert!(found.iter().any(|line| line.contains("2 tables whose rows would stay on one replica")));
     let arguments = arguments(&[("except_tables", json!(["m1", "d.m2", "old", "v"]))]);
     let planned = plan_with(&CreateReplicated, &arguments, &observed(&[]), both(source(&statements), destination()));
-    assert_eq!(planned.operations.expect("planned").len(), 4);
-    assert_eq!(planned.notes.len(), 4, "{:?}", planned.notes);
+    assert_eq!(planned.operations.as_ref().expect("planned").len(), 4);
+    assert_eq!(listed(&planned).len(), 5, "{:?}", listed(&planned));
     let found = refusals(plan_with(
         &CreateReplicated,
         &self::arguments(&[("except_tables", json!(["m3"]))]),
@@ -251,4 +251,130 @@ fn created_things_are_compared_by_what_matters() {
     let columns = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     assert_eq!(column_differences(&columns(&["a UInt8", "b UInt8"]), &columns(&["b UInt8", "a UInt8"])).len(), 1);
     assert_eq!(column_differences(&columns(&["a UInt8"]), &columns(&["a UInt16"])).len(), 2);
+}
+
+/// `name: engine before > engine after | why | rows behind | Keeper`.
+fn listed(planned: &Planned) -> Vec<String> {
+    let line = |one: &crate::plan::conversion::PlannedConversion| {
+        let keeper: Vec<String> =
+            one.keeper.iter().map(|place| format!("{} {} {}", place.host, place.path, place.replica)).collect();
+        format!(
+            "{}: {} > {} | {} | {:?} | {}",
+            one.name,
+            one.engine_before,
+            one.engine_after.as_deref().unwrap_or("-"),
+            one.why.join("; "),
+            one.rows_behind,
+            keeper.join(", ")
+        )
+    };
+    planned.conversions.iter().map(line).collect()
+}
+
+#[test]
+fn every_object_of_the_source_is_listed_with_what_becomes_of_it() {
+    let mut source = source(&[
+        T,
+        MV,
+        ("q", "Kafka", "CREATE TABLE d.q (`a` UInt8) ENGINE = Kafka SETTINGS kafka_topic_list = 't'"),
+        ("m", "Memory", "CREATE TABLE d.m (`a` UInt8) ENGINE = Memory"),
+        ("old", "View", "CREATE VIEW d.old (`a` UInt8) AS SELECT a FROM d.t"),
+    ]);
+    for view in ["mv", "old", "q"] {
+        let at = source.tables.iter().position(|table| table.name == view).expect("there");
+        source.tables[at].rows = None;
+    }
+    let arguments = arguments(&[("except_tables", json!(["q", "m"]))]);
+    let planned = plan_with(&CreateReplicated, &arguments, &observed(&[]), both(source, destination()));
+    assert!(planned.operations.is_ok());
+    let place = |name: &str| format!("r1 /clickhouse/tables/01/d/{name} r1, r2 /clickhouse/tables/01/d/{name} r2");
+    assert_eq!(
+        listed(&planned),
+        [
+            "m: Memory > - | `except_tables` names it; not converted: its rows would stay on one replica (Memory) | Some(5) | ".to_owned(),
+            format!("mv: MaterializedView > MaterializedView with ReplicatedSummingMergeTree |  | None | {}", place("mv")),
+            "old: View > View |  | None | ".to_owned(),
+            "q: Kafka > - | `except_tables` names it; not converted: it would take rows out of its queue as soon as it exists (Kafka) | None | ".to_owned(),
+            format!("t: MergeTree > ReplicatedMergeTree |  | None | {}", place("t")),
+        ]
+    );
+    assert!(planned.notes.is_empty(), "{:?}", planned.notes);
+}
+
+#[test]
+fn what_the_servers_lack_is_refused_before_anything_is_done() {
+    let hot = "CREATE TABLE d.hot (`a` UInt8) ENGINE = MergeTree ORDER BY a SETTINGS storage_policy = 'hot', index_granularity = 8192";
+    let disk = "CREATE TABLE d.disk (`a` UInt8) ENGINE = MergeTree ORDER BY a SETTINGS disk = 'fast', index_granularity = 8192";
+    let spread = "CREATE TABLE d.spread (`a` UInt8) ENGINE = Distributed('far', 'd', 't')";
+    let statements = [T, ("hot", "MergeTree", hot), ("disk", "MergeTree", disk), ("spread", "Distributed", spread)];
+    let world = |have: &[&str]| {
+        let mut hosts = destination();
+        for host in &mut hosts {
+            host.storage = crate::model::storage::Storage::of_one_disk(1);
+            host.clusters = Some(Vec::new());
+        }
+        for name in have {
+            hosts[0].storage.policies.insert((*name).to_owned(), vec!["default".to_owned()]);
+            hosts[0].storage.disks.insert((*name).to_owned(), 1);
+            hosts[0].clusters = Some(vec![(*name).to_owned()]);
+        }
+        hosts
+    };
+    let plan = |hosts| plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), both(source(&statements), hosts));
+    let found = refusals(plan(world(&["hot"])));
+    assert_eq!(found.len(), 3, "{found:#?}");
+    for words in [
+        "d.hot would not be created: the storage policy `hot` is missing on r2",
+        "d.disk would not be created: the disk `fast` is missing on r1, r2",
+        "d.spread would not be created: the cluster `far` is missing on r1, r2",
+    ] {
+        assert!(found.iter().any(|line| line.contains(words)), "{words}: {found:#?}");
+    }
+    let view = "CREATE VIEW d.v (`a` UInt8) DEFINER = `nobody` SQL SECURITY DEFINER AS SELECT a FROM d.t";
+    let mut users = observed(&[]);
+    users["users"] = json!({ "r1": ["default", "nobody"], "r2": ["default"] });
+    let views = || both(source(&[T, ("v", "View", view)]), destination());
+    let found = refusals(plan_with(&CreateReplicated, &arguments(&[]), &users, views()));
+    assert!(found[0].contains("d.v would not be created: the user `nobody` is missing on r2"), "{found:#?}");
+    let untold = plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), views());
+    assert!(untold.notes[0].contains("the user `nobody` must exist"), "{:?}", untold.notes);
+    // Servers that do not tell are no reason to refuse, and the reviewer is told.
+    let planned = plan(destination());
+    assert!(planned.operations.is_ok());
+    assert!(
+        planned.notes.iter().any(|note| note.contains("the storage policy `hot` must exist")),
+        "{:?}",
+        planned.notes
+    );
+}
+
+#[test]
+fn what_reads_from_elsewhere_is_told_or_refused() {
+    let dictionary = |source: &str| {
+        format!(
+            "CREATE DICTIONARY d.x (`a` UInt8) PRIMARY KEY a SOURCE(CLICKHOUSE({source})) LIFETIME(MIN 0 MAX 1) LAYOUT(FLAT())"
+        )
+    };
+    let plan = |name: &str, engine: &str, text: &str| {
+        let statements = [T, (name, engine, text)];
+        plan_with(&CreateReplicated, &arguments(&[]), &observed(&[]), both(source(&statements), destination()))
+    };
+    for from in ["DB 'gone' TABLE 't'", "HOST 'localhost' DB 'gone' TABLE 't'", "QUERY 'SELECT a FROM gone.t'"] {
+        let found = refusals(plan("x", "Dictionary", &dictionary(from)));
+        assert!(found[0].contains("d.x needs what will not be there"), "{from}: {found:?}");
+    }
+    for from in ["DB 'd' TABLE 't'", "TABLE 't'", "HOST 'elsewhere' DB 'gone' TABLE 't'"] {
+        assert!(plan("x", "Dictionary", &dictionary(from)).operations.is_ok(), "{from}");
+    }
+    for (engine, text) in [
+        ("View", "CREATE VIEW d.v (`a` UInt8) AS SELECT a FROM gone.t"),
+        ("Buffer", "CREATE TABLE d.v (`a` UInt8) ENGINE = Buffer('gone', 't', 1, 10)"),
+        ("Distributed", "CREATE TABLE d.v (`a` UInt8) ENGINE = Distributed('c', 'gone', 't')"),
+    ] {
+        let planned = plan("v", engine, text);
+        assert!(planned.operations.is_ok(), "{engine}");
+        assert!(planned.notes.iter().any(|note| note.contains("gone.t, which is not there")), "{:?}", planned.notes);
+    }
+    let view = "CREATE MATERIALIZED VIEW d.v TO d.t (`a` UInt8) AS SELECT a FROM gone.t";
+    assert!(refusals(plan("v", "MaterializedView", view))[0].contains("d.v needs what will not be there"));
 }

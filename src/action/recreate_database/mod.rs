@@ -108,6 +108,9 @@ struct PlannedTable {
     uuid: String,
     /// Rows, where it holds rows of its own.
     rows: Option<u64>,
+    /// Whether it holds some and nobody can tell how many.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    untold: bool,
 }
 
 /// The database to create.
@@ -183,6 +186,10 @@ impl Action for RecreateDatabase {
 
     async fn remains(&self, context: &RunContext<'_>) -> Result<bool, RunError> {
         undo::remains(context).await
+    }
+
+    fn no_way_back(&self, operation: &Operation, _arguments: &Value) -> Option<String> {
+        undo::no_way_back(operation)
     }
 
     fn undo(&self, context: &UndoContext<'_>) -> Undo {

@@ -3,6 +3,7 @@
 use super::keeping::{cannot_be_kept, keep, set_aside_operation};
 use super::{Arguments, CreateData, Data, DropData, PlannedTable};
 use crate::action::facts::{self, Definitions};
+use crate::action::gate::first_of;
 use crate::diag::{Refusal, grouped};
 use crate::engine::context::PlanContext;
 use crate::model::observed::{Database, HostWorld};
@@ -23,6 +24,9 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         context.facts.extend(facts(host, database, &mut definitions));
     }
     let mut problems: Vec<Refusal> = target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
+    if arguments.keep_old.is_none() {
+        problems.extend(target.hosts.iter().filter_map(|host| too_large(context, host, database)));
+    }
     if arguments.keep_old.is_some() {
         problems.extend(target.hosts.iter().filter_map(|host| cannot_be_kept(context, host, database)));
     }
@@ -35,6 +39,11 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     for host in &target.hosts {
         let former = host.databases.get(database);
         context.notes.extend(notes(host, database));
+        if arguments.keep_old.is_none() {
+            let tables = || host.tables_of(database);
+            context.notes.extend(tables().filter_map(|table| facts::untold(&host.name, table)));
+            context.notes.extend(tables().filter_map(|table| facts::left_over(host, table)));
+        }
         if let (Some(former), Some(keep)) = (former, &arguments.keep_old) {
             let dropped = drop_operation(context, role, host, database, former);
             operations.push(set_aside_operation(context, dropped, database, keep));
@@ -78,6 +87,23 @@ fn problems(context: &PlanContext<'_>, host: &HostWorld, database: &str) -> Vec<
     problems
 }
 
+/// DROP DATABASE takes its tables one after the other: where the server refuses one, others are gone already.
+fn too_large(context: &PlanContext<'_>, host: &HostWorld, database: &str) -> Option<Refusal> {
+    let limit = host.tables_of(database).find_map(|table| facts::too_large(host, table))?;
+    let larger = host.tables_of(database).filter(|table| facts::too_large(host, table).is_some());
+    let names: Vec<String> =
+        larger.map(|table| format!("{} ({} bytes)", table.full_name(), grouped(table.bytes.unwrap_or(0)))).collect();
+    let mut refusal = context.refuse(
+        format!("{} does not let anybody drop {} (359)", host.name, count_of(names.len(), "table")),
+        format!("tables of at most {} bytes (`max_table_size_to_drop`)", grouped(limit)),
+        first_of(&names, 5, ", "),
+        "if this loss is meant, raise `max_table_size_to_drop` on this server for the time of the migration, then plan \
+         again",
+    );
+    refusal.evidence = format!("on {}: {}", host.name, facts::SIZE_LIMIT_QUERY);
+    Some(refusal)
+}
+
 fn drop_operation(
     context: &PlanContext<'_>,
     role: &str,
@@ -88,13 +114,18 @@ fn drop_operation(
     let mut loss = Loss::default();
     let mut tables = Vec::new();
     for table in host.tables_of(database) {
-        let rows = table.holds_rows().then_some(table.rows).flatten();
-        if table.holds_rows() {
+        let rows = table.holds_data().then_some(table.rows).flatten();
+        if table.holds_data() {
             loss.tables += 1;
             loss.rows += rows.unwrap_or(0);
             loss.bytes += table.bytes.unwrap_or(0);
         }
-        tables.push(PlannedTable { name: table.name.clone(), uuid: table.uuid.clone(), rows });
+        tables.push(PlannedTable {
+            name: table.name.clone(),
+            uuid: table.uuid.clone(),
+            rows,
+            untold: table.holds_data() && table.rows.is_none(),
+        });
     }
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     let is_seen = !former.uuid.is_empty() && tables.iter().all(|table| !table.uuid.is_empty());

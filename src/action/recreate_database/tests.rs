@@ -55,3 +55,25 @@ fn the_servers_own_databases_are_never_dropped() {
     assert_eq!(RecreateDatabase.check(&json!({ "database": "SYSTEM" })).len(), 1);
     assert_eq!(RecreateDatabase.check(&json!({ "database": "d" })).len(), 0);
 }
+
+#[test]
+fn a_table_that_the_server_would_not_let_go_is_refused_before_others_are_gone() {
+    let mut r1 = host("r1");
+    r1.databases.insert("d".into(), crate::model::observed::Database { engine: "Atomic".into(), uuid: "u-1".into() });
+    r1.tables = vec![table("d", "large", "MergeTree", Some(7)), table("d", "other", "Memory", Some(9))].into();
+    let plan = |host: &crate::model::observed::HostWorld, arguments: &Value| {
+        plan_with(&RecreateDatabase, arguments, &Value::Null, world("destination", vec![host.clone()])).operations
+    };
+    // 70 bytes; 0 is no limit, and only the MergeTree family has one.
+    for limit in [None, Some(0), Some(70)] {
+        r1.max_drop_bytes = limit;
+        assert!(plan(&r1, &arguments()).is_ok(), "{limit:?}");
+    }
+    r1.max_drop_bytes = Some(69);
+    let found = plan(&r1, &arguments()).expect_err("refused");
+    assert_eq!((found.len(), found[0].found.as_str()), (1, "d.large (70 bytes)"), "{found:?}");
+    assert!(found[0].evidence.contains("max_table_size_to_drop"), "{found:?}");
+    // Nothing is dropped where it is set aside.
+    let kept = json!({ "on": "destination", "database": "d", "keep_old": { "for": "1h" } });
+    assert!(plan(&r1, &kept).is_ok());
+}

@@ -9,6 +9,8 @@ use crate::action::undo::database::{call_again, drop_created};
 use crate::engine::action::RunError;
 use crate::engine::context::RunContext;
 use crate::engine::undo::{Became, Undo, UndoContext};
+use crate::model::words::count_of;
+use crate::plan::operation::Operation;
 
 /// Whether a drop that did not come to its end took anything away.
 pub async fn remains(context: &RunContext<'_>) -> Result<bool, RunError> {
@@ -20,6 +22,18 @@ pub async fn remains(context: &RunContext<'_>) -> Result<bool, RunError> {
     let names = context.intent.get("tables").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let is_whole = names.iter().filter_map(Value::as_str).all(|name| there.contains_key(name));
     Ok(field(context.intent, "uuid") != Some(found.uuid.as_str()) || !is_whole)
+}
+
+/// Dropped tables do not come back. Known before: whoever plans can set the database aside instead.
+pub fn no_way_back(operation: &Operation) -> Option<String> {
+    match operation.data.read() {
+        Ok(Data::Drop(data)) if !data.tables.is_empty() => Some(format!(
+            "it drops {} for good ({}); `keep_old` would set it aside",
+            operation.object,
+            count_of(data.tables.len(), "table")
+        )),
+        _ => None,
+    }
 }
 
 pub fn undo(context: &UndoContext<'_>) -> Undo {
@@ -51,7 +65,7 @@ fn created(context: &UndoContext<'_>, data: &super::CreateData) -> Undo {
     let was_dropped = context.plan.operations_of(&context.operation.step).any(|other| {
         other.kind == "drop_database"
             && other.host == context.operation.host
-            && matches!(context.became.get(&other.id), Some(Became::Done(_) | Became::Left))
+            && matches!(context.became.get(&other.id), Some(Became::Done(_) | Became::Left(_)))
     });
     if was_dropped {
         return Undo::Nothing;

@@ -7,14 +7,17 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::action::backup::not_sent;
+use crate::action::gate::same_server;
+use crate::action::undo::table::Left;
 use crate::engine::action::{RunError, RunErrorKind};
 use crate::engine::context::RunContext;
-use crate::engine::journal::{Entry, read_journal};
+use crate::engine::journal::{Entry, OutcomeKind, read_journal};
 use crate::model::ids::HostName;
 use crate::plan::sql::{literal, qualified};
 
 use super::data::{Before, Gate, RestoreData, kind};
 use super::rows::{Seen, evidence, see, see_until, words};
+use super::undo::tables_left;
 
 /// How long replicas may take to come to rest.
 const REST: Duration = Duration::from_secs(60);
@@ -31,7 +34,7 @@ pub(crate) async fn prepare(context: &RunContext<'_>) -> Result<Gate, RunError> 
             }
             Ok(Gate::default())
         }
-        kind::UNSTAGE => Ok(Gate::default()),
+        kind::UNSTAGE => still_staged(context, &data).await,
         kind::STAGE => {
             creation(context, &data, &data.copies[..data.copies.len().min(1)], data.filled(kind::STAGE)).await
         }
@@ -75,12 +78,40 @@ async fn creation(
     let is_there = seen.iter().any(Seen::exists);
     // Only what nobody else can have written to is removed: the staging table, or a table without a row.
     let is_harmless = context.operation.kind == kind::STAGE || seen.iter().all(Seen::is_empty);
-    let clears = is_there && is_harmless && is_own_remainder(context).await;
+    let clears = is_there && is_harmless && is_own_remainder(context, hosts, &seen).await;
     if is_there && !clears {
         return Err(closed(context, data, "it is there already", "not there", words(hosts, &seen)));
     }
     let hosts = hosts.iter().map(|host| (host.clone(), Before::default())).collect();
     Ok(Gate { hosts, rows, clears })
+}
+
+/// The table beside that is dropped is the very one that this step made.
+async fn still_staged(context: &RunContext<'_>, data: &RestoreData) -> Result<Gate, RunError> {
+    let (host, staging) = (context.host()?, data.filled(kind::STAGE));
+    same_server(context, host).await?;
+    let made = context.plan.operations_of(&context.operation.step).find_map(|other| {
+        let of: RestoreData = other.data.read().ok()?;
+        let is_same = (&of.database, &of.table, &of.shard) == (&data.database, &data.table, &data.shard);
+        let outcome = context.outcomes.get(&other.id).filter(|_| other.kind == kind::STAGE && is_same)?;
+        outcome.get("uuid")?.get(host.as_str())?.as_str().map(str::to_owned)
+    });
+    let seen = see(context, host, &data.database, staging).await.map_err(|error| not_sent(context, &error))?;
+    match &made {
+        Some(made) if !seen.exists() || seen.uuid == *made => Ok(Gate::default()),
+        _ => Err(context.fail(
+            RunErrorKind::NotSent,
+            format!("{} is not the table that this step made", qualified(&data.database, staging)),
+            made.map_or_else(|| "a table that the journal tells of".to_owned(), |made| format!("UUID {made}")),
+            if seen.exists() { format!("UUID {}", seen.uuid) } else { "no such table".to_owned() },
+            format!(
+                "on {host}: SELECT uuid FROM system.tables WHERE database = {} AND name = {}",
+                literal(&data.database),
+                literal(staging)
+            ),
+            "nothing was dropped; find out who made it, move it away, then `clickferry resume`",
+        )),
+    }
 }
 
 /// An operation that fills a table which is there.
@@ -150,7 +181,7 @@ pub(crate) fn rows_of_backup(context: &RunContext<'_>, data: &RestoreData) -> Re
             format!("the backup of step `{step}` does not have the table"),
             format!("{} in it", qualified(&data.database, &data.table)),
             "no such table in what the step proved",
-            "clickferry report shows what the step wrote",
+            "clickferry status RUN; what the step proved stands in the run's journal.jsonl",
             "plan again",
         ))),
     }
@@ -196,39 +227,48 @@ async fn no_other_restore(context: &RunContext<'_>, data: &RestoreData) -> Resul
     Ok(())
 }
 
-/// Whether what is there was left by an earlier attempt of this very operation: its gate saw nothing, it was begun,
-/// and its probe found that it did not come to its end. The journal is the only witness that counts.
-async fn is_own_remainder(context: &RunContext<'_>) -> bool {
+/// Whether what is there was left by an earlier attempt of this very operation: its gate saw nothing, it was begun, its
+/// probe found that it did not come to its end, and this table was there then. The journal is the only witness that
+/// counts.
+async fn is_own_remainder(context: &RunContext<'_>, hosts: &[HostName], seen: &[Seen]) -> bool {
     if context.attempt < 2 {
         return false;
     }
     let Ok(bytes) = context.ports.state.get(&context.run.id, "journal.jsonl").await else { return false };
     let Ok(journal) = read_journal(&bytes, &context.ports.state.describe()) else { return false };
     let entries: Vec<&Entry> = journal.records.iter().map(|record| &record.entry).collect();
-    tells_of_remainder(&entries, context.operation.id.as_str())
+    let left = left_by(&entries, context.operation.id.as_str());
+    let is_known = |host: &HostName, uuid: &str| {
+        left.iter().any(|left| left.get(host).and_then(|left| left.uuid.as_deref()) == Some(uuid))
+    };
+    hosts.iter().zip(seen).all(|(host, seen)| !seen.exists() || is_known(host, &seen.uuid))
 }
 
-fn tells_of_remainder(entries: &[&Entry], id: &str) -> bool {
+/// The tables that attempts which began with nothing there left behind, by host.
+fn left_by(entries: &[&Entry], id: &str) -> Vec<BTreeMap<HostName, Left>> {
     let mut begun_empty: Option<u32> = None;
+    let mut left = Vec::new();
     for entry in entries {
         match entry {
             Entry::Intent { operation, attempt, data, .. } if operation.as_str() == id => {
                 let gate: Option<Gate> = serde_json::from_value(data.clone()).ok();
                 begun_empty = gate.filter(Gate::was_empty).map(|_| *attempt);
             }
-            Entry::Probed { operation, attempt, answer, .. }
-                if operation.as_str() == id && answer == "not_done" && begun_empty == Some(*attempt) =>
+            Entry::Outcome { operation, attempt, kind: OutcomeKind::NotDone, data, .. }
+                if operation.as_str() == id && begun_empty == Some(*attempt) =>
             {
-                return true;
+                left.extend(Some(tables_left(data)).filter(|tables| !tables.is_empty()));
             }
             _ => {}
         }
     }
-    false
+    left
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::model::ids::OperationId;
 
@@ -247,19 +287,23 @@ mod tests {
         }
     }
 
-    fn probed(attempt: u32, answer: &str) -> Entry {
-        Entry::Probed { operation: OperationId::from("restore/1"), attempt, answer: answer.to_owned(), evidence: None }
+    fn not_done(attempt: u32, left: Value) -> Entry {
+        let (operation, kind) = (OperationId::from("restore/1"), OutcomeKind::NotDone);
+        Entry::Outcome { operation, attempt, kind, data: left, error: None }
     }
 
     #[test]
-    fn only_an_attempt_that_began_empty_and_was_probed_leaves_a_remainder() {
-        let tells = |entries: &[Entry]| tells_of_remainder(&entries.iter().collect::<Vec<_>>(), "restore/1");
-        assert!(tells(&[intent(1, 0), probed(1, "not_done")]));
-        assert!(tells(&[intent(1, 0), probed(1, "not_done"), intent(2, 0)]));
-        // Nothing was sent: rows that are there now are somebody else's.
-        assert!(!tells(&[intent(1, 0)]));
-        assert!(!tells(&[intent(1, 5), probed(1, "not_done")]));
-        assert!(!tells(&[intent(1, 0), probed(1, "unknown")]));
-        assert!(!tells_of_remainder(&[&intent(1, 0), &probed(1, "not_done")], "restore/2"));
+    fn only_a_table_that_an_attempt_was_seen_to_leave_is_a_remainder() {
+        let tells = |entries: &[Entry]| left_by(&entries.iter().collect::<Vec<_>>(), "restore/1").len();
+        let table = || json!({ "r1": { "uuid": "u", "rows": 0, "blocks": null } });
+        let found = left_by(&[&intent(1, 0), &not_done(1, table())], "restore/1");
+        assert_eq!(found[0][&HostName::from("r1")].uuid.as_deref(), Some("u"));
+        // Also where the second attempt came to nothing before it removed it.
+        assert_eq!(tells(&[intent(1, 0), not_done(1, table()), intent(2, 0), not_done(2, Value::Null)]), 1);
+        // Nothing was there then: what is there now is somebody else's.
+        assert_eq!(tells(&[intent(1, 0), not_done(1, Value::Null)]), 0);
+        assert_eq!(tells(&[intent(1, 0)]), 0);
+        assert_eq!(tells(&[intent(1, 5), not_done(1, table())]), 0);
+        assert_eq!(left_by(&[&intent(1, 0), &not_done(1, table())], "restore/2").len(), 0);
     }
 }

@@ -209,6 +209,10 @@ impl Action for Restore {
         undo::remains(context).await
     }
 
+    async fn leaves(&self, context: &RunContext<'_>) -> Value {
+        undo::leaves(context).await
+    }
+
     fn undo(&self, context: &UndoContext<'_>) -> Undo {
         undo::undo(context)
     }

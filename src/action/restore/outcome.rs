@@ -53,11 +53,13 @@ async fn ask(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> Resul
     let Some(host) = &context.operation.host else { return Ok(Probe::NotDone) };
     let this = context.operation.kind.as_str();
     let id = context.query_id();
+    let mut is_known = true;
     if !matches!(this, kind::INSERT | kind::UNSTAGE) {
         match server::look(context, host, &id).await?.map(|task| task.stage) {
             Some(Stage::Running) => return Ok(Probe::Running),
             Some(Stage::Done) => return Ok(Probe::Done),
-            Some(Stage::Failed(_)) | None => {}
+            Some(Stage::Failed(_)) => {}
+            None => is_known = false,
         }
     }
     // The second statement of an attempt has an id of its own.
@@ -75,8 +77,27 @@ async fn ask(context: &RunContext<'_>, data: &RestoreData, gate: &Gate) -> Resul
             let there = see_one(context, host, data, data.filled(kind::STAGE)).await?.exists();
             Ok(if there { Probe::NotDone } else { Probe::Done })
         }
-        _ => by_rows(context, data, gate).await,
+        _ => match by_rows(context, data, gate).await? {
+            Probe::Done if !is_known && is_up_since_the_intent(context, host).await? => {
+                Ok(Probe::Unknown(Box::new(context.refusal(
+                    "as many rows are there as the backup holds, and the server knows no such restore",
+                    format!("the restore {id} in system.backups of a server that has been up since it was sent"),
+                    "none: the rows came in another way",
+                    format!("on {host}: SELECT id, status, start_time FROM system.backups"),
+                    "look whose rows these are. If they are not those of the backup, move them away and empty the table, then `clickferry resume`; if they are, `clickferry resolve RUN OPERATION --done --reason ...`",
+                ))))
+            }
+            probe => Ok(probe),
+        },
     }
+}
+
+/// Whether the server has been up since before the attempt began: then its list holds every restore that was sent. Where
+/// the clocks differ, a person is asked who need not be, and nothing else.
+async fn is_up_since_the_intent(context: &RunContext<'_>, host: &HostName) -> Result<bool, SqlError> {
+    let query = "SELECT toUInt64(toUnixTimestamp(now()) - uptime()) AS began";
+    let began = context.read(host, query).await?.number(0, "began").unwrap_or(u64::MAX);
+    Ok(i64::try_from(began).is_ok_and(|began| began < context.intended_at.as_second()))
 }
 
 async fn see_one(context: &RunContext<'_>, host: &HostName, data: &RestoreData, table: &str) -> Result<Seen, SqlError> {

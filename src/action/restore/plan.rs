@@ -91,7 +91,11 @@ fn pairs(
 ) -> Result<Vec<(String, String)>, Vec<Refusal>> {
     let (from, to): (Vec<String>, Vec<String>) = (source.shards.keys().cloned().collect(), target.shards());
     let refuse = |what: &str, expected: String, found: String, action: &str| {
-        Err(vec![context.refuse(what, expected, found, action)])
+        Err(vec![
+            context.refuse(what, expected, found, action).shown_by(
+                "clickferry inspect -e ENVIRONMENT; on each host: SELECT substitution FROM system.macros WHERE macro = 'shard'",
+            ),
+        ])
     };
     if let Some(shard) = &arguments.shard {
         if !to.contains(shard) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::backup::tables::has_rows;
+use crate::action::gate::first_of;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::formats::{BackupStep, StorageRole, parse_table};
@@ -133,12 +134,16 @@ pub(crate) fn find(context: &PlanContext<'_>, arguments: &RestoreArguments) -> R
             let promise =
                 context.promises.iter().find(|(id, _)| id.as_str() == step.as_str()).map(|(_, promise)| promise);
             let promise = promise.and_then(|promise| Promise::deserialize(promise).ok()).ok_or_else(|| {
-                vec![context.refuse(
-                    format!("the step `{}` makes no backup", step.as_str()),
-                    "an earlier `backup` step that is not left out",
-                    "none of that name",
-                    "see what is wrong with that step; or correct `backup`, or the `when` of that step",
-                )]
+                vec![
+                    context
+                        .refuse(
+                            format!("the step `{}` makes no backup", step.as_str()),
+                            "an earlier `backup` step that is not left out",
+                            "none of that name",
+                            "see what is wrong with that step; or correct `backup`, or the `when` of that step",
+                        )
+                        .shown_by("clickferry validate RUNBOOK"),
+                ]
             })?;
             let shards = promise.shards.into_iter().map(|(shard, tables)| (shard, tables.tables)).collect();
             Ok(Source { step: Some(step.as_str().to_owned()), storage: promise.storage, path: None, shards })
@@ -146,7 +151,16 @@ pub(crate) fn find(context: &PlanContext<'_>, arguments: &RestoreArguments) -> R
         BackupSource::Existing(existing) => {
             let tables = context.observed.get("tables").cloned().unwrap_or(Value::Null);
             let tables: Vec<SourceTable> = serde_json::from_value(tables).map_err(|error| {
-                vec![context.refuse("what was observed does not fit", "", error.to_string(), "plan again")]
+                vec![
+                    context
+                        .refuse(
+                            "what was observed of the backup does not fit",
+                            "a list of its tables with their definitions",
+                            error.to_string(),
+                            "plan again; take a snapshot again with the same version",
+                        )
+                        .shown_by("clickferry inspect -e ENVIRONMENT"),
+                ]
             })?;
             Ok(Source {
                 step: None,
@@ -155,6 +169,18 @@ pub(crate) fn find(context: &PlanContext<'_>, arguments: &RestoreArguments) -> R
                 shards: BTreeMap::from([("-".to_owned(), tables)]),
             })
         }
+    }
+}
+
+/// What shows the content of the backup: its manifest, or what it will be made of.
+fn shown_by(arguments: &RestoreArguments) -> String {
+    match &arguments.backup {
+        BackupSource::Step(_) => "on the source: SELECT database, name FROM system.tables".to_owned(),
+        BackupSource::Existing(existing) => format!(
+            "the object {}/.backup of the storage `{}`; clickferry inspect -e ENVIRONMENT",
+            existing.path.trim_end_matches('/'),
+            existing.storage.as_str()
+        ),
     }
 }
 
@@ -174,13 +200,20 @@ pub(crate) fn select(
     let is =
         |table: &SourceTable, (database, name): &(String, String)| table.database == *database && table.table == *name;
     let mut problems = Vec::new();
+    let held: Vec<String> = tables.iter().map(SourceTable::full_name).collect();
+    let holds = if held.is_empty() { "no table".to_owned() } else { first_of(&held, 10, ", ") };
+    let shown = shown_by(arguments);
     let mut absent = |what: String| {
-        problems.push(context.refuse(
-            format!("{what} is not in the backup"),
-            "it is",
-            "it is not",
-            "correct the selection; `clickferry inspect` lists what a backup holds",
-        ));
+        problems.push(
+            context
+                .refuse(
+                    format!("{what} is not in the backup"),
+                    format!("{what} among what the backup holds"),
+                    format!("it holds {holds}"),
+                    "correct the selection, or take a backup that holds it",
+                )
+                .shown_by(&shown),
+        );
     };
     for database in &arguments.databases {
         if !tables.iter().any(|table| table.database == database.as_str()) {
@@ -200,20 +233,26 @@ pub(crate) fn select(
         .collect();
     selected.sort_by(|a, b| (&a.database, &a.table).cmp(&(&b.database, &b.table)));
     if selected.is_empty() && problems.is_empty() {
-        problems.push(context.refuse(
-            "there is nothing to restore",
-            "at least one table",
-            "none in what is selected",
-            "correct `databases`, `tables` or `except_tables`",
-        ));
+        problems.push(
+            context
+                .refuse(
+                    "there is nothing to restore",
+                    "at least one table",
+                    format!("none in what is selected; the backup holds {holds}"),
+                    "correct `databases`, `tables` or `except_tables`",
+                )
+                .shown_by(&shown),
+        );
     }
     problems.extend(selected.iter().filter(|table| table.full_name().contains("${")).map(|table| {
-        context.refuse(
-            format!("the name of the table {} cannot be told from a late value", table.full_name()),
-            "names without `${`",
-            table.full_name(),
-            "leave the table out with `except_tables`",
-        )
+        context
+            .refuse(
+                format!("the name of the table {} cannot be told from a late value", table.full_name()),
+                "names without `${`",
+                table.full_name(),
+                "leave the table out with `except_tables`",
+            )
+            .shown_by(&shown)
     }));
     if problems.is_empty() { Ok(selected) } else { Err(problems) }
 }

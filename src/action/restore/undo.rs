@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::data::{Gate, RestoreData, Rule, kind};
-use super::rows::see_all;
+use super::rows::{Seen, see_all};
 use crate::action::create_replicated::noun_of;
 use crate::action::undo::table::{Left, TableData, operation};
 use crate::engine::action::{RunError, RunErrorKind};
@@ -16,7 +16,8 @@ use crate::model::ids::{HostName, StepId};
 use crate::plan::operation::Effect;
 use crate::plan::sql::qualified;
 
-/// Whether an attempt that did not come to its end left rows, or the table it was to create.
+/// Whether rows are there that were not there before an attempt that did not come to its end, or the table that it was
+/// to create.
 pub(crate) async fn remains(context: &RunContext<'_>) -> Result<bool, RunError> {
     let data: RestoreData = context.data()?;
     let this = context.operation.kind.as_str();
@@ -31,7 +32,31 @@ pub(crate) async fn remains(context: &RunContext<'_>) -> Result<bool, RunError> 
         failure.kind = RunErrorKind::NotSent;
         failure
     })?;
-    Ok(seen.iter().any(|seen| if creates { seen.exists() } else { !seen.is_empty() }))
+    let gate: Gate = context.intent_data().unwrap_or_default();
+    let before = |host: &HostName| gate.hosts.get(host).map_or(0, |before| before.rows);
+    let is_more = |(host, seen): (&HostName, &Seen)| seen.rows.max(seen.counted) > before(host);
+    Ok(if creates { seen.iter().any(Seen::exists) } else { hosts.iter().zip(&seen).any(is_more) })
+}
+
+/// The table that an attempt was to create, where it is there though the probe says that the attempt is not done.
+pub(crate) async fn leaves(context: &RunContext<'_>) -> Value {
+    let this = context.operation.kind.as_str();
+    let Some(data) = context.data::<RestoreData>().ok().filter(|data| creates(data, this)) else { return Value::Null };
+    let hosts = if this == kind::STAGE { &data.copies[..data.copies.len().min(1)] } else { &data.copies[..] };
+    // What cannot be seen now is nobody's later: it stays, and a person is asked.
+    let Ok(seen) = see_all(context, hosts, &data.database, data.filled(this)).await else { return Value::Null };
+    let tables: BTreeMap<HostName, Left> = hosts
+        .iter()
+        .zip(seen)
+        .filter(|(_, seen)| seen.exists())
+        .map(|(host, seen)| (host.clone(), Left { uuid: Some(seen.uuid), rows: seen.rows, blocks: seen.blocks }))
+        .collect();
+    if tables.is_empty() { Value::Null } else { serde_json::to_value(tables).unwrap_or_default() }
+}
+
+/// What [`leaves`] told.
+pub(crate) fn tables_left(left: &Value) -> BTreeMap<HostName, Left> {
+    BTreeMap::deserialize(left).unwrap_or_default()
 }
 
 fn creates(data: &RestoreData, kind: &str) -> bool {
@@ -55,19 +80,42 @@ pub(crate) fn undo(context: &UndoContext<'_>) -> Undo {
         kind::STAGE if is_unstaged(context, &data) => return Undo::Nothing,
         _ => {}
     }
+    let drops = creates(&data, this);
+    let is_over = context.outcome().is_some();
+    if !is_over && !drops {
+        return Undo::impossible(
+            "the journal says that no row of it came, and rows are there now that were not there before: somebody else's",
+            "find out who wrote them, and save or delete them by hand",
+        );
+    }
     if !gate.was_empty() {
         return Undo::impossible(
             "its rows came beside rows that were there, and cannot be told from them",
-            "delete by hand what must go (`allow_non_empty_tables` has no way back)",
+            "delete by hand what must go: rows that were added to rows have no way back",
         );
     }
-    let drops = creates(&data, this);
+    if !is_over {
+        // The last look tells most; a table that nobody saw then is not the run's to drop.
+        let Some(left) = context.left().last().map(tables_left).filter(|left| !left.is_empty()) else {
+            return Undo::impossible(
+                "it did not come to its end, and the journal does not tell that the table which is there now is of it",
+                "find out who created it, and drop it by hand if it is not needed",
+            );
+        };
+        return taken_back(context, data, left);
+    }
     let Some(left) = (if this == kind::DEFINITION { defined(context, &data) } else { filled(context, &gate) }) else {
         return Undo::impossible(
             "the journal does not tell how many rows it left",
             "look at the table, and empty it by hand",
         );
     };
+    taken_back(context, data, left)
+}
+
+fn taken_back(context: &UndoContext<'_>, data: RestoreData, left: BTreeMap<HostName, Left>) -> Undo {
+    let this = context.operation.kind.as_str();
+    let drops = creates(&data, this);
     let noun = if drops { noun_of(&created(context, &data)) } else { "TABLE" };
     let table = TableData {
         database: data.database.clone(),
@@ -80,13 +128,9 @@ pub(crate) fn undo(context: &UndoContext<'_>) -> Undo {
     Undo::Operations(vec![operation(context, noun, table)])
 }
 
-/// Hosts with what the restore proved there, or at most left there.
+/// Hosts with what the restore proved there.
 fn filled(context: &UndoContext<'_>, gate: &Gate) -> Option<BTreeMap<HostName, Left>> {
-    let Some(outcome) = context.outcome() else {
-        let rows = gate.rows?;
-        let left = |host: &HostName| (host.clone(), Left { uuid: None, rows, blocks: None });
-        return Some(gate.hosts.keys().map(left).collect());
-    };
+    let outcome = context.outcome()?;
     let of = |key: &str, host: &HostName| outcome.get(key).and_then(|hosts| hosts.get(host.as_str())).cloned();
     let is_touched = is_touched_later(context);
     gate.hosts
@@ -124,7 +168,7 @@ fn is_touched_later(context: &UndoContext<'_>) -> bool {
         writes
             && other.effect != Effect::Read
             && position(&other.step) > own
-            && matches!(context.became.get(&other.id), Some(Became::Done(_) | Became::Left))
+            && matches!(context.became.get(&other.id), Some(Became::Done(_) | Became::Left(_)))
     })
 }
 

@@ -158,7 +158,7 @@ impl Place<'_> {
                 "holds rows already (the server would answer 608 CANNOT_RESTORE_TABLE)",
                 "an empty table on every replica, so that no row can be there twice",
                 filled.join(", "),
-                "put a step before that empties or recreates it, or leave it out with `except_tables`; only where its rows are meant to stay beside those of the backup, set `allow_non_empty_tables: true` under `settings:`",
+                "put a step before that empties or recreates it, or leave it out with `except_tables`; rows are never added to a table that has some",
             ));
         }
         let paths: Vec<&str> = found.iter().filter_map(|(_, table)| table.zookeeper_path.as_deref()).collect();

@@ -1,24 +1,67 @@
 //! Running of `run`: started once; its output kept beside the journal, without secrets.
 
-use secrecy::{ExposeSecret, SecretString};
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::arguments::Variable;
 use super::plan::RunData;
-use super::words::{redact, tail};
+use super::words::tail;
 use crate::action::select::{Single, ask};
 use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
-use crate::engine::ports::{Command, CommandOutput};
+use crate::engine::locks::machine;
+use crate::engine::ports::{Command, CommandLife, CommandOutput};
 use crate::plan::operation::Effect;
 
 /// Lines of the output that errors and outcomes show; the whole is kept in the run's folder.
 const TAIL_LINES: usize = 20;
 
+/// What tells, after a crash, whether the command still runs; part of the intent.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    /// The machine that it was started on, in this boot and this space of process ids.
+    machine: String,
+    /// The file that it holds locked.
+    file: PathBuf,
+}
+
+/// Makes the mark of the command, where it changes something.
+pub fn prepare(context: &RunContext<'_>) -> Result<Value, RunError> {
+    if context.operation.effect == Effect::Read {
+        return Ok(Value::Null);
+    }
+    match context.ports.commands.mark(&context.query_id()) {
+        Ok(file) => Ok(json!(Mark { machine: machine(), file })),
+        Err(reason) => Err(context.fail(
+            RunErrorKind::NotSent,
+            "the file that tells whether the command still runs cannot be made",
+            "a folder for temporary files that is this user's alone",
+            reason,
+            format!("ls -ld {}", std::env::temp_dir().display()),
+            "make room there, or name another folder with TMPDIR, then `clickferry resume`",
+        )),
+    }
+}
+
+/// Whether the command of this attempt still runs. A command goes on when its engine is killed.
+fn life(context: &RunContext<'_>) -> CommandLife {
+    let Some(mark) = context.intent_data::<Mark>() else {
+        return CommandLife::Unknown("its intent does not say where it was started".to_owned());
+    };
+    if mark.machine.is_empty() || mark.machine != machine() {
+        return CommandLife::Unknown("it was started on another machine, or before this one was restarted".to_owned());
+    }
+    context.ports.commands.life(&mark.file)
+}
+
 /// Starts the command and waits for its end.
 pub async fn run(context: &RunContext<'_>) -> Result<(), RunError> {
     let data: RunData = context.data()?;
-    let output = start(context, &data, &data.command).await?;
+    let mark = context.intent_data::<Mark>().map(|mark| mark.file);
+    let output = start(context, &data, &data.command, mark).await?;
     let document = document(context);
     let text = format!("{}\n--- standard error ---\n{}", output.stdout, output.stderr);
     context.ports.state.put(&context.run.id, &document, text.as_bytes()).await.map_err(|error| {
@@ -71,9 +114,23 @@ pub async fn probe(context: &RunContext<'_>) -> Probe {
     if context.operation.effect == Effect::Read {
         return Probe::NotDone;
     }
+    let life = life(context);
+    if let CommandLife::Running(what) = &life {
+        context.progress.progress(&context.operation.id, 0, None, &format!("waiting for {what}"));
+        return Probe::Running;
+    }
     match look(context).await {
         Ok(Some((true, _))) => Probe::Done,
-        Ok(Some((false, _))) => Probe::NotDone,
+        Ok(Some((false, found))) => match life {
+            CommandLife::Unknown(reason) => Probe::Unknown(Box::new(context.refusal(
+                "it cannot be told whether the command still runs",
+                "a command that has ended, or a probe that says that it took effect",
+                format!("{reason}; {found}"),
+                "ps -e -o pid,lstart,args",
+                "see on the machine that it was started on that it has ended, then say so: `clickferry resolve RUN OPERATION --not-done --reason ...`",
+            ))),
+            CommandLife::Running(_) | CommandLife::Ended => Probe::NotDone,
+        },
         Ok(None) => Probe::Unknown(Box::new(context.refusal(
             "it cannot be told whether the command took effect",
             "a `probe:` in the step that tells it",
@@ -112,7 +169,7 @@ async fn look(context: &RunContext<'_>) -> Result<Option<(bool, String)>, RunErr
     let data: RunData = context.data()?;
     let Some(probe) = &data.probe else { return Ok(None) };
     if let Some(words) = &probe.command {
-        let output = start(context, &data, words).await?;
+        let output = start(context, &data, words, None).await?;
         let Some(code) = output.code else {
             return Err(context.fail(
                 RunErrorKind::AskProbe,
@@ -137,27 +194,27 @@ async fn look(context: &RunContext<'_>) -> Result<Option<(bool, String)>, RunErr
 }
 
 /// Starts words with the step's environment; what comes back holds no secret.
-async fn start(context: &RunContext<'_>, data: &RunData, words: &[String]) -> Result<CommandOutput, RunError> {
+async fn start(
+    context: &RunContext<'_>,
+    data: &RunData,
+    words: &[String],
+    mark: Option<PathBuf>,
+) -> Result<CommandOutput, RunError> {
     let words: Vec<String> = words.iter().map(|word| context.fill_path(word)).collect::<Result<_, _>>()?;
     let mut environment = Vec::new();
-    let mut secrets = Vec::new();
     for (name, value) in &data.environment {
         let value = match value {
             Variable::Plain(text) => SecretString::from(context.fill_path(text)?),
-            Variable::Secret(reference) => {
-                let secret = context.ports.secrets.resolve(reference).await.map_err(|error| {
-                    context.fail(
-                        RunErrorKind::NotSent,
-                        format!("the variable {name} has no value"),
-                        "a secret that can be read",
-                        error.to_string(),
-                        "",
-                        "make the secret readable for clickferry",
-                    )
-                })?;
-                secrets.push(secret.expose_secret().to_owned());
-                secret
-            }
+            Variable::Secret(reference) => context.ports.secrets.resolve(reference).await.map_err(|error| {
+                context.fail(
+                    RunErrorKind::NotSent,
+                    format!("the variable {name} has no value"),
+                    "a secret that can be read",
+                    error.to_string(),
+                    "",
+                    "make the secret readable for clickferry",
+                )
+            })?,
         };
         environment.push((name.clone(), value));
     }
@@ -165,8 +222,11 @@ async fn start(context: &RunContext<'_>, data: &RunData, words: &[String]) -> Re
         data.directory.as_deref().map(|directory| context.fill_path(directory)).transpose()?.map(Into::into);
     let program = words.first().cloned().unwrap_or_default();
     context.check_locks()?;
-    let running =
-        context.ports.commands.run(Command { words, environment, directory, input: None, timeout: context.timeout });
+    // It gets the secrets that the step names, and not what clickferry itself was given to reach servers and buckets.
+    let without = context.environment.secret_variables();
+    let timeout = context.timeout;
+    let command = Command { words, environment, without, mark, directory, timeout, ..Command::default() };
+    let running = context.ports.commands.run(command);
     let output = tokio::select! {
         output = running => output,
         () = context.cancel.cancelled() => {
@@ -178,13 +238,13 @@ async fn start(context: &RunContext<'_>, data: &RunData, words: &[String]) -> Re
             RunErrorKind::NotSent,
             format!("`{program}` cannot be started"),
             "a program that can be started",
-            redact(&reason, &secrets),
+            context.ports.secrets.scrub(&reason),
             format!("command -v {program}"),
             "install it, correct `command:`, or add its folder to PATH",
         )
     })?;
-    output.stdout = redact(&output.stdout, &secrets);
-    output.stderr = redact(&output.stderr, &secrets);
+    output.stdout = context.ports.secrets.scrub(&output.stdout);
+    output.stderr = context.ports.secrets.scrub(&output.stderr);
     Ok(output)
 }
 

@@ -1,6 +1,7 @@
 //! `sql`: statements of the runbook on a named selection of hosts.
 
 mod arguments;
+mod charged;
 mod outcome;
 mod plan;
 mod simulate;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use arguments::SqlArguments;
 pub use arguments::{check_query, error, one_query};
+use plan::SqlData;
 
 use super::gate::same_server;
 use crate::diag::Refusal;
@@ -64,6 +66,7 @@ impl Action for Sql {
     async fn prepare(&self, context: &RunContext<'_>) -> Result<Value, RunError> {
         if context.operation.effect == Effect::Destroy {
             same_server(context, context.host()?).await?;
+            charged::check(context, &context.data()?).await?;
         }
         Ok(Value::Null)
     }
@@ -80,6 +83,15 @@ impl Action for Sql {
         outcome::prove(context).await
     }
 
+    fn no_way_back(&self, operation: &Operation, arguments: &Value) -> Option<String> {
+        without_undo(operation, arguments)
+    }
+
+    fn proves(&self, operation: &Operation) -> bool {
+        let asks = |data: SqlData| data.expect.is_some() || data.promise.is_some() || data.probe.is_some();
+        operation.data.read().is_ok_and(asks)
+    }
+
     fn undo(&self, context: &UndoContext<'_>) -> Undo {
         undo::undo(context)
     }
@@ -87,6 +99,16 @@ impl Action for Sql {
     async fn still_holds(&self, context: &RunContext<'_>, _outcome: &Value) -> Holds {
         outcome::still_holds(context).await
     }
+}
+
+/// A step that changes something and whose author wrote no `undo:` for it.
+pub(super) fn without_undo(operation: &Operation, arguments: &Value) -> Option<String> {
+    let has_none = match arguments.get("undo") {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(statements)) => statements.is_empty(),
+        Some(_) => false,
+    };
+    (has_none && operation.effect != Effect::Read).then(|| "the step has no `undo:`".to_owned())
 }
 
 const REFERENCE: &str = "\
@@ -99,6 +121,11 @@ the other replicas counts too.
 **Refused**: ON CLUSTER (a queued task can run days later), BACKUP and RESTORE (they are actions of their own), SET \
 and USE (every statement has a session of its own), an INSERT into a replicated table on more than one replica of a \
 shard.
+
+**Gate of what destroys**: the servers of the plan; each table that loses rows has the UUID of the plan and at most its \
+rows, on every replica that is reached; in a database that goes as a whole no table is new. Tables that earlier steps of \
+the plan put rows into, or something else in the place of, are not compared; behind a `run` step that changes \
+something, none are.
 
 **Probe after a lost outcome**: still in `system.processes` is running. Then the step's `probe:`; without one, the \
 catalogue of the server for CREATE and DROP of tables and databases, an empty table for TRUNCATE, and a \

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::arguments::{DeclaredLoss, Parsed, SqlArguments, one_query};
+use super::charged::{Charged, Fed, Whole};
 use super::first_line;
 use super::simulate::{Impossible, Simulated, inserts_twice, simulate};
 use crate::action::facts;
@@ -43,6 +44,12 @@ pub struct SqlData {
     pub expect: Option<Question>,
     /// Whether the post-condition is asked again at resume.
     pub lasting: bool,
+    /// Tables that lose rows, as the plan knows them; none that its earlier steps make.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charged: Vec<Charged>,
+    /// The database that is dropped or emptied as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Whole>,
 }
 
 /// Makes the operations and plays them in the world.
@@ -57,6 +64,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     })?;
     let target = context.target(&role)?;
     let hosts: Vec<HostName> = select(target, arguments.every).iter().map(|host| host.name.clone()).collect();
+    let fed = Fed::of(target);
     let places: Vec<usize> =
         target.hosts.iter().enumerate().filter(|(_, host)| hosts.contains(&host.name)).map(|(at, _)| at).collect();
 
@@ -80,6 +88,10 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
                         simulated.before = "what it destroys is declared in the runbook, not observed".to_owned();
                     }
                     context.facts.append(&mut simulated.facts);
+                    context.notes.append(&mut simulated.notes);
+                    for table in &mut simulated.charged {
+                        table.fed = table.name.starts_with(".inner") || fed.names(&table.database, &table.name);
+                    }
                     let operation = operation(context, &arguments, statement, simulated, host, last);
                     operations.push(operation.in_wave(u32::try_from(wave).unwrap_or(u32::MAX)));
                 }
@@ -144,6 +156,8 @@ fn operation(
         promise,
         expect: expect.map(|expect| Question { query: one_query(&expect.query), equals: expect.equals.clone() }),
         lasting: expect.is_some_and(|expect| expect.lasting),
+        charged: simulated.charged,
+        whole: simulated.whole,
     };
     let check = check_words(&data, changes);
     Operation::new(context.step, "sql", &class.verb.to_lowercase().replace(' ', "_"), object, class.effect)

@@ -155,3 +155,21 @@ fn planned_twice_is_the_same() {
         || serde_json::to_string(&planned(&["DROP DATABASE d", "CREATE DATABASE d"], "replica")).expect("plain data");
     assert_eq!(once(), once());
 }
+
+#[test]
+fn what_the_server_would_not_let_go_is_refused_unless_the_statement_lifts_the_limit() {
+    let mut replica = replica("r1");
+    replica.max_drop_bytes = Some(69);
+    let refused = |statement: &str| {
+        let arguments = json!({ "on": "to", "statements": [statement] });
+        let planned = plan_with(&Sql, &arguments, &json!(null), world("to", vec![replica.clone()]));
+        planned.operations.err().map(|found| found[0].what.clone())
+    };
+    for statement in ["DROP TABLE d.own", "TRUNCATE TABLE d.own", "DROP DATABASE d", "TRUNCATE DATABASE d"] {
+        let found = refused(statement);
+        assert!(found.as_ref().is_some_and(|what| what.contains("(359)")), "{statement}: {found:?}");
+    }
+    assert_eq!(refused("DROP TABLE d.mv"), None);
+    assert_eq!(refused("DELETE FROM d.own WHERE 1"), None);
+    assert_eq!(refused("DROP TABLE d.own SETTINGS max_table_size_to_drop = 0"), None);
+}

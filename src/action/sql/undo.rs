@@ -51,6 +51,8 @@ fn operation(context: &UndoContext<'_>, arguments: &SqlArguments, at: usize, one
         promise_denies: false,
         expect: None,
         lasting: false,
+        charged: Vec::new(),
+        whole: None,
     };
     let check = data.probe.as_ref().map_or_else(
         || "the server's answer only (no `undo_probe:` is declared)".to_owned(),

@@ -151,6 +151,8 @@ pub async fn run(context: &RunContext<'_>, data: &BucketData) -> Result<(), RunE
         let keys = own_objects(context, objects, written).await?;
         let total = keys.len() as u64;
         for key in keys {
+            // A process may have been stopped for a while between two of them.
+            context.check_locks()?;
             objects.delete(&key).await.map_err(|error| failed(context, RunErrorKind::AskProbe, &error))?;
             deleted += 1;
             if deleted % 100 == 0 {

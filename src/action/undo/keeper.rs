@@ -172,6 +172,7 @@ pub async fn run(context: &RunContext<'_>, data: &KeeperData) -> Result<(), RunE
 }
 
 async fn make(context: &RunContext<'_>, keeper: &dyn Keeper, path: &str, value: &[u8]) -> Result<(), RunError> {
+    context.check_locks()?;
     match keeper.create(path, value).await {
         // Somebody was quicker; the proof compares its value.
         Ok(()) | Err(KeeperError::Changed { .. }) => Ok(()),

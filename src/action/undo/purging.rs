@@ -1,7 +1,7 @@
 //! What a purge drops, and how much that is now.
 
 use crate::diag::{Failure, Refusal};
-use crate::engine::errors::explain_sql;
+use crate::engine::errors::explain_look;
 use crate::engine::ports::{Call, Sql};
 use crate::engine::undo::Kept;
 use crate::plan::operation::{Loss, Operation};
@@ -35,7 +35,7 @@ async fn loss(kept: &Kept, sql: &dyn Sql) -> Result<Loss, Refusal> {
     let answer = sql
         .call(&kept.host, Call::read(query))
         .await
-        .map_err(|error| explain_sql(format!("looking at `{}` on {}", kept.aside, kept.host), &error))?;
+        .map_err(|error| explain_look(format!("looking at `{}` on {}", kept.aside, kept.host), &error))?;
     let number = |column: &str| answer.number(0, column).unwrap_or(0);
     Ok(Loss {
         tables: number("held"),

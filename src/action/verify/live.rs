@@ -8,6 +8,7 @@ use crate::action::select::ask;
 use crate::engine::context::RunContext;
 use crate::engine::ports::{Answer, SqlError};
 use crate::model::ids::HostName;
+use crate::plan::convert::mask;
 use crate::plan::sql::literal;
 
 /// Asks within the operation's time.
@@ -48,7 +49,7 @@ pub async fn tables(
             let table = LiveTable {
                 engine: text(&answer, row, "engine"),
                 uuid: text(&answer, row, "uuid"),
-                create_query: text(&answer, row, "create_table_query"),
+                create_query: mask(&text(&answer, row, "create_table_query")).into_owned(),
             };
             (key(&answer, row), table)
         })

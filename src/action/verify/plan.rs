@@ -18,6 +18,9 @@ use crate::model::observed::{HostWorld, TargetWorld};
 use crate::model::words::count_of;
 use crate::plan::operation::{Effect, Operation};
 
+/// Shows which shard a server belongs to.
+const SHARDS: &str = "on each host: SELECT substitution FROM system.macros WHERE macro = 'shard'";
+
 /// What rows are compared with, resolved for one host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -213,12 +216,16 @@ fn sources(
     };
     if let (Some(storage), Some(path)) = (&other.storage, &other.path) {
         if shards.len() > 1 {
-            return Err(vec![context.refuse(
-                "one backup does not tell what each of several shards should hold",
-                "a target of one shard",
-                format!("the shards {}", shards.join(", ")),
-                "verify `against:` the backup step of this runbook, which has a backup per shard",
-            )]);
+            return Err(vec![
+                context
+                    .refuse(
+                        "one backup does not tell what each of several shards should hold",
+                        "a target of one shard",
+                        format!("the shards {}", shards.join(", ")),
+                        "verify `against:` the backup step of this runbook, which has a backup per shard",
+                    )
+                    .shown_by(SHARDS),
+            ]);
         }
         return Ok(all(Source::Backup { storage: storage.0.clone(), path: path.trim_matches('/').to_owned() }));
     }
@@ -226,12 +233,16 @@ fn sources(
     let source = context.target(role.as_str())?;
     let from = source.shards();
     if from.len() != shards.len() {
-        return Err(vec![context.refuse(
-            format!("the live source `{}` is cut into other shards", role.as_str()),
-            format!("as many shards as the target: {}", shards.len()),
-            count_of(from.len(), "shard"),
-            "compare the totals with an `assert` step instead",
-        )]);
+        return Err(vec![
+            context
+                .refuse(
+                    format!("the live source `{}` is cut into other shards", role.as_str()),
+                    format!("as many shards as the target: {}", shards.len()),
+                    count_of(from.len(), "shard"),
+                    "compare the totals with an `assert` step instead",
+                )
+                .shown_by(SHARDS),
+        ]);
     }
     let pairs = shards.iter().zip(&from).filter_map(|(shard, name)| {
         let named = if from.contains(shard) { shard } else { name };

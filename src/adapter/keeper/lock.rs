@@ -7,13 +7,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use zookeeper_client::{Acls, Client, CreateMode, Error as ClientError, SessionState, StateWatcher};
 
 use super::{ATTEMPTS, ZooKeeper, is_interruption, limited};
+use crate::adapter::boot_clock::{BootClock, Moment};
 use crate::engine::ports::{KeeperError, LockGuard, LockHolder};
 
 /// Time between two proofs.
@@ -44,17 +45,17 @@ pub(super) async fn take(
     let content = serde_json::to_vec(holder).map_err(|error| keeper.failed_because(error.to_string()))?;
     let options = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
     for _ in 0..ATTEMPTS {
-        let asked = Instant::now();
+        let asked = keeper.clock.now();
         match limited(client.create(path, &content, &options)).await {
-            Ok(_) => return Ok(SessionLock::new(client, path, asked)),
+            Ok(_) => return Ok(SessionLock::new(client, path, keeper.clock.clone(), asked)),
             // After a lost answer the node that is there may be our own.
             Err(error) if error == ClientError::NodeExists || is_interruption(&error) => {}
             Err(error) => return Err(keeper.failed(&error)),
         }
-        let asked = Instant::now();
+        let asked = keeper.clock.now();
         match limited(client.get_data(path)).await {
             Ok((_, stat)) if stat.ephemeral_owner == client.session_id().0 => {
-                return Ok(SessionLock::new(client, path, asked));
+                return Ok(SessionLock::new(client, path, keeper.clock.clone(), asked));
             }
             Ok((content, _)) => {
                 return Err(KeeperError::Locked { holder: read_holder(&content) });
@@ -82,9 +83,24 @@ fn read_holder(content: &[u8]) -> LockHolder {
 /// What the heartbeat knows.
 struct Lease {
     /// When the last successful proof was asked for.
-    proven: Mutex<Instant>,
+    proven: Mutex<Moment>,
+    clock: BootClock,
+    /// For how long a proof counts.
+    valid: Duration,
     /// The node is gone or belongs to another session; never turns back.
     lost: AtomicBool,
+}
+
+impl Lease {
+    fn prove(&self, asked: Moment) {
+        *self.proven.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+    }
+
+    /// Whether the last proof is young enough to be believed.
+    fn is_proven(&self) -> bool {
+        let proven = *self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.lost.load(Ordering::SeqCst) && self.clock.age(&proven) < self.valid
+    }
 }
 
 /// A lock held by a session.
@@ -92,19 +108,18 @@ pub(super) struct SessionLock {
     client: Mutex<Option<Client>>,
     state: StateWatcher,
     path: String,
-    valid: Duration,
     lease: Arc<Lease>,
     heartbeat: JoinHandle<()>,
 }
 
 impl SessionLock {
-    fn new(client: Client, path: &str, proven: Instant) -> Self {
-        let lease = Arc::new(Lease { proven: Mutex::new(proven), lost: AtomicBool::new(false) });
+    fn new(client: Client, path: &str, clock: BootClock, proven: Moment) -> Self {
+        // A third is left for clocks that run differently and for the write that follows the question.
+        let valid = client.session_timeout() * 2 / 3;
+        let lease = Arc::new(Lease { proven: Mutex::new(proven), clock, valid, lost: AtomicBool::new(false) });
         let heartbeat = tokio::spawn(beat(client.clone(), path.to_owned(), Arc::clone(&lease)));
         Self {
             state: client.state_watcher(),
-            // A third is left for clocks that run differently and for the write that follows the question.
-            valid: client.session_timeout() * 2 / 3,
             client: Mutex::new(Some(client)),
             path: path.to_owned(),
             lease,
@@ -118,10 +133,10 @@ async fn beat(client: Client, path: String, lease: Arc<Lease>) {
     let own = client.session_id().0;
     loop {
         tokio::time::sleep(HEARTBEAT).await;
-        let asked = Instant::now();
+        let asked = lease.clock.now();
         match limited(client.check_stat(&path)).await {
             Ok(Some(stat)) if stat.ephemeral_owner == own => {
-                *lease.proven.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+                lease.prove(asked);
             }
             Ok(_) => lease.lost.store(true, Ordering::SeqCst),
             // No news is no proof; the lease runs out by itself.
@@ -137,10 +152,7 @@ async fn beat(client: Client, path: String, lease: Arc<Lease>) {
 #[async_trait]
 impl LockGuard for SessionLock {
     fn is_held(&self) -> bool {
-        let proven = *self.lease.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        self.state.peek_state() == SessionState::SyncConnected
-            && !self.lease.lost.load(Ordering::SeqCst)
-            && proven.elapsed() < self.valid
+        self.state.peek_state() == SessionState::SyncConnected && self.lease.is_proven()
     }
 
     async fn release(&self) {
@@ -162,5 +174,28 @@ impl Drop for SessionLock {
     fn drop(&mut self) {
         // The heartbeat holds the session open.
         self.heartbeat.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::boot_clock::tests::ByHand;
+
+    #[test]
+    fn a_lock_is_not_believed_in_after_the_machine_slept() {
+        let hand = ByHand::new();
+        let clock = hand.clock();
+        let proven = Mutex::new(clock.now());
+        let lease = Lease { proven, clock, valid: Duration::from_secs(6), lost: AtomicBool::new(false) };
+        hand.sleeps(Duration::from_secs(5));
+        assert!(lease.is_proven());
+        hand.sleeps(Duration::from_secs(1));
+        assert!(!lease.is_proven());
+        // The heartbeat finds the node still there: nobody took it.
+        lease.prove(lease.clock.now());
+        assert!(lease.is_proven());
+        hand.wall_jumps(7);
+        assert!(!lease.is_proven());
     }
 }

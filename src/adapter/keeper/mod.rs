@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use zookeeper_client::{Acls, Client, CreateMode, Error as ClientError, Stat};
 
+use super::boot_clock::BootClock;
 use crate::engine::ports::{Keeper, KeeperError, KeeperNode, KeeperStat, LockGuard, LockHolder};
 
 /// After this long without contact the servers drop a session, and with it the lock. ClickHouse Keeper does
@@ -29,6 +30,7 @@ pub struct ZooKeeper {
     hosts: Vec<String>,
     root: String,
     session: Mutex<Option<Client>>,
+    clock: BootClock,
 }
 
 impl ZooKeeper {
@@ -36,7 +38,7 @@ impl ZooKeeper {
     #[must_use]
     pub fn new(hosts: Vec<String>, root: Option<&str>) -> Self {
         let root = root.unwrap_or_default().trim_end_matches('/').to_owned();
-        Self { hosts, root, session: Mutex::new(None) }
+        Self { hosts, root, session: Mutex::new(None), clock: BootClock::default() }
     }
 
     /// A new session. The ports are tried first: the client reports a refused connection as a time-out

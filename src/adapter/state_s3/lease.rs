@@ -2,13 +2,14 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::keys;
+use crate::adapter::boot_clock::{BootClock, Moment};
 use crate::adapter::s3::{Bucket, Condition, Written};
 use crate::engine::ports::{LockGuard, LockHolder};
 
@@ -43,7 +44,8 @@ pub struct Lease {
     /// The object as this process wrote it last, with its ETag.
     object: tokio::sync::Mutex<(LockFile, String)>,
     /// When the last request was sent that proved the lock to be ours.
-    proven: Mutex<Instant>,
+    proven: Mutex<Moment>,
+    clock: BootClock,
     /// Why the lock is lost; never turns back.
     lost: Mutex<Option<String>>,
     /// Why nothing more is appended, although the lock may still be ours. What was sent last may yet arrive.
@@ -53,7 +55,13 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub fn new(bucket: Arc<Bucket>, holder: LockHolder, file: LockFile, etag: String, proven: Instant) -> Self {
+    pub fn new(
+        bucket: Arc<Bucket>,
+        holder: LockHolder,
+        (file, etag): (LockFile, String),
+        clock: BootClock,
+        proven: Moment,
+    ) -> Self {
         Self {
             bucket,
             holder,
@@ -61,6 +69,7 @@ impl Lease {
             life: Duration::from_millis(file.life_ms),
             object: tokio::sync::Mutex::new((file, etag)),
             proven: Mutex::new(proven),
+            clock,
             lost: Mutex::default(),
             ended: Mutex::default(),
             anchored: AtomicBool::new(false),
@@ -87,7 +96,7 @@ impl Lease {
         if let Some(reason) = self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Some(reason);
         }
-        let age = self.proven.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        let age = self.clock.age(&self.proven());
         // A third is left for clocks that run differently and for the write that follows the question.
         (age >= self.life * 2 / 3).then(|| {
             format!("the lock was not renewed for {} s, so somebody else may have taken it over", age.as_secs())
@@ -110,7 +119,12 @@ impl Lease {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
     }
 
-    fn prove(&self, asked: Instant) {
+    /// When the lock was last proved to be ours.
+    fn proven(&self) -> Moment {
+        *self.proven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn prove(&self, asked: Moment) {
         *self.proven.lock().unwrap_or_else(PoisonError::into_inner) = asked;
     }
 
@@ -125,7 +139,7 @@ impl Lease {
         let mut next = object.0.clone();
         next.renewal += 1;
         let Ok(text) = serde_json::to_vec(&next) else { return };
-        let asked = Instant::now();
+        let asked = self.clock.now();
         match self.bucket.put_once(keys::LOCK, &text, Condition::Unchanged(&object.1)).await {
             Ok(Some(etag)) => {
                 *object = (next, etag);
@@ -139,7 +153,7 @@ impl Lease {
 
     /// Reads the lock and believes what it says.
     async fn read_again(&self, object: &mut (LockFile, String)) {
-        let asked = Instant::now();
+        let asked = self.clock.now();
         match self.bucket.tagged(keys::LOCK).await {
             Ok(Some(found)) => match serde_json::from_slice::<LockFile>(&found.content) {
                 Ok(file) if file.nonce == self.nonce && file.holder.is_some() => {
@@ -164,14 +178,13 @@ impl Lease {
     /// Whether the store says now that the lock is ours.
     pub async fn confirm(&self) -> Result<(), String> {
         let mut object = self.object.lock().await;
-        let before = *self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.proven();
         self.read_again(&mut object).await;
         drop(object);
         if let Some(reason) = self.doubt() {
             return Err(reason);
         }
-        let after = *self.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        if after > before { Ok(()) } else { Err("the store did not tell who holds the lock".to_owned()) }
+        if self.proven() != before { Ok(()) } else { Err("the store did not tell who holds the lock".to_owned()) }
     }
 
     /// Gives the lock back.
@@ -239,5 +252,49 @@ impl Drop for LeaseGuard {
     fn drop(&mut self) {
         // Without renewals it runs out by itself, should nobody have given it back.
         self.heartbeat.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::adapter::boot_clock::tests::ByHand;
+    use crate::adapter::s3::BucketConfig;
+
+    #[tokio::test]
+    async fn a_lock_is_doubted_after_the_machine_slept() {
+        let hand = ByHand::new();
+        let clock = hand.clock();
+        let bucket = Arc::new(Bucket::new(BucketConfig {
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            bucket: "b".to_owned(),
+            region: "us-east-1".to_owned(),
+            prefix: String::new(),
+            access_key: SecretString::from("a"),
+            secret_key: SecretString::from("s"),
+        }));
+        let holder = LockHolder {
+            run: "r".to_owned(),
+            owner: String::new(),
+            pid: 1,
+            since: String::new(),
+            machine: String::new(),
+        };
+        let file = LockFile {
+            version: 1,
+            epoch: 1,
+            nonce: "n".to_owned(),
+            renewal: 0,
+            life_ms: 30_000,
+            holder: Some(holder.clone()),
+            unfenced: Vec::new(),
+        };
+        let lease = Lease::new(bucket, holder, (file, String::new()), clock.clone(), clock.now());
+        hand.sleeps(Duration::from_secs(19));
+        assert_eq!(lease.doubt(), None);
+        hand.sleeps(Duration::from_secs(3600));
+        assert!(lease.doubt().is_some_and(|doubt| doubt.contains("not renewed for 3619 s")));
     }
 }

@@ -4,10 +4,11 @@
 //! clock of the process that watches. Should that be a mistake, the fence keeps the former holder from writing.
 
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::lease::{Lease, LeaseGuard, LockFile};
 use super::{StateS3, keys};
+use crate::adapter::boot_clock::Moment;
 use crate::adapter::s3::{Condition, Tagged, Written};
 use crate::engine::ports::{Held, Life, LockGuard, LockHolder, StateError, StateStore};
 
@@ -20,7 +21,7 @@ const ATTEMPTS: u32 = 10;
 pub struct Watch {
     etag: String,
     nonce: String,
-    since: Instant,
+    since: Moment,
 }
 
 /// What watching a lock tells.
@@ -76,13 +77,14 @@ impl StateS3 {
         let action = "taking the lock";
         let condition = etag.map_or(Condition::Absent, Condition::Unchanged);
         let text = serde_json::to_vec(&next).map_err(|error| self.failed(action, error.to_string()))?;
-        let asked = Instant::now();
+        let asked = self.clock.now();
         let written = self.bucket.write(keys::LOCK, &text, condition).await;
         let Written::Done(etag) = written.map_err(|error| self.store_error(action, &error))? else {
             return Ok(None);
         };
         let unfenced = next.unfenced.clone();
-        let lease = Arc::new(Lease::new(Arc::clone(&self.bucket), holder.clone(), next, etag, asked));
+        let lease =
+            Arc::new(Lease::new(Arc::clone(&self.bucket), holder.clone(), (next, etag), self.clock.clone(), asked));
         let guard = LeaseGuard::start(Arc::clone(&lease));
         for run in unfenced {
             if let Err(error) = self.fence(&run, &lease).await {
@@ -131,13 +133,13 @@ impl StateS3 {
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let sign = match &*watch {
             Some(seen) if seen.etag == found.etag => {
-                let is_over = seen.since.elapsed() > Duration::from_millis(file.life_ms);
+                let is_over = self.clock.waited(&seen.since) > Duration::from_millis(file.life_ms);
                 return if is_over { Sign::Dead } else { Sign::None };
             }
             Some(seen) if seen.nonce == file.nonce => Sign::Alive,
             _ => Sign::None,
         };
-        *watch = Some(Watch { etag: found.etag.clone(), nonce: file.nonce.clone(), since: Instant::now() });
+        *watch = Some(Watch { etag: found.etag.clone(), nonce: file.nonce.clone(), since: self.clock.now() });
         sign
     }
 

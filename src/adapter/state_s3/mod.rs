@@ -30,6 +30,7 @@ use tokio::sync::OnceCell;
 
 use self::lease::Lease;
 use self::lock::Watch;
+use super::boot_clock::BootClock;
 use super::s3::{Bucket, BucketConfig};
 use super::state_names::{JOURNAL, check_document, check_run};
 use crate::engine::ports::{Document, Held, LockGuard, LockHolder, ObjectError, Objects, StateError, StateStore};
@@ -51,6 +52,7 @@ pub struct StateS3 {
     watch: Mutex<Option<Watch>>,
     /// Records that were read before, by key: they never change.
     records: Mutex<BTreeMap<String, Bytes>>,
+    clock: BootClock,
 }
 
 impl StateS3 {
@@ -70,6 +72,7 @@ impl StateS3 {
             lease: Mutex::default(),
             watch: Mutex::default(),
             records: Mutex::default(),
+            clock: BootClock::default(),
         }
     }
 

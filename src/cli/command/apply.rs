@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::plan::{now_of, plan_of};
-use crate::action::CATALOGUE;
+use crate::action::runnable;
 use crate::cli::args::{ApplyArgs, Common, Format};
 use crate::cli::event_lines::EventLines;
 use crate::cli::interrupt::listen;
@@ -19,7 +19,7 @@ use crate::cli::session::{Session, absolute, flags, given_parameters, open_for, 
 use crate::cli::traces::Traces;
 use crate::diag::{Failure, Refusal, SourceFile};
 use crate::engine::event::{Happened, Observer, Observers};
-use crate::engine::guard::{check_consent, check_demands, check_start, check_unmoved, consent_text};
+use crate::engine::guard::{check_budget, check_consent, check_demands, check_start, check_unmoved, consent_text};
 use crate::engine::resume::OperationState;
 use crate::engine::run::{Runner, find_run};
 use crate::exit_code::Exit;
@@ -51,7 +51,7 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
     let traces = Traces::from_environment(&printer);
     let observer = observers(&progress, lines.as_ref(), traces.as_ref());
     let runner = Runner {
-        catalogue: CATALOGUE,
+        catalogue: runnable(),
         environment: &session.environment,
         environment_text: &session.environment_text,
         ports: &session.ports,
@@ -86,10 +86,18 @@ pub async fn run(args: &ApplyArgs, common: &Common, printer: &Printer) -> Result
         traces.finish(&printer).await;
     }
     let id = progress.run_id();
-    if let Some(id) = &id {
-        show_end(&session, id, lines.as_ref(), &printer).await;
+    if let Some(id) = taken_back(&result).or_else(|| id.clone()) {
+        show_end(&session, &id, lines.as_ref(), &printer).await;
     }
     finish(result.map(|_| ()), id.as_ref(), common, &printer)
+}
+
+/// The run that failed and was taken back: its checks are what people want to see, not those of the undo.
+pub fn taken_back<T>(result: &Result<T, Failure>) -> Option<RunId> {
+    match result {
+        Err(Failure::TakenBack { run, .. }) => Some(RunId(run.clone())),
+        _ => None,
+    }
 }
 
 /// What the command line asks for.
@@ -120,7 +128,18 @@ async fn agreed_plan(
     for note in check_start(&plan, &session.ports).await? {
         printer.error(&printer.err_style().notice(&format!("{note}\n")));
     }
+    let took_time = args.consent.is_none() || plan.guards.write_freeze.is_some();
+    let plan = if plan.changes_something() && took_time { looked_again(&plan, session).await? } else { plan };
     Ok((plan, consent))
+}
+
+/// A person may have read for an hour, and a watch has its time: what consent was given to must still be there right
+/// before the first operation.
+async fn looked_again(plan: &Plan, session: &Session) -> Result<Plan, Failure> {
+    let plan = made_again(plan, session).await?;
+    // Bytes may move without another plan, and the budget limits them.
+    check_budget(&plan)?;
+    Ok(plan)
 }
 
 /// How consent was given, and who approved.
@@ -165,13 +184,18 @@ async fn saved_plan(path: &Path, session: &Session) -> Result<Plan, Failure> {
             action: format!("`clickferry undo {run}` makes it again and applies it"),
         }));
     }
+    made_again(&saved, session).await
+}
+
+/// Makes a plan again from its own runbook, as the world is now.
+async fn made_again(saved: &Plan, session: &Session) -> Result<Plan, Failure> {
     let runbook = SourceFile::new(saved.runbook_file.clone(), saved.runbook_text.clone());
     let given: BTreeMap<String, String> = saved
         .parameters
         .iter()
         .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
-    check_unmoved(&saved, now_of(&runbook, &given, session).await?)
+    check_unmoved(saved, now_of(&runbook, &given, session).await?)
 }
 
 /// Consent for exactly this plan, and how it was given.
@@ -207,7 +231,7 @@ pub fn consent(
 }
 
 /// Ctrl-C before the run.
-fn cancelled() -> Failure {
+pub fn cancelled() -> Failure {
     Failure::Cancelled("stopped before the first operation; nothing was changed".to_owned())
 }
 
@@ -291,6 +315,15 @@ pub fn finish(
             Ok(Exit::Done)
         }
         (Ok(()), None) => Ok(Exit::Done),
+        (Err(failure @ Failure::TakenBack { .. }), _) => {
+            if let Failure::TakenBack { run, by, .. } = &failure {
+                let flags = flags(common);
+                printer.error(&style.notice(&format!(
+                    "Run {run} failed and was taken back by run {by}. See it: clickferry status {by}{flags}\n"
+                )));
+            }
+            Err(failure)
+        }
         // Refused by a lock: somebody else carries on with it.
         (Err(failure @ Failure::Refused(_)), Some(_)) => Err(failure),
         (Err(failure), Some(id)) => {

@@ -9,19 +9,21 @@ use crate::cli::args::{Common, Format, InspectArgs};
 use crate::cli::printer::Printer;
 use crate::cli::session::{compile_for, given_parameters, open, open_for, read_source};
 use crate::diag::{Failure, Refusal};
+use crate::engine::bucket::{Bounds, find_backups};
 use crate::engine::guard::CONSENT_LENGTH;
+use crate::engine::keeper_seen::{SeenKeeper, see_keeper};
 use crate::engine::look::observe_for;
 use crate::engine::observe::observe;
-use crate::engine::ports::{ObjectError, Objects};
+use crate::engine::ports::ObjectError;
 use crate::engine::snapshot::Snapshot;
 use crate::exit_code::Exit;
 use crate::model::environment::{Environment, TargetBinding};
 use crate::model::runbook::Topology;
-use crate::report::inspect_view::{Bucket, render_buckets, render_world};
+use crate::report::inspect_view::{Bucket, render_buckets, render_keepers, render_world};
 use crate::report::text::count;
 
-/// Most levels of folders that are searched for backups.
-const DEPTH: usize = 4;
+/// How far a bucket is looked through: it may be shared with others who put millions of objects there.
+const BOUNDS: Bounds = Bounds { depth: 4, folders: 1000, contents: 20 };
 
 /// Runs the command.
 ///
@@ -57,20 +59,32 @@ pub async fn run(args: &InspectArgs, common: &Common, printer: &Printer) -> Resu
         let snapshot = Snapshot::of_world(&session.environment, world, taken);
         return save(&snapshot, path, common.format, printer);
     }
+    let mut keepers: BTreeMap<String, SeenKeeper> = BTreeMap::new();
+    for (role, target) in &world.targets {
+        if let Some(keeper) = session.ports.keepers.get(role) {
+            keepers.insert(role.clone(), see_keeper(&**keeper, target).await);
+        }
+    }
     let mut buckets = Vec::new();
     for (role, objects) in &session.ports.objects {
-        let backups = backups(&**objects).await.map_err(|error| bucket_failure(role, &error))?;
-        buckets.push(Bucket { role: role.clone(), place: objects.describe(), backups });
+        let found = find_backups(&**objects, BOUNDS).await.map_err(|error| bucket_failure(role, &error))?;
+        buckets.push(Bucket { role: role.clone(), place: objects.describe(), found });
     }
     match common.format {
         Format::Text => {
             printer.result(&render_world(&world, printer.width(), printer.style()));
-            printer.result(&render_buckets(&buckets, printer.style()));
+            printer.result(&render_keepers(&keepers, printer.width(), printer.style()));
+            printer.result(&render_buckets(&buckets, printer.width(), printer.style()));
         }
         Format::Json => {
-            let storage: BTreeMap<&str, &[(String, bool)]> =
-                buckets.iter().map(|bucket| (bucket.role.as_str(), bucket.backups.as_slice())).collect();
-            printer.result(&format!("{:#}\n", json!({ "version": 1, "environment": session.environment.metadata.name, "targets": world.targets, "backups": storage })));
+            let pairs = |bucket: &Bucket| -> Vec<(String, bool)> {
+                bucket.found.backups.iter().map(|backup| (backup.path.clone(), backup.complete)).collect()
+            };
+            let storage: BTreeMap<&str, Vec<(String, bool)>> =
+                buckets.iter().map(|bucket| (bucket.role.as_str(), pairs(bucket))).collect();
+            let contents: BTreeMap<&str, _> =
+                buckets.iter().map(|bucket| (bucket.role.as_str(), &bucket.found)).collect();
+            printer.result(&format!("{:#}\n", json!({ "version": 1, "environment": session.environment.metadata.name, "targets": world.targets, "backups": storage, "buckets": contents, "keeper": keepers })));
         }
     }
     Ok(Exit::Done)
@@ -140,33 +154,12 @@ fn is_alias(role: &str, environment: &Environment) -> bool {
     environment.targets.values().take(at).any(|earlier| urls(earlier) == urls(own))
 }
 
-/// Paths of the backups in a bucket, and whether each is complete: a `.backup` and no `.lock`.
-async fn backups(objects: &dyn Objects) -> Result<Vec<(String, bool)>, ObjectError> {
-    let mut found = Vec::new();
-    let mut level = vec![String::new()];
-    for _ in 0..=DEPTH {
-        let mut next = Vec::new();
-        for prefix in level {
-            let names = objects.list_level(&prefix).await?;
-            let has = |name: &str| names.iter().any(|entry| entry == name);
-            if has(".backup") || has(".lock") {
-                found.push((prefix.trim_end_matches('/').to_owned(), has(".backup") && !has(".lock")));
-            } else {
-                next.extend(names.into_iter().map(|name| format!("{prefix}{name}/")));
-            }
-        }
-        level = next;
-    }
-    found.sort();
-    Ok(found)
-}
-
 fn bucket_failure(role: &str, error: &ObjectError) -> Failure {
     Failure::error(Refusal {
         what: format!("the storage `{role}` cannot be listed"),
         expected: "a bucket that answers".to_owned(),
         found: error.to_string(),
-        evidence: String::new(),
+        evidence: "clickferry inspect -e ENVIRONMENT".to_owned(),
         action: "correct endpoint, bucket or credentials of the storage in the environment".to_owned(),
     })
 }

@@ -1,9 +1,10 @@
 //! `purge`: drops databases that runs have set aside.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::apply::{consent, event_lines, finish, observers, owner, show_end};
+use super::apply::{consent, event_lines, finish, observers, owner, show_end, with_approvals};
 use crate::action::runnable;
 use crate::action::undo::purge_operations;
 use crate::cli::args::{Common, Format, PurgeArgs};
@@ -11,11 +12,10 @@ use crate::cli::interrupt::listen;
 use crate::cli::person::TerminalPerson;
 use crate::cli::printer::Printer;
 use crate::cli::progress::ProgressView;
-use crate::cli::session::{flags, open_for_run, which_run};
+use crate::cli::session::{Session, absolute, flags, open_for_run, which_run};
 use crate::cli::traces::Traces;
 use crate::diag::Failure;
-use crate::engine::guard::consent_text;
-use crate::engine::locks::targets_of;
+use crate::engine::guard::{check_demands, check_start, consent_text, signers_facts};
 use crate::engine::run::Runner;
 use crate::engine::undo::{Kept, kept_databases, purge_plan};
 use crate::exit_code::Exit;
@@ -30,23 +30,14 @@ use serde_json::json;
 pub async fn run(args: &PurgeArgs, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let printer = printer.shared();
     let session = open_for_run(common, &printer, args.run.as_deref()).await?;
-    let state = &*session.ports.state;
-    let all = kept_databases(state).await?;
     let now = session.ports.clock.now();
-    let due: Vec<Kept> = match &args.run {
-        Some(name) => {
-            let id = which_run(state, Some(name), async |_| true).await?;
-            all.iter().filter(|kept| kept.past.run == id).cloned().collect()
-        }
-        None => all.iter().filter(|kept| kept.until <= now).cloned().collect(),
-    };
+    let Found { all, due } = found(args, &session, now).await?;
     if args.list || due.is_empty() {
         list(&all, now, common, &printer);
         return Ok(Exit::Done);
     }
-    let plan = purge_plan(&due, purge_operations(&due, &*session.ports.sql).await?, &session.environment);
     if args.dry_run {
-        return Ok(show(args, &plan, common, &printer));
+        return show(args, &planned(&due, &session).await?, common, &printer);
     }
     let interrupts = listen(Arc::clone(&printer));
     let person = TerminalPerson { printer: Arc::clone(&printer), stop: interrupts.stop.clone(), no_return: Vec::new() };
@@ -65,8 +56,29 @@ pub async fn run(args: &PurgeArgs, common: &Common, printer: &Printer) -> Result
         detach: interrupts.detach.clone(),
         owner: owner(),
     };
-    let consent = consent(args.consent.as_deref(), false, &plan, &person, &printer)?;
-    let reserved = runner.reserve_targets(&targets_of(&plan)).await?;
+    let mut targets: Vec<&str> = due.iter().map(|kept| kept.target.as_str()).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    // Locked before anything is looked at, as at apply.
+    let reserved = runner.reserve_targets(&targets).await?;
+    let agreed = async {
+        // Looked for once more under the locks: another purge may have come first.
+        let due = found(args, &session, now).await?.due;
+        let plan = planned(&due, &session).await?;
+        let consent = agreed(args, &plan, &session, &person, &printer).await?;
+        Ok((plan, consent))
+    };
+    let (plan, consent) = match agreed.await {
+        Ok(agreed) => agreed,
+        Err(failure) => {
+            reserved.cancel().await;
+            return Err(failure);
+        }
+    };
+    if plan.operations.is_empty() {
+        reserved.cancel().await;
+        return Ok(Exit::Done);
+    }
     interrupts.begin();
     // Whether they are the very databases is asked once more right before each is dropped.
     let result = runner.begin(&plan, &consent, reserved).await;
@@ -78,6 +90,45 @@ pub async fn run(args: &PurgeArgs, common: &Common, printer: &Printer) -> Result
         show_end(&session, id, lines.as_ref(), &printer).await;
     }
     finish(result.map(|_| ()), id.as_ref(), common, &printer)
+}
+
+/// What is kept, and what of it is to be dropped.
+struct Found {
+    all: Vec<Kept>,
+    due: Vec<Kept>,
+}
+
+async fn found(args: &PurgeArgs, session: &Session, now: jiff::Timestamp) -> Result<Found, Failure> {
+    let state = &*session.ports.state;
+    let all = kept_databases(state).await?;
+    let due = match &args.run {
+        Some(name) => {
+            let id = which_run(state, Some(name), async |_| true).await?;
+            all.iter().filter(|kept| kept.past.run == id).cloned().collect()
+        }
+        None => all.iter().filter(|kept| kept.until <= now).cloned().collect(),
+    };
+    Ok(Found { all, due })
+}
+
+async fn planned(due: &[Kept], session: &Session) -> Result<Plan, Failure> {
+    let operations = purge_operations(due, &*session.ports.sql).await?;
+    purge_plan(due, operations, &session.environment, |guards| signers_facts(guards, &session.base))
+}
+
+/// Guards and consent, as at apply: the window and the signatures are those of the run that kept them.
+async fn agreed(
+    args: &PurgeArgs,
+    plan: &Plan,
+    session: &Session,
+    person: &TerminalPerson,
+    printer: &Printer,
+) -> Result<String, Failure> {
+    let signatures: Vec<PathBuf> = args.approval.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?;
+    let approved = check_demands(plan, &session.base, &signatures, &session.ports).await?;
+    let consent = consent(args.consent.as_deref(), false, plan, person, printer)?;
+    check_start(plan, &session.ports).await?;
+    Ok(with_approvals(consent, &approved))
 }
 
 fn list(all: &[Kept], now: jiff::Timestamp, common: &Common, printer: &Printer) {
@@ -115,7 +166,13 @@ fn list(all: &[Kept], now: jiff::Timestamp, common: &Common, printer: &Printer) 
     printer.result(&text);
 }
 
-fn show(args: &PurgeArgs, plan: &Plan, common: &Common, printer: &Printer) -> Exit {
+fn show(args: &PurgeArgs, plan: &Plan, common: &Common, printer: &Printer) -> Result<Exit, Failure> {
+    if let Some(path) = &args.output {
+        let json = serde_json::to_string_pretty(plan).unwrap_or_default();
+        std::fs::write(path, format!("{json}\n")).map_err(|error| {
+            Failure::simple(format!("{} cannot be written: {error}", path.display()), "give another path")
+        })?;
+    }
     match common.format {
         // Plain data with text keys always becomes JSON.
         Format::Json => printer.result(&format!("{}\n", serde_json::to_string_pretty(plan).unwrap_or_default())),
@@ -126,5 +183,5 @@ fn show(args: &PurgeArgs, plan: &Plan, common: &Common, printer: &Printer) -> Ex
     }
     let run = args.run.as_ref().map(|run| format!(" {run}")).unwrap_or_default();
     printer.error(&format!("Drop them: clickferry purge{run} --consent {}{}\n", consent_text(plan), flags(common)));
-    Exit::Differs
+    Ok(Exit::Differs)
 }

@@ -1,5 +1,6 @@
 //! `resume`: carries on with a run that stopped or was killed.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::apply::{event_lines, finish, observers, owner, show_end};
@@ -24,15 +25,25 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
     let printer = printer.shared();
     let session = open_for_run(common, &printer, args.run.as_deref()).await?;
     let state = &session.ports.state;
+    // Kept: reading a long run takes a while.
+    let read = RefCell::new(None);
     let id = which_run(&**state, args.run.as_deref(), async |run| {
         match find_run(&**state, run).await {
-            Ok(found) => found.state.finished.is_none() && found.state.undone.is_none(),
+            Ok(found) => {
+                let is_open = found.state.finished.is_none() && found.state.undone.is_none();
+                read.replace(Some(found));
+                is_open
+            }
             // A damaged run must not be passed over in silence for an older one; one that never began may be.
             Err(_) => state.get(run, JOURNAL_DOCUMENT).await.is_ok_and(|bytes| !bytes.is_empty()),
         }
     })
     .await?;
-    check_no_return(&find_run(&**state, &id).await?.plan, &args.no_return)?;
+    let found = match read.into_inner().filter(|found| found.journal.run() == Some(&id)) {
+        Some(found) => found,
+        None => find_run(&**state, &id).await?,
+    };
+    check_no_return(&found.plan, &args.no_return)?;
     let progress = ProgressView::new(Arc::clone(&printer));
     let lines = event_lines(common, &session, &printer);
     let traces = Traces::from_environment(&printer);
@@ -55,7 +66,7 @@ pub async fn run(args: &ResumeArgs, common: &Common, printer: &Printer) -> Resul
         detach: interrupts.detach,
         owner: owner(),
     };
-    let result = runner.resume(&id, if args.redo { Redo::Yes } else { Redo::Ask }).await;
+    let result = runner.resume_found(&id, found, if args.redo { Redo::Yes } else { Redo::Ask }).await;
     if let Some(traces) = &traces {
         traces.finish(&printer).await;
     }

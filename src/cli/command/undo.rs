@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::apply::{consent, event_lines, finish, observers, owner, show_end, with_approvals};
+use super::apply::{cancelled, consent, event_lines, finish, observers, owner, show_end, with_approvals};
 use crate::action::runnable;
 use crate::cli::args::{Common, Format, UndoArgs};
 use crate::cli::interrupt::listen;
@@ -53,7 +53,11 @@ pub async fn run(args: &UndoArgs, common: &Common, printer: &Printer) -> Result<
     }
     let original = runner.find(&id).await?.plan;
     // Locked before anything is looked at, as at apply.
-    let reserved = runner.reserve_targets(&targets_of(&original)).await?;
+    let targets = targets_of(&original);
+    let reserved = tokio::select! {
+        reserved = runner.reserve_targets(&targets) => reserved?,
+        () = interrupts.detach.cancelled() => return Err(cancelled()),
+    };
     let agreed = async {
         let plan = runner.undo_plan(&id, to.as_ref()).await?;
         if plan.operations.is_empty() {
@@ -62,7 +66,13 @@ pub async fn run(args: &UndoArgs, common: &Common, printer: &Printer) -> Result<
         let consent = agreed(args, &plan, &session, &person, &printer).await?;
         Ok((plan, consent))
     };
-    let (plan, consent) = match agreed.await {
+    let agreed = tokio::select! {
+        agreed = agreed => agreed,
+        () = interrupts.stop.cancelled() => Err(cancelled()),
+    };
+    // From the first record of the undo on the run cannot be carried on with.
+    let agreed = if interrupts.stop.is_cancelled() { Err(cancelled()) } else { agreed };
+    let (plan, consent) = match agreed {
         Ok(agreed) => agreed,
         Err(failure) => {
             reserved.cancel().await;

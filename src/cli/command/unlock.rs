@@ -22,13 +22,14 @@ pub async fn run(args: &UnlockArgs, common: &Common, printer: &Printer) -> Resul
     let session = open(common, &printer).await?;
     check_target(args, &session)?;
     let target = args.target.as_deref();
-    let locks = locks_of(&session.environment, &session.ports, target);
+    let locks = locks_of(&session.environment, &session.ports, target).await;
     let (mut free, mut held) = (Vec::new(), Vec::new());
     let tell = |text: &str| printer.error(&printer.err_style().dim(&format!("{text}\n")));
     let looks = join_all(locks.iter().map(|lock| lock.look(&session.ports, &tell))).await;
     for (lock, found) in locks.iter().zip(looks) {
         match found? {
-            None => free.push(lock.name.clone()),
+            None if lock.is_plain => free.push(lock.name.clone()),
+            None => {}
             Some(finding) => held.push((lock, finding)),
         }
     }
@@ -39,7 +40,7 @@ pub async fn run(args: &UnlockArgs, common: &Common, printer: &Printer) -> Resul
         let found = statements_of(&run, &session.environment, &session.ports, target).await;
         running.push((run, found));
     }
-    let findings: Vec<Finding> = held.iter().map(|(_, finding)| finding.clone()).collect();
+    let findings: Vec<Finding> = told(&held).cloned().collect();
     let view = UnlockView { free: &free, findings: &findings, running: &running };
     if common.format == Format::Text {
         printer.result(&view.text(printer.style()));
@@ -62,6 +63,13 @@ fn check_target(args: &UnlockArgs, session: &Session) -> Result<(), Failure> {
     Err(Diagnostics::from(diagnostic.help(format!("its targets: {}", known.join(", ")))).into())
 }
 
+/// The locks that are worth a word: that of a server goes with its target's, unless somebody else holds it.
+fn told<'h>(held: &'h [(&Lock<'_>, Finding)]) -> impl Iterator<Item = &'h Finding> {
+    let is_told_of =
+        |finding: &Finding| held.iter().any(|(lock, other)| lock.is_plain && other.holder == finding.holder);
+    held.iter().filter(move |(lock, finding)| lock.is_plain || !is_told_of(finding)).map(|(_, finding)| finding)
+}
+
 /// Removes what may be removed; nothing at all where a holder lives.
 async fn remove(
     held: &[(&Lock<'_>, Finding)],
@@ -71,7 +79,7 @@ async fn remove(
     printer: &Arc<Printer>,
     removed: &mut Vec<String>,
 ) -> Result<(), Failure> {
-    let living: Vec<Refusal> = held.iter().filter_map(|(_, finding)| refusal_for(finding, common)).collect();
+    let living: Vec<Refusal> = told(held).filter_map(|finding| refusal_for(finding, common)).collect();
     if !living.is_empty() {
         return Err(Failure::Refused(living));
     }

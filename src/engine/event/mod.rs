@@ -4,6 +4,7 @@ mod line;
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 pub use line::{EVENT_VERSION, EventLine, Happened, event_schema};
 use serde_json::Value;
 
@@ -129,11 +130,12 @@ impl Observer for Observers<'_> {
     }
 }
 
-/// Asks a person.
+/// Asks a person. An answer may take hours: what else goes on meanwhile (a request to stop) is not held up.
+#[async_trait]
 pub trait Person: Send + Sync {
     /// Whether the person answers the question with yes. Without a terminal the answer is no.
-    fn confirm(&self, question: &str) -> bool;
+    async fn confirm(&self, question: &str) -> bool;
 
     /// Whether a step without a way back may begin, said for this very step.
-    fn no_return(&self, step: &StepId) -> bool;
+    async fn no_return(&self, step: &StepId) -> bool;
 }

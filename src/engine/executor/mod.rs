@@ -1,13 +1,15 @@
 //! Runs the operations of a plan: step after step, wave after wave, the lanes of a wave side by side.
 
+mod evidence;
 mod operation;
+mod probing;
 mod settle;
+mod silence;
 mod stop;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
+use std::sync::{Mutex, OnceLock};
 
 use futures_util::future::join_all;
 use indexmap::IndexMap;
@@ -15,8 +17,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use evidence::sent;
 pub(in crate::engine) use operation::difference;
-pub(in crate::engine) use settle::LostBy;
+pub(in crate::engine) use settle::{LostBy, TakenOver, settled_probe};
 use stop::{Stop, merge, reason_of};
 
 use crate::diag::{Failure, Refusal};
@@ -27,12 +30,12 @@ use crate::engine::journal::{Entry, JournalWriter};
 use crate::engine::outcomes::Outcomes;
 use crate::engine::ports::Ports;
 use crate::engine::resume::{OperationState, RunState};
-use crate::engine::retry::Policy;
+use crate::engine::retry::{Policy, Spent};
 use crate::engine::schema::Catalogue;
 use crate::model::environment::Environment;
-use crate::model::ids::OperationId;
+use crate::model::ids::{OperationId, StepId};
 use crate::model::runbook::OnFailure;
-use crate::plan::operation::Operation;
+use crate::plan::operation::{Effect, Operation};
 use crate::plan::plan_file::{Plan, PlannedStep};
 
 /// Everything an execution needs.
@@ -63,6 +66,10 @@ pub struct Execution<'a> {
     pub running: Mutex<BTreeSet<OperationId>>,
     /// What is proved so far.
     pub outcomes: Outcomes,
+    /// The step that failed and says that its run is then taken back.
+    pub take_back: OnceLock<StepId>,
+    /// Since when nobody else works on the run.
+    pub(in crate::engine) taken_over: TakenOver,
 }
 
 impl Progress for Execution<'_> {
@@ -98,12 +105,18 @@ impl Execution<'_> {
             self.no_return(step, state).await.map_err(Self::failure)?;
             match self.step(step, operations, state).await {
                 Ok(()) => {}
-                Err(Stop::Passed(refusal)) => passed.push(refusal),
+                Err(Stop::Passed(refusals)) => passed.extend(refusals),
                 Err(Stop::Failure(failure)) => {
+                    let failure = self.or_lost_lock(failure);
                     let reason = reason_of(&failure);
                     self.observer.event(&RunEvent::Stopped { reason: &reason });
                     // The reason is a courtesy to the reader; the failure itself is what is reported.
-                    let _ = self.journal.append(Entry::Stopped { reason }).await;
+                    let told = self.journal.append(Entry::Stopped { reason }).await;
+                    // Whoever cannot write to the journal any more, or was asked to stop, begins nothing new.
+                    let is_known = matches!(failure, Failure::Error(_) | Failure::Differs(_));
+                    if step.on_failure == OnFailure::Undo && is_known && told.is_ok() && !self.stop.is_cancelled() {
+                        let _ = self.take_back.set(step.id.clone());
+                    }
                     return Err(failure);
                 }
             }
@@ -117,10 +130,18 @@ impl Execution<'_> {
         if passed.is_empty() { Ok(()) } else { Err(Failure::Differs(passed)) }
     }
 
+    /// What gates, probes and proofs find behind a lost lock is the work of whoever has it now: the lock is what to tell of.
+    fn or_lost_lock(&self, failure: Failure) -> Failure {
+        match self.journal.lost() {
+            Some(lost) if !matches!(failure, Failure::Cancelled(_)) => Self::failure(lost.into()),
+            _ => failure,
+        }
+    }
+
     fn failure(stop: Stop) -> Failure {
         match stop {
             Stop::Failure(failure) => failure,
-            Stop::Passed(refusal) => Failure::Differs(vec![refusal]),
+            Stop::Passed(refusals) => Failure::Differs(refusals),
         }
     }
 
@@ -129,12 +150,8 @@ impl Execution<'_> {
         if state.confirmed.contains(&step.id) {
             return Ok(());
         }
-        if !self.person.confirm(question) {
-            if self.stop.is_cancelled() {
-                let reason = format!("stopped at the question of step `{}`; `clickferry resume` asks again", step.id);
-                let _ = self.journal.append(Entry::Stopped { reason: reason.clone() }).await;
-                return Err(Stop::Failure(Failure::Cancelled(reason)));
-            }
+        if !self.person.confirm(question).await {
+            self.left_at_a_question(step).await?;
             let reason = format!("step `{}` was not confirmed", step.id);
             let _ = self.journal.append(Entry::Stopped { reason: reason.clone() }).await;
             return Err(Stop::Failure(Failure::refused(Refusal {
@@ -149,15 +166,26 @@ impl Execution<'_> {
         Ok(())
     }
 
+    /// A question that was left with Ctrl-C, or by a request from elsewhere, is no refusal.
+    async fn left_at_a_question(&self, step: &PlannedStep) -> Result<(), Stop> {
+        if !self.stop.is_cancelled() {
+            return Ok(());
+        }
+        let reason = format!("stopped at the question of step `{}`; `clickferry resume` asks again", step.id);
+        let _ = self.journal.append(Entry::Stopped { reason: reason.clone() }).await;
+        Err(Stop::Failure(Failure::Cancelled(reason)))
+    }
+
     /// A step that the runbook marks as the point of no return is asked for once more, right before it begins.
     async fn no_return(&self, step: &PlannedStep, state: &RunState) -> Result<(), Stop> {
         if !step.point_of_no_return || state.no_return.contains(&step.id) {
             return Ok(());
         }
-        if self.person.no_return(&step.id) {
+        if self.person.no_return(&step.id).await {
             self.journal.append(Entry::NoReturn { step: step.id.clone() }).await?;
             return Ok(());
         }
+        self.left_at_a_question(step).await?;
         let reason = format!("step `{}` is the point of no return, and nobody said that it may begin", step.id);
         let _ = self.journal.append(Entry::Stopped { reason: reason.clone() }).await;
         Err(Stop::Failure(Failure::refused(Refusal {
@@ -175,29 +203,40 @@ impl Execution<'_> {
     /// Runs the waves of a step; within a wave the lanes run side by side.
     async fn step(&self, step: &PlannedStep, operations: &[&Operation], state: &RunState) -> Result<(), Stop> {
         let halt = CancellationToken::new();
-        let spent = AtomicU32::new(0);
+        let spent = Spent::default();
         let policy = Policy::new(step.retry.as_ref(), &spent);
+        let mut passed = Vec::new();
         // Lanes in the order in which they first stand in the plan.
         let mut waves: BTreeMap<u32, IndexMap<&str, Vec<&Operation>>> = BTreeMap::new();
         for &operation in operations {
             waves.entry(operation.wave).or_default().entry(&operation.lane).or_default().push(operation);
         }
         for lanes in waves.values() {
-            let results = join_all(lanes.values().map(|lane| self.lane(step, &policy, lane, state, &halt))).await;
-            merge(results)?;
+            let checks_only = !passed.is_empty();
+            let lanes = lanes.values().map(|lane| self.lane(step, &policy, lane, (state, checks_only), &halt));
+            match merge(join_all(lanes).await) {
+                Err(Stop::Passed(refusals)) => passed.extend(refusals),
+                result => result?,
+            }
         }
-        Ok(())
+        if passed.is_empty() { Ok(()) } else { Err(Stop::Passed(passed)) }
     }
 
+    /// The operations of one lane, one after the other. After a check that did not hold, and need not, the checks behind
+    /// it are made all the same; nothing more of the step changes anything.
     async fn lane(
         &self,
         step: &PlannedStep,
         policy: &Policy<'_>,
         lane: &[&Operation],
-        state: &RunState,
+        (state, checks_only): (&RunState, bool),
         halt: &CancellationToken,
     ) -> Result<(), Stop> {
+        let mut passed = Vec::new();
         for operation in lane {
+            if (checks_only || !passed.is_empty()) && operation.effect != Effect::Read {
+                break;
+            }
             let begun = match state.operations.get(&operation.id) {
                 // Not copied: what was proved can be large.
                 Some(OperationState::Done(_)) => continue,
@@ -205,7 +244,7 @@ impl Execution<'_> {
                 None => OperationState::Outstanding { attempts: 0 },
             };
             if halt.is_cancelled() {
-                return Ok(());
+                break;
             }
             if self.stop.is_cancelled() {
                 return Err(Stop::Failure(Failure::Cancelled(format!(
@@ -215,9 +254,8 @@ impl Execution<'_> {
             }
             if let Err(stop) = self.operation(step, policy, operation, begun).await {
                 match stop {
-                    Stop::Failure(Failure::Differs(mut refusals)) if step.on_failure == OnFailure::Continue => {
-                        let refusal = refusals.swap_remove(0);
-                        return Err(Stop::Passed(refusal));
+                    Stop::Failure(Failure::Differs(refusals)) if step.on_failure == OnFailure::Continue => {
+                        passed.extend(refusals);
                     }
                     other => {
                         halt.cancel();
@@ -226,7 +264,7 @@ impl Execution<'_> {
                 }
             }
         }
-        Ok(())
+        if passed.is_empty() { Ok(()) } else { Err(Stop::Passed(passed)) }
     }
 
     fn action(&self, name: &str) -> Result<&'static dyn Action, Stop> {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::probing::Probed;
 use super::stop::{Stop, stop_for};
 use super::{Execution, LostBy};
 use crate::diag::{Failure, Refusal};
-use crate::engine::action::{Action, Probe, RunError, RunErrorKind};
+use crate::engine::action::{Action, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
 use crate::engine::event::RunEvent;
 use crate::engine::journal::{Entry, OutcomeKind};
@@ -19,9 +20,6 @@ use crate::model::ids::OperationId;
 use crate::model::runbook::ErrorClass;
 use crate::plan::operation::Operation;
 use crate::plan::plan_file::PlannedStep;
-
-/// First wait between two probes of an operation that still runs.
-const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
 impl Execution<'_> {
     /// Brings one operation to its end, from whatever state it is in.
@@ -44,20 +42,27 @@ impl Execution<'_> {
                 OperationState::Lost { attempt, intent, at } => {
                     let context = self.context(step, operation, attempt, &intent, at);
                     let before = failed_with.as_ref().map(|failed| &failed.refusal);
-                    let lost = failed_with.as_ref().map_or(LostBy::Process(at), |failed| LostBy::Error(failed.class));
-                    match self.probe(action, &context, (before, lost), started).await? {
+                    let lost = failed_with.as_ref().map_or(LostBy::Process, |failed| LostBy::Error(failed.class));
+                    match self.probe(action, policy, &context, (before, lost), started).await? {
                         Probed::Done => return self.prove(action, &context, started).await,
                         Probed::NotDone => {
-                            self.outcome(operation, attempt, OutcomeKind::NotDone, Value::Null, before).await?;
+                            let left = action.leaves(&context).await;
+                            self.outcome(operation, attempt, OutcomeKind::NotDone, left, before).await?;
                             state = OperationState::Outstanding { attempts: attempt };
                         }
                     }
                 }
                 OperationState::Outstanding { attempts } => {
                     if let Some(failed) = failed_with.take() {
-                        self.pause_or_give_up(policy, operation, tries, started.elapsed(), failed).await?;
+                        self.pause_or_give_up(policy, operation, tries, policy.gone(started), failed).await?;
+                    } else if self.stop.is_cancelled() {
+                        return Err(Stop::Failure(Failure::Cancelled(format!(
+                            "what an earlier process did of {} took no effect; `clickferry resume` carries on with it",
+                            operation.id
+                        ))));
                     }
                     tries += 1;
+                    policy.attempts();
                     let attempt = attempts + 1;
                     match self.attempt(action, step, operation, attempt, started).await? {
                         None => return Ok(()),
@@ -81,7 +86,7 @@ impl Execution<'_> {
         started: Instant,
     ) -> Result<Option<(OperationState, Failed)>, Stop> {
         let gate = self.context(step, operation, attempt, &Value::Null, self.run.started);
-        let intent = match action.prepare(&gate).await {
+        let intent = match self.unless_detached(operation, action.prepare(&gate)).await? {
             Ok(intent) => intent,
             Err(RunError { kind: RunErrorKind::NotSent | RunErrorKind::AskProbe, class, refusal }) => {
                 return Ok(Some((OperationState::Outstanding { attempts: attempt - 1 }, Failed { class, refusal })));
@@ -133,90 +138,39 @@ impl Execution<'_> {
             () = self.kill.cancelled() => {}
         }
         // Both go on side by side: the statement may end by itself before it is stopped.
-        let (result, killed) = tokio::join!(running, action.kill(context));
-        match killed {
+        let (result, ()) = tokio::join!(running, self.kill_of(action, context));
+        result
+    }
+
+    /// Stops what the server does for an attempt, and tells what is left of it.
+    pub(super) async fn kill_of(&self, action: &dyn Action, context: &RunContext<'_>) {
+        match action.kill(context).await {
             Ok(Some(leftovers)) => self.notice(&leftovers),
             Ok(None) => {}
             Err(error) => self.notice(&format!("{}: {}", error.refusal.what, error.refusal.found)),
         }
-        result
     }
 
-    /// Asks the probe until it knows; waits while the operation still runs on the server.
-    async fn probe(
+    /// Only reads: the second signal leaves them where they are.
+    pub(super) async fn unless_detached<T>(
         &self,
-        action: &dyn Action,
-        context: &RunContext<'_>,
-        (failed_with, lost): (Option<&Refusal>, LostBy),
-        started: Instant,
-    ) -> Result<Probed, Stop> {
-        let operation = context.operation;
-        let why = failed_with
-            .map_or("an earlier process ended between its intent and its outcome", |refusal| refusal.found.as_str());
-        self.observer.event(&RunEvent::Probing { operation, why });
-        let mut pause = PROBE_PAUSE;
-        let mut told_running = false;
-        let mut settling = self.settling(context, lost);
-        loop {
-            let probe = self.settled_probe(action, context, &mut settling).await;
-            let (answer, evidence) = match &probe {
-                Probe::Done => ("done", None),
-                Probe::NotDone => ("not_done", None),
-                Probe::Running => ("running", None),
-                Probe::Unknown(refusal) => ("unknown", Some((&**refusal).into())),
-            };
-            let is_running = matches!(probe, Probe::Running);
-            if !(is_running && told_running) {
-                self.journal
-                    .append(Entry::Probed {
-                        operation: operation.id.clone(),
-                        attempt: context.attempt,
-                        answer: answer.to_owned(),
-                        evidence,
-                    })
-                    .await?;
-                self.observer.event(&RunEvent::Probed { operation, answer: &answer.replace('_', " ") });
-            }
-            match probe {
-                Probe::Done => return Ok(Probed::Done),
-                Probe::NotDone => return Ok(Probed::NotDone),
-                Probe::Unknown(refusal) => {
-                    let mut refusal = *refusal;
-                    if let Some(before) = failed_with {
-                        refusal.found = format!("{}\nbefore that: {}", refusal.found, before.found);
-                    }
-                    return Err(Stop::Failure(Failure::Unknown(vec![refusal])));
-                }
-                Probe::Running if self.stop.is_cancelled() => {
-                    return Err(Stop::Failure(Failure::Cancelled(format!(
-                        "{} still runs on the server; `clickferry resume` asks again",
-                        operation.id
-                    ))));
-                }
-                Probe::Running if started.elapsed() > context.timeout => {
-                    return Err(Stop::Failure(Failure::error(context.refusal(
-                        "it still runs after its time",
-                        format!("an end within {}", seconds(context.timeout)),
-                        "the server is still working on it",
-                        format!(
-                            "on {}: SELECT elapsed, query FROM system.processes WHERE query_id = '{}'",
-                            context.operation.host.as_ref().map_or("the host", |host| host.as_str()),
-                            context.query_id()
-                        ),
-                        "wait, then `clickferry resume`; or raise `timeout` of the step",
-                    ))));
-                }
-                Probe::Running => told_running = true,
-            }
-            self.ports.clock.sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(5));
+        operation: &Operation,
+        asking: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            answer = asking => Ok(answer),
+            () = self.detach.cancelled() => Err(Stop::Failure(Failure::Cancelled(format!(
+                "stopped in the middle of {}, as asked; `clickferry resume` asks how it ended",
+                operation.id
+            )))),
         }
     }
 
     /// Proves the post-condition and writes the outcome.
     async fn prove(&self, action: &dyn Action, context: &RunContext<'_>, started: Instant) -> Result<(), Stop> {
         let operation = context.operation;
-        let data = match action.prove(context).await {
+        let data = match self.unless_detached(operation, action.prove(context)).await? {
             Ok(data) => data,
             Err(error) => {
                 self.outcome(operation, context.attempt, OutcomeKind::Failed, Value::Null, Some(&error.refusal))
@@ -308,11 +262,6 @@ struct Failed {
     refusal: Refusal,
 }
 
-enum Probed {
-    Done,
-    NotDone,
-}
-
 /// What a check found, as a refusal.
 #[must_use]
 pub fn difference(context: &RunContext<'_>, data: &Value) -> Refusal {
@@ -327,8 +276,4 @@ pub fn difference(context: &RunContext<'_>, data: &Value) -> Refusal {
         evidence,
         "look at what differs; checks change nothing and can be asked again at any time",
     )
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs())
 }

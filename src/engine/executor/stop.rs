@@ -8,8 +8,8 @@ use crate::engine::journal::WriteError;
 pub(super) enum Stop {
     /// With a failure to report.
     Failure(Failure),
-    /// A check of a step that may fail did not hold; the run goes on.
-    Passed(Refusal),
+    /// Checks of a step that may fail did not hold; the run goes on.
+    Passed(Vec<Refusal>),
 }
 
 impl From<WriteError> for Stop {
@@ -38,7 +38,7 @@ pub(super) fn merge(results: Vec<Result<(), Stop>>) -> Result<(), Stop> {
         Stop::Failure(Failure::Error(_)) => 1,
         Stop::Failure(Failure::Refused(_) | Failure::Input(_)) => 2,
         Stop::Failure(Failure::Differs(_)) => 3,
-        Stop::Failure(Failure::Cancelled(_)) => 4,
+        Stop::Failure(Failure::Cancelled(_) | Failure::TakenBack { .. }) => 4,
         Stop::Passed(_) => 5,
     };
     let mut stops: Vec<Stop> = results.into_iter().filter_map(Result::err).collect();
@@ -48,7 +48,8 @@ pub(super) fn merge(results: Vec<Result<(), Stop>>) -> Result<(), Stop> {
     // Failures of the same kind on several hosts are told together.
     for other in stops {
         match (&mut worst, other) {
-            (Stop::Failure(Failure::Unknown(all)), Stop::Failure(Failure::Unknown(more)))
+            (Stop::Passed(all), Stop::Passed(more))
+            | (Stop::Failure(Failure::Unknown(all)), Stop::Failure(Failure::Unknown(more)))
             | (Stop::Failure(Failure::Error(all)), Stop::Failure(Failure::Error(more)))
             | (Stop::Failure(Failure::Differs(all)), Stop::Failure(Failure::Differs(more))) => all.extend(more),
             _ => {}
@@ -63,6 +64,7 @@ pub(super) fn reason_of(failure: &Failure) -> String {
             all.first().map(|refusal| format!("{}: {}", refusal.what, refusal.found)).unwrap_or_default()
         }
         Failure::Cancelled(reason) => reason.clone(),
+        Failure::TakenBack { failure, .. } => reason_of(failure),
         Failure::Input(_) => "bad input".to_owned(),
     }
 }

@@ -18,6 +18,17 @@ impl Execution<'_> {
     /// # Errors
     /// As [`Execution::run`].
     pub async fn run_watched(&self, state: &RunState) -> Result<(), Failure> {
+        self.watched(self.run(state)).await
+    }
+
+    /// Does something of the run, and hears meanwhile whether it is to stop.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub(in crate::engine) async fn watched(
+        &self,
+        work: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
         let requests = async {
             while !self.kill.is_cancelled() {
                 self.ports.clock.sleep(PAUSE).await;
@@ -40,7 +51,7 @@ impl Execution<'_> {
         };
         tokio::select! {
             biased;
-            result = self.run(state) => result,
+            result = work => result,
             () = requests => Ok(()),
             () = told => Ok(()),
         }

@@ -59,7 +59,7 @@ pub async fn check_approvals(
             "the file of those who may approve cannot be read".to_owned(),
             format!("{} (`guards.approvals.signers`, relative to the environment file)", signers.display()),
             "no such file".to_owned(),
-            String::new(),
+            format!("ls -l {}", signers.display()),
             "put it there: one line per person, `name ssh-ed25519 AAAA...`, as ALLOWED SIGNERS of ssh-keygen(1) says",
         )]);
     }
@@ -109,7 +109,7 @@ async fn verify(
             format!("the approval {name} cannot be read"),
             "a signature made by `clickferry approve`".to_owned(),
             "no such file".to_owned(),
-            String::new(),
+            format!("ls -l {name}"),
             "correct `--approval`",
         )));
     }
@@ -150,10 +150,9 @@ async fn verify(
 async fn keygen(commands: &dyn Commands, words: &[&str], input: Option<String>) -> Result<CommandOutput, Box<Refusal>> {
     let command = Command {
         words: std::iter::once("ssh-keygen").chain(words.iter().copied()).map(str::to_owned).collect(),
-        environment: Vec::new(),
-        directory: None,
         input,
         timeout: PATIENCE,
+        ..Command::default()
     };
     commands.run(command).await.map_err(|reason| {
         Box::new(refuse(

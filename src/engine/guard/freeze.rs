@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::diag::Refusal;
-use crate::engine::errors::explain_sql;
+use crate::engine::errors::explain_look;
 use crate::engine::ports::{Answer, Call, Ports, SqlError};
 use crate::model::formats::DatabaseName;
 use crate::model::guards::WriteFreezeGuard;
@@ -205,7 +205,7 @@ impl Watch<'_> {
     }
 
     fn unread(&self, error: &SqlError) -> Box<Refusal> {
-        Box::new(explain_sql(format!("looking at {} for somebody who writes", self.host), error))
+        Box::new(explain_look(format!("looking at {} for somebody who writes", self.host), error))
     }
 
     fn refuse(&self, writers: Vec<String>, sql: &str) -> Box<Refusal> {

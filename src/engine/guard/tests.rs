@@ -71,6 +71,8 @@ pub(crate) fn plan(operations: Vec<Operation>) -> Plan {
         facts: Vec::new(),
         guards: Guards::default(),
         notes: Vec::new(),
+        no_way_back: BTreeMap::new(),
+        conversions: Vec::new(),
         undo_of: None,
         digest: String::new(),
     }

@@ -1,4 +1,8 @@
 //! Reads a journal: a torn last line is told and cut off, damage anywhere else is refused.
+//!
+//! Where the power fails, a record whose end is written may lack blocks before it: they read as zeros, which no record
+//! holds. Such a record was not durable, so nothing was started on its account. It is torn if it is the last; every other
+//! damage may be to a record that was.
 
 use jiff::Timestamp;
 
@@ -7,6 +11,9 @@ pub use super::record::JournalError;
 use super::record::{Entry, JOURNAL_VERSION, Record};
 use crate::diag::Refusal;
 use crate::model::ids::RunId;
+
+/// The smallest piece of a file that a disk writes whole or not at all.
+const BLOCK: u64 = 512;
 
 /// The records of a run.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +73,10 @@ pub fn read_journal(bytes: &[u8], location: &str) -> Result<Journal, Refusal> {
             break;
         };
         let (line, after) = (&rest[..end], &rest[end + 1..]);
+        if after.is_empty() && lacks_blocks(line, journal.intact_bytes) {
+            journal.torn_bytes = rest.len() as u64;
+            break;
+        }
         let prev = journal.records.last().map_or("", |record| record.sum.as_str());
         let record = read_line(line, number, prev).map_err(|problem| match (problem, version_of(line)) {
             (_, Some(version)) if number == 1 && version > u64::from(JOURNAL_VERSION) => newer(version, location),
@@ -86,6 +97,15 @@ pub fn read_journal(bytes: &[u8], location: &str) -> Result<Journal, Refusal> {
         rest = after;
     }
     Ok(journal)
+}
+
+/// Whether blocks of a line at this place of the file read as if they had never been written: they begin where the file
+/// ended before, or where a block does, and end where a block does.
+fn lacks_blocks(line: &[u8], place: u64) -> bool {
+    let begins_block = |at: usize| (place + at as u64).is_multiple_of(BLOCK);
+    let is_zero = |at: usize| line.get(at) == Some(&0);
+    let mut edges = (0..=line.len()).filter(|&at| is_zero(at) != (at > 0 && is_zero(at - 1))).peekable();
+    edges.peek().is_some() && edges.all(|at| (at == 0 && is_zero(0)) || begins_block(at))
 }
 
 fn newer(version: u64, location: &str) -> Refusal {
@@ -167,6 +187,33 @@ mod tests {
                 (journal.records.len(), journal.intact_bytes, journal.torn_bytes),
                 (2, two as u64, (cut - two) as u64)
             );
+        }
+    }
+
+    #[test]
+    fn a_last_line_with_blocks_that_were_never_written_is_torn() {
+        // A record that spans blocks, behind two that were durable.
+        let two = lines(2);
+        let last = read_journal(&two, "j").expect("whole").records[1].sum.clone();
+        let long = Record::new(3, Timestamp::UNIX_EPOCH, Entry::Stopped { reason: "x".repeat(2000) }, &last);
+        let whole = [&two[..], &serde_json::to_vec(&long).expect("json"), b"\n"].concat();
+        let block = |number: usize| number * 512;
+        let (begin, first) = (two.len(), two.len() / 512 + 1);
+        let zeros = |from: usize, to: usize| {
+            let mut damaged = whole.clone();
+            damaged[from..to].fill(0);
+            damaged
+        };
+        for (from, to) in [(begin, block(first)), (block(first), block(first + 2)), (begin, block(first + 3))] {
+            let journal = read_journal(&zeros(from, to), "j").expect("torn only");
+            assert_eq!((journal.records.len(), journal.intact_bytes), (2, begin as u64), "{from}");
+            assert_eq!(journal.torn_bytes, (whole.len() - begin) as u64);
+            // Where something stands behind it, it was durable.
+            read_journal(&[zeros(from, to), b"{}\n".to_vec()].concat(), "j").expect_err("not the last");
+        }
+        // Other damage may be to a record on whose account something was started: also to the one before.
+        for (from, to) in [(begin + 9, begin + 10), (begin, begin + 9), (begin - 9, block(first))] {
+            read_journal(&zeros(from, to), "j").expect_err("no block begins and ends there");
         }
     }
 

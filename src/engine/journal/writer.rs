@@ -14,6 +14,9 @@ pub enum WriteError {
     /// A lock is gone: another engine may be working on the target.
     #[error("the lock on {0} was lost, so nothing more may be written or started")]
     LockLost(String),
+    /// An earlier record could not be written, for this reason.
+    #[error("nothing more is written after the first record that could not be: {0}")]
+    Ended(String),
     /// The store failed.
     #[error("{0}")]
     Store(#[from] crate::engine::ports::StateError),
@@ -39,7 +42,8 @@ pub struct JournalWriter {
 struct Tail {
     seq: u64,
     prev: String,
-    broken: bool,
+    /// Why the first record that could not be written was not.
+    broken: Option<String>,
 }
 
 impl JournalWriter {
@@ -53,7 +57,7 @@ impl JournalWriter {
         seq: u64,
         prev: String,
     ) -> Self {
-        Self { state, clock, run, locks, tail: Mutex::new(Tail { seq, prev, broken: false }) }
+        Self { state, clock, run, locks, tail: Mutex::new(Tail { seq, prev, broken: None }) }
     }
 
     /// Appends a record; durable when it returns.
@@ -63,25 +67,25 @@ impl JournalWriter {
     pub async fn append(&self, entry: Entry) -> Result<Record, WriteError> {
         let mut tail = self.tail.lock().await;
         if let Some(lost) = self.lost() {
-            tail.broken = true;
+            tail.broken = Some(lost.to_string());
             return Err(lost);
         }
-        if tail.broken {
-            return Err(WriteError::LockLost("the journal".to_owned()));
+        if let Some(reason) = &tail.broken {
+            return Err(WriteError::Ended(reason.clone()));
         }
         let record = Record::new(tail.seq + 1, self.clock.now(), entry, &tail.prev);
         // Plain data with text keys always becomes JSON.
         let mut line = serde_json::to_vec(&record).unwrap_or_default();
         line.push(b'\n');
         if let Err(error) = self.state.append(&self.run, record.seq, &line).await {
-            tail.broken = true;
+            tail.broken = Some(error.to_string());
             return Err(error.into());
         }
         tail.seq = record.seq;
         tail.prev.clone_from(&record.sum);
         // Lost while the record was on its way: it stands, and nothing is started on its account.
         if let Some(lost) = self.lost() {
-            tail.broken = true;
+            tail.broken = Some(lost.to_string());
             return Err(lost);
         }
         Ok(record)
@@ -166,5 +170,28 @@ mod tests {
         }
         let text = state.get(&run, "journal.jsonl").await.expect("journal");
         assert_eq!(text.iter().filter(|&&byte| byte == b'\n').count(), 2);
+    }
+
+    #[tokio::test]
+    async fn after_a_record_that_could_not_be_written_the_first_reason_is_told_again() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (state, run) = (Arc::new(StateFolder::new(folder.path())), RunId::from("r"));
+        let holder = LockHolder {
+            run: run.0.clone(),
+            owner: String::new(),
+            pid: 1,
+            since: String::new(),
+            machine: String::new(),
+        };
+        let _lock = state.lock(&holder).await.expect("lock");
+        state.create_run(&run).await.expect("run");
+        let writer = JournalWriter::new(state, Arc::new(NoTime), run.clone(), Vec::new(), 0, String::new());
+        let entry = || Entry::Stopped { reason: "r".to_owned() };
+        writer.append(entry()).await.expect("room");
+        let path = folder.path().join("runs").join(&run.0).join("journal.jsonl");
+        std::fs::write(&path, "somebody else").expect("damaged");
+        let first = writer.append(entry()).await.expect_err("not ours any more").to_string();
+        let second = writer.append(entry()).await.expect_err("the end").to_string();
+        assert!(second.contains(&first) && !second.contains("lock"), "{first}; {second}");
     }
 }

@@ -187,6 +187,8 @@ impl Collected {
             let Some(ddl) = &building.ddl else { continue };
             let create_query =
                 text(ddl, contents)?.ok_or_else(|| format!("the definition of {database}.{table} cannot be read"))?;
+            // A backup of an older server holds the passwords of its definitions.
+            let create_query = crate::plan::convert::mask(&create_query).into_owned();
             let (rows, partitions) = rows(building, contents)?;
             tables.push(ManifestTable {
                 database: database.clone(),

@@ -1,18 +1,22 @@
 //! Local commands, for the action `run` and for probes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
 /// A command to start. Secrets travel in its environment, never in its words.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Command {
     /// Program and arguments; no shell is put between.
     pub words: Vec<String>,
     /// Variables added to the environment.
     pub environment: Vec<(String, SecretString)>,
+    /// Variables of this process that it does not get.
+    pub without: Vec<String>,
+    /// What [`Commands::mark`] returned: tells whoever carries on whether it still runs.
+    pub mark: Option<PathBuf>,
     /// Working directory.
     pub directory: Option<PathBuf>,
     /// What the command reads from its standard input.
@@ -34,6 +38,17 @@ pub struct CommandOutput {
     pub timed_out: bool,
 }
 
+/// Whether a command that was started with a mark still runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandLife {
+    /// It does, or something that it started does; as people find it.
+    Running(String),
+    /// It ended, or it never began.
+    Ended,
+    /// It cannot be told, for this reason.
+    Unknown(String),
+}
+
 /// Starts local commands.
 #[async_trait]
 pub trait Commands: Send + Sync {
@@ -42,4 +57,14 @@ pub trait Commands: Send + Sync {
     /// # Errors
     /// The operating system's reason when it could not be started at all.
     async fn run(&self, command: Command) -> Result<CommandOutput, String>;
+
+    /// Makes the mark of a command that is about to be started: a file of this machine, which the command holds locked
+    /// for as long as it lives, whatever becomes of this process.
+    ///
+    /// # Errors
+    /// The operating system's reason.
+    fn mark(&self, name: &str) -> Result<PathBuf, String>;
+
+    /// Whether the command behind a mark of this machine still runs. Only reads.
+    fn life(&self, mark: &Path) -> CommandLife;
 }

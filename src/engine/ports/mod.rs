@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use clock::Clock;
-pub use command::{Command, CommandOutput, Commands};
+pub use command::{Command, CommandLife, CommandOutput, Commands};
 pub use keeper::{Keeper, KeeperError, KeeperNode, KeeperStat, LockGuard, LockHolder};
 pub use objects::{ObjectError, ObjectInfo, Objects};
 pub use secrets::{SecretError, Secrets};

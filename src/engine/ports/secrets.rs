@@ -23,4 +23,7 @@ pub trait Secrets: Send + Sync {
     /// # Errors
     /// [`SecretError`] names the reference and the reason.
     async fn resolve(&self, reference: &SecretRef) -> Result<SecretString, SecretError>;
+
+    /// A text of somebody who may know any secret of this process, without all that were read so far.
+    fn scrub(&self, text: &str) -> String;
 }

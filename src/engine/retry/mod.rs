@@ -6,8 +6,9 @@
 mod class;
 mod reads;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use class::{class_of, class_of_code, class_of_keeper, class_of_objects};
 pub use reads::PatientReads;
@@ -18,24 +19,56 @@ use crate::model::runbook::{ErrorClass, Retry};
 const DEFAULT_ATTEMPTS: u32 = 4;
 /// First wait where the step says nothing.
 const DEFAULT_BACKOFF: Duration = Duration::from_secs(1);
-/// From the first attempt on, where the step says nothing.
+/// From the operation's first attempt on, where the step says nothing.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// How one step's operations are tried again.
 pub struct Policy<'a> {
     retry: Option<&'a Retry>,
-    spent: &'a AtomicU32,
+    spent: &'a Spent,
+}
+
+/// What one step has used up of its patience, over all its operations.
+#[derive(Debug, Default)]
+pub struct Spent {
+    /// Repeated attempts.
+    repeated: AtomicU32,
+    /// When its first attempt began.
+    first: OnceLock<Instant>,
 }
 
 impl<'a> Policy<'a> {
     /// The policy of a step; `spent` counts the repeated attempts of all its operations.
     #[must_use]
-    pub fn new(retry: Option<&'a Retry>, spent: &'a AtomicU32) -> Self {
+    pub fn new(retry: Option<&'a Retry>, spent: &'a Spent) -> Self {
         Self { retry, spent }
     }
 
-    /// The wait before another attempt after `tries` of them, `gone` after the first one began; `None` to give up.
+    /// An attempt begins.
+    pub fn attempts(&self) {
+        self.spent.first.get_or_init(Instant::now);
+    }
+
+    /// The time that a deadline is compared with. One that the step names counts from the first attempt of all its
+    /// operations in this process; where it names none, each operation has its own time.
+    #[must_use]
+    pub fn gone(&self, operation_began: Instant) -> Duration {
+        let first = self.spent.first.get().filter(|_| self.deadline().is_some());
+        first.copied().unwrap_or(operation_began).elapsed()
+    }
+
+    /// How long a server that does not answer is asked how an attempt ended, before a person is.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.deadline().unwrap_or(DEFAULT_DEADLINE)
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        duration(self.retry.and_then(|retry| retry.deadline.as_ref()))
+    }
+
+    /// The wait before another attempt after `tries` of them, when so much of the time is [`Self::gone`]; `None` to give up.
     /// `chance` between 0 and 1 shortens the wait, so that many engines do not come back in the same moment.
     #[must_use]
     pub fn pause(&self, class: Option<ErrorClass>, tries: u32, gone: Duration, chance: f64) -> Option<Duration> {
@@ -47,8 +80,7 @@ impl<'a> Policy<'a> {
             None => class != ErrorClass::Other,
         };
         let first = duration(self.retry.and_then(|retry| retry.backoff.as_ref())).unwrap_or(DEFAULT_BACKOFF);
-        let deadline = duration(self.retry.and_then(|retry| retry.deadline.as_ref()));
-        let deadline = deadline.or_else(|| self.retry.is_none().then_some(DEFAULT_DEADLINE));
+        let deadline = self.deadline().or_else(|| self.retry.is_none().then_some(DEFAULT_DEADLINE));
         let pause = first.saturating_mul(1 << tries.saturating_sub(1).min(6)).min(LONGEST_BACKOFF);
         let pause = pause.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0);
         let is_late = deadline.is_some_and(|deadline| gone + pause > deadline);
@@ -57,7 +89,7 @@ impl<'a> Policy<'a> {
         }
         let budget = self.retry.and_then(|retry| retry.budget).unwrap_or(u32::MAX);
         let take = |spent: u32| (spent < budget).then(|| spent + 1);
-        self.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok().map(|_| pause)
+        self.spent.repeated.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok().map(|_| pause)
     }
 }
 
@@ -77,7 +109,7 @@ mod tests {
     use super::*;
 
     fn pause(retry: Option<&Retry>, class: Option<ErrorClass>, tries: u32, gone: u64) -> Option<u64> {
-        let spent = AtomicU32::new(0);
+        let spent = Spent::default();
         Policy::new(retry, &spent).pause(class, tries, Duration::from_secs(gone), 0.0).map(|pause| pause.as_secs())
     }
 
@@ -95,7 +127,7 @@ mod tests {
 
     #[test]
     fn chance_only_shortens() {
-        let spent = AtomicU32::new(0);
+        let spent = Spent::default();
         let wait = |chance| Policy::new(None, &spent).pause(Some(ErrorClass::Busy), 1, Duration::ZERO, chance);
         assert_eq!((wait(0.0), wait(1.0)), (Some(Duration::from_secs(1)), Some(Duration::from_millis(500))));
     }
@@ -125,11 +157,24 @@ mod tests {
     #[test]
     fn the_budget_is_one_for_all_operations_of_a_step() {
         let retry = retry(r#"{"attempts": 9, "budget": 2}"#);
-        let spent = AtomicU32::new(0);
+        let spent = Spent::default();
         let policy = Policy::new(Some(&retry), &spent);
         let told: Vec<bool> =
             (0..4).map(|_| policy.pause(Some(ErrorClass::Busy), 1, Duration::ZERO, 0.0).is_some()).collect();
         assert_eq!(told, [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_named_deadline_counts_from_the_first_attempt_of_the_step() {
+        let (now, spent) = (Instant::now(), Spent::default());
+        let earlier = now.checked_sub(Duration::from_secs(100)).expect("a machine that runs for minutes");
+        spent.first.set(earlier).expect("the first one");
+        let named = retry(r#"{"attempts": 9, "deadline": "30s"}"#);
+        // An operation that has just begun, in a step that began long ago.
+        assert!(Policy::new(Some(&named), &spent).gone(now) >= Duration::from_secs(100));
+        assert!(Policy::new(None, &spent).gone(now) < Duration::from_secs(50));
+        assert_eq!(Policy::new(Some(&named), &spent).patience(), Duration::from_secs(30));
+        assert_eq!(Policy::new(None, &spent).patience(), Duration::from_secs(300));
     }
 
     #[test]

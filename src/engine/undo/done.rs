@@ -10,7 +10,8 @@ use super::Became;
 use crate::diag::{Failure, Refusal};
 use crate::engine::action::{Action, Holds, Probe, RunError};
 use crate::engine::context::{Progress, RunContext, RunInfo};
-use crate::engine::journal::Entry;
+use crate::engine::executor::{LostBy, TakenOver, settled_probe};
+use crate::engine::journal::{Entry, OutcomeKind};
 use crate::engine::outcomes::Outcomes;
 use crate::engine::resume::OperationState;
 use crate::engine::run::{FoundRun, Runner};
@@ -39,6 +40,15 @@ pub(super) fn intents(found: &FoundRun) -> Intents {
     intents
 }
 
+/// What attempts that are known to be not done left behind, as it was seen then.
+fn leavings(found: &FoundRun, id: &OperationId) -> Vec<Value> {
+    let entries = found.journal.records.iter().filter_map(|record| match &record.entry {
+        Entry::Outcome { operation, kind: OutcomeKind::NotDone, data, .. } if operation == id => Some(data),
+        _ => None,
+    });
+    entries.filter(|data| !data.is_null()).cloned().collect()
+}
+
 /// Asks what the journal does not tell, about the operations of some steps. Only reads.
 pub(super) struct Asking<'a> {
     pub(super) runner: &'a Runner<'a>,
@@ -47,6 +57,7 @@ pub(super) struct Asking<'a> {
     pub(super) intents: &'a Intents,
     pub(super) outcomes: Outcomes,
     pub(super) cancel: CancellationToken,
+    pub(super) taken_over: TakenOver,
 }
 
 impl Asking<'_> {
@@ -75,12 +86,14 @@ impl Asking<'_> {
                         Ok(became) => became,
                         Err(problem) => {
                             problems.push((operation.step.clone(), *problem));
-                            Became::Left
+                            Became::Left(Vec::new())
                         }
                     }
                 }
                 Some(OperationState::Outstanding { attempts: 0 }) | None => Became::Nothing,
-                Some(OperationState::Outstanding { attempts }) => self.remains(operation, *attempts).await?,
+                Some(OperationState::Outstanding { attempts }) => {
+                    self.remains(operation, *attempts, leavings(self.found, &operation.id)).await?
+                }
             };
             if is_asked && let Became::Done(outcome) = &became {
                 let moved = self.moved(operation, outcome).await?;
@@ -134,12 +147,18 @@ impl Asking<'_> {
     ) -> Result<Result<Became, Box<Refusal>>, Failure> {
         let action = self.action(operation)?;
         let context = self.context(operation, attempt, intent, at);
-        Ok(match action.probe(&context).await {
+        let clock = &*self.runner.ports.clock;
+        let mut settling = self.taken_over.settling(clock, operation, LostBy::Process);
+        Ok(match settled_probe(clock, action, &context, &mut settling).await {
             Probe::Done => match action.prove(&context).await {
                 Ok(outcome) => Ok(Became::Done(outcome)),
                 Err(error) => Err(Box::new(error.refusal)),
             },
-            Probe::NotDone => Ok(self.remains(operation, attempt).await?),
+            Probe::NotDone => {
+                let mut left = leavings(self.found, &operation.id);
+                left.extend(Some(action.leaves(&context).await).filter(|left| !left.is_null()));
+                Ok(self.remains(operation, attempt, left).await?)
+            }
             Probe::Running => Err(Box::new(context.refusal(
                 "it still runs on the server",
                 "an end, before anything is taken back",
@@ -151,14 +170,14 @@ impl Asking<'_> {
         })
     }
 
-    async fn remains(&self, operation: &Operation, attempt: u32) -> Result<Became, Failure> {
+    async fn remains(&self, operation: &Operation, attempt: u32, left: Vec<Value>) -> Result<Became, Failure> {
         let action = self.action(operation)?;
         let empty = Vec::new();
         let intents = self.intents.get(&operation.id).unwrap_or(&empty);
         let intent = intents.last().map_or(&Value::Null, |(_, intent)| intent);
         let context = self.context(operation, attempt, intent, self.run.started);
         match action.remains(&context).await {
-            Ok(true) => Ok(Became::Left),
+            Ok(true) => Ok(Became::Left(left)),
             Ok(false) => Ok(Became::Nothing),
             Err(RunError { refusal, .. }) => Err(Failure::error(refusal)),
         }

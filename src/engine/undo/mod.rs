@@ -2,6 +2,7 @@
 
 mod begin;
 mod done;
+mod on_failure;
 mod plan;
 mod quarantine;
 
@@ -15,7 +16,7 @@ use crate::plan::operation::Operation;
 use crate::plan::plan_file::{Plan, PlannedStep};
 use crate::plan::statement::fill_text;
 
-pub(super) use begin::taken_back;
+pub(super) use begin::{forget_void_undo, taken_back};
 pub use quarantine::{Kept, SET_ASIDE, kept_databases, purge_plan};
 
 /// How an operation is taken back.
@@ -47,8 +48,11 @@ impl Undo {
 pub enum Became {
     /// Done, with what it proved.
     Done(Value),
-    /// It did not come to its end, and left something.
-    Left,
+    /// It did not come to its end, and something is there that may be of it; with what [`Action::leaves`] saw after
+    /// each attempt of which the probe said that it is not done.
+    ///
+    /// [`Action::leaves`]: super::action::Action::leaves
+    Left(Vec<Value>),
     /// Nothing of it took effect.
     Nothing,
 }
@@ -78,6 +82,15 @@ impl UndoContext<'_> {
         match self.became.get(&self.operation.id) {
             Some(Became::Done(outcome)) => Some(outcome),
             _ => None,
+        }
+    }
+
+    /// What its attempts are known to have left; nothing where it came to its end.
+    #[must_use]
+    pub fn left(&self) -> &[Value] {
+        match self.became.get(&self.operation.id) {
+            Some(Became::Left(left)) => left,
+            _ => &[],
         }
     }
 

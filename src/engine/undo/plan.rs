@@ -8,6 +8,7 @@ use super::done::{Asking, Intents, intents};
 use super::{Became, Undo, UndoContext};
 use crate::diag::{Failure, Refusal};
 use crate::engine::context::RunInfo;
+use crate::engine::executor::TakenOver;
 use crate::engine::run::{Runner, find_run, state_failure};
 use crate::engine::schema::Catalogue;
 use crate::model::guards::LossBudget;
@@ -40,6 +41,7 @@ impl Runner<'_> {
             intents: &intents,
             outcomes: found.state.outcomes(),
             cancel: self.detach.clone(),
+            taken_over: TakenOver::now(&*self.ports.clock),
         };
         let (became, mut problems) = asking.became(&steps.iter().cloned().collect(), &others.taken_back).await?;
         let making = Making {
@@ -273,6 +275,8 @@ fn sealed(id: &RunId, plan: &Plan, undone: Vec<(&PlannedStep, Vec<Operation>)>, 
         facts: identity,
         guards,
         notes: Vec::new(),
+        no_way_back: BTreeMap::new(),
+        conversions: Vec::new(),
         undo_of: Some(id.clone()),
         digest: String::new(),
     }

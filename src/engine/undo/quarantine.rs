@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::diag::Failure;
+use crate::diag::{Failure, Refusal};
 use crate::engine::ports::StateStore;
 use crate::engine::resume::OperationState;
 use crate::engine::run::{find_run, state_failure};
@@ -14,8 +14,9 @@ use crate::model::environment::Environment;
 use crate::model::guards::{Guards, LossBudget};
 use crate::model::ids::{HostName, OperationId, StepId};
 use crate::model::runbook::OnFailure;
+use crate::plan::fact::Fact;
 use crate::plan::operation::{Operation, Past};
-use crate::plan::plan_file::{PLAN_VERSION, Plan, PlannedHost, PlannedStep, Totals};
+use crate::plan::plan_file::{PLAN_VERSION, Plan, PlannedHost, PlannedStep, Totals, sha256};
 
 /// Kind of the operation that sets a database aside.
 pub const SET_ASIDE: &str = "set_aside";
@@ -41,6 +42,8 @@ pub struct Kept {
     pub until: Timestamp,
     /// The host as it was planned.
     pub planned: PlannedHost,
+    /// The guards of the run.
+    pub guards: Guards,
 }
 
 #[derive(Deserialize)]
@@ -78,12 +81,46 @@ fn one(past: Past, operation: &Operation, outcome: &Value, plan: &Plan) -> Optio
     let Outcome { database, aside, uuid, tables, until } = Outcome::deserialize(outcome).ok()?;
     let (target, host) = (operation.target.clone()?, operation.host.clone()?);
     let planned = plan.hosts.iter().find(|planned| planned.name == host && planned.target == target)?.clone();
-    Some(Kept { past, target, host, database, aside, uuid, tables, until, planned })
+    let guards = plan.guards.clone();
+    Some(Kept { past, target, host, database, aside, uuid, tables, until, planned, guards })
 }
 
-/// The plan that drops them. What it destroys is its own budget: consent is given to exactly that.
-#[must_use]
-pub fn purge_plan(kept: &[Kept], mut operations: Vec<Operation>, environment: &Environment) -> Plan {
+/// The hours and signatures that the runs were given under: what they have kept is dropped under the same.
+///
+/// # Errors
+/// [`Failure::Refused`] where the runs do not agree.
+fn guards_of(kept: &[Kept]) -> Result<Guards, Failure> {
+    let asked = |kept: &Kept| Guards {
+        window: kept.guards.window.clone(),
+        approvals: kept.guards.approvals.clone(),
+        ..Guards::default()
+    };
+    let Some(first) = kept.first() else { return Ok(Guards::default()) };
+    let Some(other) = kept.iter().find(|other| asked(other) != asked(first)) else { return Ok(asked(first)) };
+    Err(Failure::refused(Refusal {
+        what: "the runs that set databases aside have other guards".to_owned(),
+        expected: "one window and one list of signers for all that is dropped".to_owned(),
+        found: format!(
+            "run {} and run {} differ in `guards.window` or `guards.approvals`",
+            first.past.run, other.past.run
+        ),
+        evidence: format!("clickferry status {}; clickferry status {}", first.past.run, other.past.run),
+        action: format!("name the run: `clickferry purge {}`, then the others", first.past.run),
+    }))
+}
+
+/// The plan that drops them, with what `signers` tells of the guards. What it destroys is its own budget: consent is given to
+/// exactly that.
+///
+/// # Errors
+/// [`Failure::Refused`] where the guards of their runs do not go together.
+pub fn purge_plan(
+    kept: &[Kept],
+    mut operations: Vec<Operation>,
+    environment: &Environment,
+    signers: impl FnOnce(&Guards) -> Vec<Fact>,
+) -> Result<Plan, Failure> {
+    let guards = guards_of(kept)?;
     let mut steps: Vec<StepId> = operations.iter().map(|operation| operation.step.clone()).collect();
     steps.dedup();
     for step in &steps {
@@ -103,7 +140,7 @@ pub fn purge_plan(kept: &[Kept], mut operations: Vec<Operation>, environment: &E
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         runbook: "purge".to_owned(),
         summary: "Drops databases that earlier runs have set aside".to_owned(),
-        runbook_digest: String::new(),
+        runbook_digest: sha256(b""),
         runbook_text: String::new(),
         runbook_file: String::new(),
         environment: environment.metadata.name.clone(),
@@ -113,15 +150,17 @@ pub fn purge_plan(kept: &[Kept], mut operations: Vec<Operation>, environment: &E
         steps: steps.into_iter().map(step).collect(),
         operations,
         totals: Totals::default(),
-        facts: Vec::new(),
-        guards: Guards::default(),
+        facts: signers(&guards),
+        guards,
         notes: Vec::new(),
+        no_way_back: BTreeMap::new(),
+        conversions: Vec::new(),
         undo_of: None,
         digest: String::new(),
     };
     let loss = plan.loss();
     plan.guards.loss = LossBudget { tables: loss.tables, rows: loss.rows, bytes: None, replicas: None };
-    plan.sealed()
+    Ok(plan.sealed())
 }
 
 fn step(id: StepId) -> PlannedStep {

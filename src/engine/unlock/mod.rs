@@ -7,10 +7,12 @@ mod statements;
 use std::time::Duration;
 
 pub use evidence::{Process, process};
+pub(super) use statements::statements_of_all;
 pub use statements::{Running, Statement, statements_of};
 
 use super::locks::{lock_path, this_process};
 use super::ports::{Held, Keeper, KeeperError, Life, LockHolder, Ports};
+use super::server_locks::{ServerLock, server_locks};
 use super::state_failure::state_failure;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
@@ -25,6 +27,8 @@ const SESSION: Duration = Duration::from_secs(15);
 pub struct Lock<'a> {
     /// What it protects, for people.
     pub name: String,
+    /// Worth a word also where nobody holds it; a server's follows its target's.
+    pub is_plain: bool,
     place: Place<'a>,
 }
 
@@ -58,9 +62,8 @@ pub enum Verdict {
 }
 
 /// The locks of an environment; of one target and the state where one is named.
-#[must_use]
-pub fn locks_of<'a>(environment: &Environment, ports: &'a Ports, target: Option<&str>) -> Vec<Lock<'a>> {
-    let state = Lock { name: format!("the state {}", ports.state.describe()), place: Place::State };
+pub async fn locks_of<'a>(environment: &Environment, ports: &'a Ports, target: Option<&str>) -> Vec<Lock<'a>> {
+    let state = Lock { name: format!("the state {}", ports.state.describe()), is_plain: true, place: Place::State };
     let mut locks = vec![state];
     let mut known: Vec<String> = Vec::new();
     for (role, binding) in &environment.targets {
@@ -72,7 +75,15 @@ pub fn locks_of<'a>(environment: &Environment, ports: &'a Ports, target: Option<
         }
         known.push(key);
         let name = format!("the target {role} ({path} in Keeper)");
-        locks.push(Lock { name, place: Place::Keeper { keeper: &**keeper, path } });
+        locks.push(Lock { name, is_plain: true, place: Place::Keeper { keeper: &**keeper, path } });
+        for ServerLock { host, path } in server_locks(binding, ports).await {
+            if known.contains(&path) {
+                continue;
+            }
+            known.push(path.clone());
+            let name = format!("the server {host} ({path} in Keeper)");
+            locks.push(Lock { name, is_plain: false, place: Place::Keeper { keeper: &**keeper, path } });
+        }
     }
     locks
 }

@@ -54,8 +54,18 @@ pub async fn statements_of(run: &str, environment: &Environment, ports: &Ports, 
     running
 }
 
+/// Statements of whatever run on these hosts; a host that does not answer tells of none.
+pub(in crate::engine) async fn statements_of_all(hosts: Vec<HostName>, ports: &Ports) -> Vec<Statement> {
+    let asked = hosts.into_iter().map(|host| async move { ask_for(&host, "clickferry-", ports).await });
+    join_all(asked).await.into_iter().filter_map(Result::ok).flatten().collect()
+}
+
 async fn ask(host: &HostName, run: &str, ports: &Ports) -> Result<Vec<Statement>, SqlError> {
-    let prefix = literal(&format!("clickferry-{run}-"));
+    ask_for(host, &format!("clickferry-{run}-"), ports).await
+}
+
+async fn ask_for(host: &HostName, prefix: &str, ports: &Ports) -> Result<Vec<Statement>, SqlError> {
+    let prefix = literal(prefix);
     let queries = format!(
         "SELECT query_id AS id, concat('a statement, for ', toString(round(elapsed)), ' s') AS what \
          FROM system.processes WHERE substring(query_id, 1, length({prefix})) = {prefix} ORDER BY id"

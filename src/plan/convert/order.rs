@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ddl::{Ddl, ObjectKind};
+use super::sources::{DictionarySource, dictionary_source, sources};
 use crate::plan::sql::{Token, TokenKind};
 
 /// What one definition names, as database and table.
@@ -12,6 +13,8 @@ pub struct Dependencies {
     pub needed: BTreeSet<(String, String)>,
     /// Better exists before it: what an engine or a dictionary's source names is looked up when it is used.
     pub wished: BTreeSet<(String, String)>,
+    /// Tables of its own server that a dictionary is filled from, those that the source does not have either.
+    pub filled_from: BTreeSet<(String, String)>,
 }
 
 /// Where an object stands in the order of creation.
@@ -38,6 +41,13 @@ pub fn dependencies(ddl: &Ddl<'_>, known: &BTreeSet<(String, String)>) -> Depend
             }
         }
     }
+    // What a query reads is needed also where nobody knows it: the view was broken on the source, too.
+    if let Some(select) = ddl.select() {
+        let own = ["system", "information_schema", "INFORMATION_SCHEMA"];
+        found
+            .needed
+            .extend(sources(&ddl.tokens[select..]).into_iter().filter(|(home, _)| !own.contains(&home.as_str())));
+    }
     for three in tokens.windows(3) {
         if three[1].is_symbol("(") && asks_by_name(&three[0]) {
             found.needed.extend(named(&three[2], &home, known));
@@ -46,6 +56,13 @@ pub fn dependencies(ddl: &Ddl<'_>, known: &BTreeSet<(String, String)>) -> Depend
     for token in lookups(ddl) {
         found.wished.extend(named(token, &home, known));
     }
+    if let Some(DictionarySource::OwnServer(tables)) = dictionary_source(ddl) {
+        found
+            .filled_from
+            .extend(tables.into_iter().map(|(database, table)| (database.unwrap_or_else(|| home.clone()), table)));
+        found.wished.extend(found.filled_from.iter().cloned());
+    }
+    found.wished.extend(pair_of(ddl));
     let own = (home, ddl.name.clone());
     found.needed.remove(&own);
     found.wished.retain(|pair| *pair != own && !found.needed.contains(pair));
@@ -104,19 +121,24 @@ fn asks_by_name(token: &Token<'_>) -> bool {
         && ["dictGet", "dictHas", "dictIsIn", "joinGet"].iter().any(|head| token.text.starts_with(head))
 }
 
-/// Tokens that name what is looked up later: arguments of the engine, and a dictionary's source.
+/// Database and table that two arguments of an engine name.
+fn pair_of(ddl: &Ddl<'_>) -> Option<(String, String)> {
+    let engine = ddl.engine()?;
+    let from = match engine.name.as_str() {
+        "Buffer" => 0,
+        "Distributed" => 1,
+        _ => return None,
+    };
+    let text = |at: usize| Some(ddl.text[engine.arguments.get(at)?.clone()].trim_matches(['\'', '`', '"']).to_owned());
+    // `currentDatabase()` and the like name what only the server knows.
+    Some((text(from)?, text(from + 1)?))
+        .filter(|(database, table)| !database.contains('(') && !database.is_empty() && !table.contains('('))
+}
+
+/// Tokens that name what is looked up later: arguments of the engine.
 fn lookups<'t, 'a>(ddl: &'t Ddl<'a>) -> Vec<&'t Token<'a>> {
-    if ddl.kind == ObjectKind::Dictionary {
-        let source = ddl.tokens.iter().position(|token| token.depth == 0 && token.is_word("SOURCE"));
-        let Some(source) = source else { return Vec::new() };
-        return ddl.tokens[source + 1..]
-            .iter()
-            .take_while(|token| token.depth > 0 || token.is_symbol("("))
-            .filter(|token| token.kind == TokenKind::Text)
-            .collect();
-    }
     let Some(engine) = ddl.engine() else { return Vec::new() };
-    if engine.name.ends_with("MergeTree") {
+    if engine.name.ends_with("MergeTree") || matches!(engine.name.as_str(), "Buffer" | "Distributed") {
         return Vec::new();
     }
     ddl.tokens[engine.at + 1..engine.behind].iter().filter(|token| token.depth > 0).collect()

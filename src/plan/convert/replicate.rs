@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
+use super::array_join::array_join_name;
 use super::ddl::{Ddl, Engine, ObjectKind};
 use super::engines::{Fate, fate, plain_merge_tree};
-use crate::plan::sql::{TokenKind, literal, tokenize};
+use super::sources::{DictionarySource, dictionary_source};
+use super::told::{demands, notes, secret};
+use crate::plan::sql::{literal, tokenize};
 
 /// What becomes of the Log family, which has no replicated form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +42,23 @@ pub struct Created {
     pub engine: String,
     /// Path and replica name, with the server's macros, where it is replicated.
     pub replicated: Option<(String, String)>,
+    /// What must be there on every new server by the same name.
+    pub demands: Vec<Demand>,
     /// What a reviewer should know.
     pub notes: Vec<String>,
+}
+
+/// Something of a server's configuration that a definition names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// A storage policy.
+    Policy(String),
+    /// A disk.
+    Disk(String),
+    /// A cluster.
+    Cluster(String),
+    /// A user, as whom a view runs.
+    User(String),
 }
 
 /// Why a statement has no form for a replicated target.
@@ -56,6 +74,10 @@ pub enum Reason {
     OldSyntax,
     /// A materialized view that refreshes itself.
     Refreshable,
+    /// A dictionary that is filled from a file or a program of the server's machine.
+    Machine,
+    /// A materialized view that puts out the name of an `arrayJoin`, for which it has no column.
+    ArrayJoin,
     /// Engine or statement not understood.
     Unknown,
 }
@@ -87,9 +109,21 @@ pub fn to_replicated(text: &str, replication: &Replication<'_>) -> Conversion {
             return Conversion::Refuse(Reason::Refreshable, "REFRESH".to_owned());
         }
     }
+    if let Some(DictionarySource::Machine(kind)) = dictionary_source(&ddl) {
+        return Conversion::Refuse(Reason::Machine, format!("SOURCE({kind}(...))"));
+    }
+    if let Some(found) = array_join_name(&ddl).filter(|found| found.has_no_column) {
+        return Conversion::Refuse(Reason::ArrayJoin, format!("{}; rewrite: {}", found.found(), found.rewrite()));
+    }
     let mut edits: Vec<(Range<usize>, String)> = ddl.own.iter().map(|range| (range.clone(), String::new())).collect();
-    let mut made =
-        Created { kind: ddl.kind, text: String::new(), engine: String::new(), replicated: None, notes: notes(&ddl) };
+    let mut made = Created {
+        kind: ddl.kind,
+        text: String::new(),
+        engine: String::new(),
+        replicated: None,
+        demands: demands(&ddl),
+        notes: notes(&ddl),
+    };
     match (ddl.kind, ddl.engine()) {
         (ObjectKind::Table, None) => {
             return Conversion::Refuse(Reason::Unknown, "no ENGINE".to_owned());
@@ -201,49 +235,6 @@ fn is_migrations(ddl: &Ddl<'_>) -> bool {
     let mut columns = ddl.columns();
     columns.sort();
     columns == ["dirty", "sequence", "version"]
-}
-
-/// What the server hides, or what it shows and no plan may hold.
-fn secret(ddl: &Ddl<'_>) -> Option<String> {
-    if ddl.tokens.iter().any(|token| token.kind == TokenKind::Text && token.text.contains("[HIDDEN]")) {
-        return Some("a value that the server shows as [HIDDEN]".to_owned());
-    }
-    ddl.tokens
-        .windows(2)
-        .any(|two| two[0].is_word("PASSWORD") && two[1].kind == TokenKind::Text && two[1].text.len() > 2)
-        .then(|| "a PASSWORD".to_owned())
-}
-
-fn notes(ddl: &Ddl<'_>) -> Vec<String> {
-    let mut notes = Vec::new();
-    let end = ddl.select().unwrap_or(ddl.tokens.len());
-    let outline = ddl.body.min(end)..end;
-    let value = |word: &str| {
-        ddl.tokens[outline.clone()]
-            .windows(3)
-            .find(|three| three[0].depth == 0 && three[0].is_word(word) && three[1].is_symbol("="))
-            .map(|three| three[2].text)
-    };
-    for setting in ["storage_policy", "disk"] {
-        if let Some(name) = value(setting) {
-            notes.push(format!("{setting} {name} must exist on the new servers"));
-        }
-    }
-    if let Some(user) = value("DEFINER") {
-        notes.push(format!("runs as the user {user}, who must exist on the new servers"));
-    }
-    if ddl.kind == ObjectKind::Dictionary {
-        let source = ddl.tokens.windows(3).find(|three| three[0].is_word("SOURCE") && three[1].is_symbol("("));
-        match source.map(|three| three[2].text.to_ascii_uppercase()) {
-            Some(kind) if kind == "CLICKHOUSE" => {}
-            Some(kind) => notes.push(format!("its source {kind} must be there for every new server")),
-            None => {}
-        }
-        if ddl.tokens.iter().any(|token| token.depth == 2 && token.is_word("HOST")) {
-            notes.push("its source names a host, which the new servers must reach".to_owned());
-        }
-    }
-    notes
 }
 
 /// `{database}` and `{table}` filled in: a stored definition that still holds them makes RENAME fail.

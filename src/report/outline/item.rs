@@ -24,8 +24,10 @@ pub struct Item<'p> {
 pub struct Holding {
     /// Name of the table; of the view, where the table is the hidden one that holds a view's rows.
     pub name: String,
-    /// Its rows; absent where it has none of its own.
+    /// Its rows; absent where it has none of its own, or nobody can tell.
     pub rows: Option<u64>,
+    /// Whether it has some that nobody can tell the number of.
+    pub untold: bool,
 }
 
 impl<'p> Item<'p> {
@@ -96,6 +98,8 @@ struct HeldTable<'d> {
     uuid: Option<Cow<'d, str>>,
     #[serde(default)]
     rows: Option<u64>,
+    #[serde(default)]
+    untold: bool,
 }
 
 /// The tables that an operation destroys with its object, the largest first: its data names them.
@@ -106,7 +110,7 @@ pub fn holdings(operation: &Operation) -> Vec<Holding> {
     // A hidden table is named after the UUID of its view, which tells people nothing.
     let views: HashMap<&str, &str> =
         tables.iter().filter_map(|table| Some((table.uuid.as_deref()?, &*table.name))).collect();
-    let mut found: Vec<(&str, Option<u64>)> = Vec::with_capacity(tables.len());
+    let mut found: Vec<(&str, Option<u64>, bool)> = Vec::with_capacity(tables.len());
     let mut known: HashMap<&str, usize> = HashMap::new();
     for table in &tables {
         let name: &str = &table.name;
@@ -114,15 +118,18 @@ pub fn holdings(operation: &Operation) -> Vec<Holding> {
         let shown = view.or_else(|| name.strip_prefix(".inner.")).unwrap_or(name);
         match known.get(shown) {
             // A view and its hidden table are told as one, with the rows of the latter.
-            Some(at) => found[*at].1 = found[*at].1.or(table.rows),
+            Some(at) => {
+                found[*at].1 = found[*at].1.or(table.rows);
+                found[*at].2 |= table.untold;
+            }
             None => {
                 known.insert(shown, found.len());
-                found.push((shown, table.rows));
+                found.push((shown, table.rows, table.untold));
             }
         }
     }
     found.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    found.into_iter().map(|(name, rows)| Holding { name: name.to_owned(), rows }).collect()
+    found.into_iter().map(|(name, rows, untold)| Holding { name: name.to_owned(), rows, untold }).collect()
 }
 
 /// Joins operations that do the same on several hosts, in the order of their first one.
@@ -183,10 +190,16 @@ mod tests {
                 { "name": "daily", "uuid": "u-1", "rows": null },
                 { "name": "plain", "uuid": "u-2", "rows": 0 },
                 { "name": "v", "uuid": "u-3", "rows": null },
+                { "name": "store", "uuid": "u-4", "rows": null, "untold": true },
             ] }),
         );
         let held = holdings(&operation);
         let told: Vec<(&str, Option<u64>)> = held.iter().map(|held| (held.name.as_str(), held.rows)).collect();
-        assert_eq!(told, [("daily", Some(7)), ("old", Some(2)), ("plain", Some(0)), ("v", None)]);
+        assert_eq!(told, [("daily", Some(7)), ("old", Some(2)), ("plain", Some(0)), ("store", None), ("v", None)]);
+        let words = crate::report::outline::holding_words(&held, str::to_owned);
+        assert_eq!(
+            words,
+            "daily (7 rows), old (2 rows), plain (0 rows), store (rows not told); without rows of their own: v"
+        );
     }
 }

@@ -30,9 +30,15 @@ pub fn a_dozen(labels: &[&str]) -> String {
 /// `of` draws a name.
 #[must_use]
 pub fn holding_words(found: &[Holding], of: fn(&str) -> String) -> String {
+    let words = |table: &Holding| match (table.rows, table.untold) {
+        (Some(rows), _) => Some(count(rows, "row")),
+        (None, true) => Some("rows not told".to_owned()),
+        (None, false) => None,
+    };
     let with: Vec<String> =
-        found.iter().filter_map(|table| Some(format!("{} ({})", of(&table.name), count(table.rows?, "row")))).collect();
-    let without: Vec<String> = found.iter().filter(|table| table.rows.is_none()).map(|table| of(&table.name)).collect();
+        found.iter().filter_map(|table| Some(format!("{} ({})", of(&table.name), words(table)?))).collect();
+    let without: Vec<String> =
+        found.iter().filter(|table| words(table).is_none()).map(|table| of(&table.name)).collect();
     let listed = |words: &[String]| a_dozen(&words.iter().map(String::as_str).collect::<Vec<_>>());
     match (with.is_empty(), without.is_empty()) {
         (_, true) => listed(&with),

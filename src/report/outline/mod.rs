@@ -1,6 +1,7 @@
 //! What every view of a plan tells, before it is drawn: operations that do the same on several hosts as one item,
 //! items that differ only in their object as one family, families by what they do to the world.
 
+mod conversions;
 mod family;
 mod ids;
 mod item;
@@ -11,6 +12,7 @@ mod sent;
 mod told;
 mod words;
 
+pub use conversions::{ConversionGroup, conversion_groups};
 pub use family::{Family, Role};
 pub use ids::ranges;
 pub use item::{Holding, Item};
@@ -22,6 +24,7 @@ pub use told::{HOST, NAME, Told, is_common};
 pub use words::{deed, destroyed_words, limit_words, loss_words, noun_of};
 
 use crate::engine::guard::check_budget;
+use crate::model::runbook::OnFailure;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Loss, Operation};
 use crate::plan::plan_file::{Plan, PlannedStep};
@@ -42,11 +45,23 @@ pub struct StepOutline<'p> {
     pub number: usize,
     /// The step.
     pub step: &'p PlannedStep,
+    /// Why it cannot be taken back once it has run, where that is known.
+    pub no_way_back: Option<&'p str>,
     /// What it does.
     pub families: Vec<Family<'p>>,
 }
 
+/// What a step with `on_failure: undo` promises.
+pub const UNDONE: &str = "if it fails, the whole run is taken back under the consent to this plan: what the run made \
+                          goes, after proof that it is exactly that";
+
 impl StepOutline<'_> {
+    /// Whether the run is taken back when the step fails.
+    #[must_use]
+    pub fn is_undone_on_failure(&self) -> bool {
+        self.step.on_failure == OnFailure::Undo && self.step.skipped.is_none()
+    }
+
     /// Operations of the step.
     #[must_use]
     pub fn operations(&self) -> usize {
@@ -75,6 +90,7 @@ impl<'p> Outline<'p> {
             .map(|(at, step)| StepOutline {
                 number: at + 1,
                 step,
+                no_way_back: plan.no_way_back.get(&step.id).map(String::as_str),
                 families: family::families(item::items(by_step.get(step.id.as_str()).map_or(&[], Vec::as_slice))),
             })
             .collect();

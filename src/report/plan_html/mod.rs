@@ -1,5 +1,6 @@
 //! A plan as one file for a browser: nothing is loaded from elsewhere, and everything can be read without scripts.
 
+mod conversions;
 mod element;
 mod overview;
 mod steps;
@@ -27,6 +28,7 @@ pub fn render_html(plan: &Plan) -> String {
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n");
     out.push_str(&format!("<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n", escape(&title)));
     overview::head(&outline, &mut out);
+    conversions::conversions(plan, &mut out);
     out.push_str("<section id=\"steps\">\n<h2>Steps</h2>\n<p class=\"dim\">In this order. An operation counts as done only when its check holds.</p>\n");
     for step in &outline.steps {
         steps::step(step, &mut out);

@@ -3,7 +3,8 @@
 use super::element::{badge, code, escape};
 use crate::plan::operation::Operation;
 use crate::report::outline::{
-    Family, Item, Mark, Sent, StepOutline, Told, is_common, loss_words, marked_lines, others, ranges, told_words, which,
+    Family, Item, Mark, Sent, StepOutline, Told, UNDONE, is_common, loss_words, marked_lines, others, ranges,
+    told_words, which,
 };
 use crate::report::text::count;
 
@@ -28,6 +29,12 @@ pub fn step(step: &StepOutline<'_>, out: &mut String) {
     }
     if step.step.point_of_no_return {
         out.push_str("<p class=\"loss\">No way back after this step.</p>\n");
+    }
+    if let Some(why) = step.no_way_back {
+        out.push_str(&format!("<p class=\"loss\">No way back: {}</p>\n", escape(why)));
+    }
+    if step.is_undone_on_failure() {
+        out.push_str(&format!("<p>{}</p>\n", escape(UNDONE)));
     }
     if let Some(question) = &step.step.confirm {
         out.push_str(&format!("<p>Asks before it starts: {}</p>\n", escape(question)));

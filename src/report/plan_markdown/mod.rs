@@ -1,5 +1,6 @@
 //! A plan for a pull request: the answers first, each step folded, small enough for a comment.
 
+mod conversions;
 mod overview;
 mod span;
 mod steps;
@@ -70,7 +71,11 @@ impl PlanMarkdown {
         let start = |least: usize| {
             if self.limit.is_some_and(|limit| least > limit) { start.max(Detail::Differences) } else { start }
         };
-        for step in &outline.steps {
+        parts.push(self.part(start(0), |detail| conversions::conversions(plan, detail, &self.command)));
+        for (at, step) in outline.steps.iter().enumerate() {
+            if at == 0 {
+                parts.push(self.part(start(0), |_| "\n### Steps\n\n".to_owned()));
+            }
             parts.push(self.part(start(steps::least(step)), |detail| steps::step(step, detail, &self.command)));
         }
         parts.push(self.part(start(0), |detail| notes(plan, detail, &self.command)));

@@ -51,7 +51,6 @@ pub fn head(outline: &Outline<'_>) -> String {
     for (at, text) in asked(plan).iter().enumerate() {
         line(&mut out, &format!("{}. {}", at + 1, prose_with_code(text)));
     }
-    line(&mut out, "\n### Steps\n");
     out
 }
 

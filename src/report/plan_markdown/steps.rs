@@ -4,8 +4,8 @@ use super::Detail;
 use super::span::{code, escape, fence, line, prose};
 use crate::plan::text_diff::TextChange;
 use crate::report::outline::{
-    Family, Item, Mark, Role, Sent, StepOutline, Told, a_dozen, fold, folded_lines, is_common, loss_words, others,
-    ranges, told_words, which,
+    Family, Item, Mark, Role, Sent, StepOutline, Told, UNDONE, a_dozen, fold, folded_lines, is_common, loss_words,
+    others, ranges, told_words, which,
 };
 use crate::report::text::{count, number};
 
@@ -32,6 +32,12 @@ pub fn step(step: &StepOutline<'_>, detail: Detail, command: &str) -> String {
     }
     if step.step.point_of_no_return {
         line(&mut out, "**No way back after this step.**\n");
+    }
+    if let Some(why) = step.no_way_back {
+        line(&mut out, &format!("**No way back**: {}\n", prose(why)));
+    }
+    if step.is_undone_on_failure() {
+        line(&mut out, &format!("{}\n", prose(UNDONE)));
     }
     if let Some(question) = &step.step.confirm {
         line(&mut out, &format!("Asks before it starts: {}\n", code(question)));

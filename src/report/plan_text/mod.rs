@@ -1,5 +1,6 @@
 //! Parts of the text view of a plan.
 
+mod conversions;
 mod overview;
 mod page;
 mod steps;

@@ -3,8 +3,8 @@
 use super::page::{Page, sign};
 use crate::plan::operation::Operation;
 use crate::report::outline::{
-    Family, HOST, Item, Mark, NAME, Outline, StepOutline, Told, fold, folded_lines, is_common, loss_words, others,
-    ranges, which,
+    Family, HOST, Item, Mark, NAME, Outline, StepOutline, Told, UNDONE, fold, folded_lines, is_common, loss_words,
+    others, ranges, which,
 };
 use crate::report::text::{Style, pad};
 
@@ -19,6 +19,12 @@ impl Page {
         }
         if step.step.point_of_no_return {
             self.line(&style.bad("   no way back after this step"));
+        }
+        if let Some(why) = step.no_way_back {
+            self.wrapped(&format!("no way back: {why}"), "   ", "     ", Style::bad);
+        }
+        if step.is_undone_on_failure() {
+            self.wrapped(UNDONE, "   ", "     ", Style::notice);
         }
         if let Some(question) = &step.step.confirm {
             self.wrapped(&format!("asks before it starts: {question}"), "   ", "     ", Style::notice);

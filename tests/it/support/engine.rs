@@ -65,9 +65,21 @@ impl Engine {
         assert!(sent.unwrap().success());
     }
 
+    /// Waits until the process is stopped, as by SIGSTOP.
+    pub fn is_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        wait_until("the process to stop", || {
+            std::fs::read_to_string(&stat).is_ok_and(|text| text.rsplit(')').next().unwrap().trim().starts_with('T'))
+        });
+    }
+
     /// Waits until it has written something to standard error.
     pub fn has_told(&self, text: &str) {
-        wait_until(text, || self.output(None).stderr.contains(text));
+        let end = Instant::now() + PATIENCE;
+        while !self.output(None).stderr.contains(text) {
+            assert!(Instant::now() < end, "the engine does not tell of `{text}`:\n{}", self.output(None));
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits for its end.

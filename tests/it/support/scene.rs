@@ -150,6 +150,15 @@ impl Scene {
         output
     }
 
+    /// Runs the binary until it passes a point of this name (`src/cli/torture.rs`), where it kills itself.
+    #[cfg(feature = "torture")]
+    pub fn killed_at(&self, point: &str, arguments: &[&str]) {
+        let mut command = self.test.command(&self.with_environment(arguments));
+        let output = command.env("CLICKFERRY_TORTURE_KILL_AT", point).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), None, "it did not come to `{point}`: {told}");
+    }
+
     /// Starts the binary and goes on.
     pub fn start(&self, arguments: &[&str]) -> Engine {
         Engine::start(self, &self.with_environment(arguments))
@@ -282,7 +291,7 @@ impl Scene {
         settings.add_filter(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID");
         settings.add_filter(r"\b[0-9a-f]{64}\b", "SHA256");
         settings.add_filter(r"\b[0-9a-f]{12}\b", "DIGEST");
-        settings.add_filter(r"\d{4}-\d\d-\d\d(T[0-9:.]+Z| \d\d:\d\d:\d\d)", "WHEN");
+        settings.add_filter(r"\d{4}-\d\d-\d\d(T[0-9:.]+Z| \d\d:\d\d:\d\d( UTC)?)", "WHEN");
         settings.add_filter(r"\d{4}-\d\d-\d\d_\d{6}", "STARTED");
         settings.add_filter(r"\b\d+(\.\d+)? (ms|s|min)\b", "TIME");
         settings.add_filter(r"\b\d+(\.\d+)? (B|KiB|MiB)\b", "SIZE");

@@ -7,6 +7,7 @@ use create::{create_database, create_table};
 use remove::{at_most, drop_database, drop_tables, truncate, truncate_database};
 
 use super::arguments::Parsed;
+use super::charged::{Charged, Whole};
 use crate::action::facts;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
@@ -31,6 +32,12 @@ pub struct Simulated {
     pub promise: Option<(String, u64)>,
     /// Tables that lose rows, on whichever host: what the plan rests on.
     pub facts: Vec<Fact>,
+    /// The same tables for the gate, without those that earlier steps make.
+    pub charged: Vec<Charged>,
+    /// The database that goes as a whole.
+    pub whole: Option<Whole>,
+    /// What a reviewer should know besides.
+    pub notes: Vec<String>,
 }
 
 /// Why a statement cannot work: expected, found, the statement that shows it, what to do.
@@ -63,13 +70,15 @@ pub fn simulate(
         let database = name.database.as_deref().or(database).unwrap_or("system");
         (database.to_owned(), name.name.clone())
     };
+    // A statement may carry the limit itself, where the author has weighed it.
+    let sets_limit = statement.text.contains("max_table_size_to_drop");
     match &class.change {
         Change::DropTables { names, if_exists } => {
             let names: Vec<_> = names.iter().map(resolve).collect();
-            drop_tables(host, &names, *if_exists, class.losing == Losing::Nothing)
+            drop_tables(host, &names, *if_exists, (class.losing == Losing::Nothing, sets_limit))
         }
         Change::DropDatabase { name, if_exists } => drop_database(host, name, *if_exists),
-        Change::Truncate { name, if_exists } => truncate(target, at, &resolve(name), *if_exists),
+        Change::Truncate { name, if_exists } => truncate(target, at, &resolve(name), (*if_exists, sets_limit)),
         Change::TruncateDatabase { name, if_exists } => truncate_database(target, at, name, *if_exists),
         Change::CreateDatabase { name, if_not_exists, engine } => create_database(host, name, *if_not_exists, engine),
         Change::CreateTable { name, if_not_exists, engine, filled } => {
@@ -112,7 +121,7 @@ pub fn inserts_twice(
 
 impl Simulated {
     fn charge(&mut self, host: &HostName, table: &Table) {
-        if !table.holds_rows() {
+        if !table.holds_data() {
             return;
         }
         let rows = table.rows.unwrap_or(0);
@@ -124,6 +133,17 @@ impl Simulated {
         });
         self.facts.extend(facts::loses(host, table, "to lose rows"));
         self.facts.extend(facts::replicas(host, table));
+        self.notes.extend(facts::untold(host, table));
+        if !table.uuid.is_empty() {
+            self.charged.push(Charged {
+                host: host.clone(),
+                database: table.database.clone(),
+                name: table.name.clone(),
+                uuid: table.uuid.clone(),
+                rows: table.rows,
+                fed: false,
+            });
+        }
     }
 }
 

@@ -1,14 +1,17 @@
 //! What DROP, TRUNCATE and the like take away.
 
+use super::super::charged::Whole;
 use super::{Impossible, Simulated, inner_names, is_uuid, missing, missing_database, rows_words, with_inner};
+use crate::action::facts;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::model::words::count;
 use crate::plan::sql::{literal, qualified};
 
 pub(super) fn drop_tables(
     host: &mut HostWorld,
     names: &[(String, String)],
     if_exists: bool,
-    keeps_rows: bool,
+    (keeps_rows, sets_limit): (bool, bool),
 ) -> Result<Simulated, Impossible> {
     let mut done = Simulated::default();
     let mut conditions = Vec::new();
@@ -24,7 +27,11 @@ pub(super) fn drop_tables(
         conditions.push(condition + ")");
         if !keeps_rows {
             for lost in with_inner(host, &table) {
+                if !sets_limit {
+                    check_size(host, &lost)?;
+                }
                 done.charge(&host.name, &lost);
+                done.notes.extend(facts::left_over(host, &lost));
             }
         }
         let inner = inner_names(&table);
@@ -41,13 +48,18 @@ pub(super) fn drop_tables(
 }
 
 pub(super) fn drop_database(host: &mut HostWorld, name: &str, if_exists: bool) -> Result<Simulated, Impossible> {
+    let whole = Whole::of(host, name);
+    for table in host.tables_of(name) {
+        check_size(host, table)?;
+    }
     let Some(database) = host.databases.remove(name) else {
         missing_database(name, if_exists)?;
         return Ok(Simulated { before: "missing".to_owned(), after: "gone".to_owned(), ..Simulated::default() });
     };
-    let mut done = Simulated::default();
+    let mut done = Simulated { whole, ..Simulated::default() };
     for table in host.tables_of(name) {
         done.charge(&host.name, table);
+        done.notes.extend(facts::left_over(host, table));
     }
     host.tables.retain(|table| table.database != name);
     let mut query = format!("SELECT count() FROM system.databases WHERE name = {}", literal(name));
@@ -64,13 +76,18 @@ pub(super) fn truncate(
     target: &mut TargetWorld,
     at: usize,
     (database, name): &(String, String),
-    if_exists: bool,
+    (if_exists, sets_limit): (bool, bool),
 ) -> Result<Simulated, Impossible> {
     let Some(host) = target.hosts.get(at) else { return Ok(Simulated::default()) };
     let Some(table) = host.table(database, name).cloned() else {
         missing(host, database, name, if_exists)?;
         return Ok(Simulated { before: "missing".to_owned(), after: "missing".to_owned(), ..Simulated::default() });
     };
+    if !sets_limit {
+        for lost in with_inner(host, &table) {
+            check_size(host, &lost)?;
+        }
+    }
     let mut done = Simulated::default();
     empty_everywhere(target, at, &table, &mut done);
     done.before = rows_words(done.loss);
@@ -92,7 +109,10 @@ pub(super) fn truncate_database(
         missing_database(name, if_exists)?;
     }
     let tables: Vec<Table> = host.tables_of(name).cloned().collect();
-    let mut done = Simulated::default();
+    let mut done = Simulated { whole: Whole::of(host, name), ..Simulated::default() };
+    for table in &tables {
+        check_size(host, table)?;
+    }
     for table in &tables {
         empty_everywhere(target, at, table, &mut done);
     }
@@ -118,11 +138,12 @@ pub(super) fn empty_everywhere(target: &mut TargetWorld, at: usize, table: &Tabl
         };
         let name = other.name.clone();
         other.tables.change_all(
-            |victim| victim.holds_rows() && hit(victim),
+            |victim| victim.holds_data() && hit(victim),
             |victim| {
                 done.charge(&name, victim);
                 victim.rows = Some(0);
                 victim.bytes = Some(0);
+                victim.content = None;
             },
         );
     }
@@ -152,4 +173,18 @@ pub(super) fn at_most(
     }
     done.before = format!("at most {}", rows_words(done.loss));
     done
+}
+
+/// A server has a limit of its own, and what a statement on several tables did before it met it stays done.
+fn check_size(host: &HostWorld, table: &Table) -> Result<(), Impossible> {
+    let Some(limit) = facts::too_large(host, table) else { return Ok(()) };
+    Err(Impossible {
+        what: format!("`{}` is larger than the server lets anybody drop or empty (359)", table.full_name()),
+        expected: format!("at most {} (`max_table_size_to_drop`)", count(limit, "byte")),
+        found: count(table.bytes.unwrap_or(0), "byte"),
+        evidence: facts::SIZE_LIMIT_QUERY.to_owned(),
+        action: "if this loss is meant, raise `max_table_size_to_drop` on this server for the time of the migration, \
+                 then plan again"
+            .to_owned(),
+    })
 }

@@ -126,10 +126,42 @@ fn what_cannot_be_replicated_is_refused_or_told() {
     let made = created(
         "CREATE TABLE d.t (`a` UInt8) ENGINE = MergeTree ORDER BY a SETTINGS storage_policy = 'hot', index_granularity = 8192",
     );
-    assert_eq!(made.notes, ["storage_policy 'hot' must exist on the new servers"]);
+    assert_eq!((made.demands, made.notes), (vec![Demand::Policy("hot".into())], vec![]));
+    let made = created(&table("Distributed('c', 'd', 't')"));
+    assert_eq!(made.demands, [Demand::Cluster("c".into())]);
 }
 
 #[test]
 fn names_cannot_leave_their_part_of_the_path() {
     assert_eq!(expand_names("/x/{database}/{table}", "d", "a/{b}%"), "/x/d/a%2F%7Bb%7D%25");
+}
+
+#[test]
+fn dictionaries_are_told_apart_by_their_source() {
+    let dictionary = |source: &str| {
+        format!(
+            "CREATE DICTIONARY d.x (`k` UInt64) PRIMARY KEY k SOURCE({source}) LIFETIME(MIN 0 MAX 1) LAYOUT(FLAT())"
+        )
+    };
+    for source in ["FILE(PATH '/x' FORMAT 'CSV')", "EXECUTABLE(COMMAND 'x')", "EXECUTABLE_POOL(COMMAND 'x')"] {
+        assert_eq!(refused(&dictionary(source)), Reason::Machine, "{source}");
+    }
+    for (source, note) in [
+        ("CLICKHOUSE(DB 'd' TABLE 't')", "from its own server"),
+        ("CLICKHOUSE(HOST 'localhost' TABLE 't')", "from its own server"),
+        ("CLICKHOUSE(HOST 'other' TABLE 't')", "names the host other, which the new servers must reach"),
+        ("HTTP(URL 'http://h/x' FORMAT 'CSV')", "its source HTTP must be there"),
+    ] {
+        let made = created(&dictionary(source));
+        assert!(made.notes.len() == 1 && made.notes[0].contains(note), "{source}: {:?}", made.notes);
+    }
+}
+
+#[test]
+fn array_join_under_a_name_is_told_or_refused() {
+    let query = "AS SELECT id, arrayJoin(m) AS kv, kv.1 AS k FROM d.t";
+    let view = created(&format!("CREATE VIEW d.v (`id` UInt64, `k` String) {query}"));
+    assert!(view.notes[0].contains("ARRAY JOIN mapKeys(m) AS k, mapValues(m) AS v"), "{:?}", view.notes);
+    let materialized = format!("CREATE MATERIALIZED VIEW d.v TO d.x (`id` UInt64, `k` String) {query}");
+    assert_eq!(refused(&materialized), Reason::ArrayJoin);
 }

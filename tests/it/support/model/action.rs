@@ -62,7 +62,14 @@ impl Action for ModelAction {
         context.execute(0).await.map(|_| ())
     }
 
+    /// As the text of a real probe, it may need what earlier steps proved.
     async fn probe(&self, context: &RunContext<'_>) -> Probe {
+        let earlier = context.plan.steps.iter().take_while(|step| step.id != context.operation.step);
+        for step in earlier.filter(|step| step.skipped.is_none()) {
+            if context.outcomes_of(step.id.as_str()).len() < context.plan.operations_of(&step.id).count() {
+                return Probe::Unknown(refusal("what an earlier step proved is not known"));
+            }
+        }
         match ask(context, "PROBE").await.as_deref() {
             Some("done") => Probe::Done,
             Some("not_done") => Probe::NotDone,

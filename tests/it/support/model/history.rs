@@ -30,6 +30,7 @@ pub struct Historian<'p> {
     dice: Dice,
     truth: BTreeMap<OperationId, Truth>,
     confirmed: BTreeSet<String>,
+    no_return: BTreeSet<String>,
     is_over: bool,
     /// The records so far.
     pub records: Vec<Record>,
@@ -42,7 +43,16 @@ impl<'p> Historian<'p> {
     pub fn new(plan: &'p Plan, run: &str, dice: Dice) -> Self {
         let truth = plan.operations.iter().map(|operation| (operation.id.clone(), Truth::default())).collect();
         let (records, effects) = (Vec::new(), Vec::new());
-        let mut new = Self { plan, dice, truth, confirmed: BTreeSet::new(), is_over: false, records, effects };
+        let mut new = Self {
+            plan,
+            dice,
+            truth,
+            confirmed: BTreeSet::new(),
+            no_return: BTreeSet::new(),
+            is_over: false,
+            records,
+            effects,
+        };
         new.write(Entry::Started {
             version: JOURNAL_VERSION,
             run: RunId::from(run),
@@ -69,6 +79,12 @@ impl<'p> Historian<'p> {
         }
     }
 
+    /// An undo of the run begins, wherever it is.
+    pub fn take_back(&mut self) {
+        self.is_over = true;
+        self.write(Entry::Undone { by: RunId::from("undo") });
+    }
+
     /// The journal as it stands in a file.
     pub fn journal(&self) -> Vec<u8> {
         text_of(&self.records)
@@ -88,7 +104,8 @@ impl<'p> Historian<'p> {
         for step in self.plan.steps.iter().filter(|step| step.skipped.is_none()) {
             let left: Vec<&Operation> =
                 self.plan.operations_of(&step.id).filter(|operation| !is_settled(operation)).collect();
-            let unasked = step.confirm.is_some() && !self.confirmed.contains(step.id.as_str());
+            let unasked = (step.confirm.is_some() && !self.confirmed.contains(step.id.as_str()))
+                || (step.point_of_no_return && !self.no_return.contains(step.id.as_str()));
             let of_step = self.plan.operations_of(&step.id).count();
             if left.is_empty() && (of_step > 0 || !unasked) {
                 continue;
@@ -130,6 +147,9 @@ impl<'p> Historian<'p> {
         };
         if step.confirm.is_some() && self.confirmed.insert(step.id.0.clone()) {
             return self.write(Entry::Confirmed { step: step.id.clone() });
+        }
+        if step.point_of_no_return && self.no_return.insert(step.id.0.clone()) {
+            return self.write(Entry::NoReturn { step: step.id.clone() });
         }
         let operation = *self.dice.pick(&heads);
         let id = operation.id.clone();
@@ -193,7 +213,13 @@ impl<'p> Historian<'p> {
         if !settled.is_empty() && self.dice.once_in(3) {
             let operation = self.dice.pick(&settled).clone();
             let answer = (*self.dice.pick(&["no", "cannot_tell"])).to_owned();
-            self.write(Entry::Reproved { operation, answer });
+            self.write(Entry::Reproved { operation: operation.clone(), answer: answer.clone() });
+            // Its effect was taken away by somebody, and a person wants it again.
+            if answer == "no" && self.dice.once_in(2) {
+                let attempts = self.truth[&operation].attempts;
+                self.truth.insert(operation.clone(), Truth { attempts, ..Truth::default() });
+                self.write(Entry::Redone { operation, attempts });
+            }
         }
     }
 }
@@ -210,6 +236,13 @@ pub fn state_told_by(plan: &Plan, records: &[Record]) -> RunState {
         let last = |fits: &dyn Fn(&Entry) -> bool| records.iter().rposition(|record| fits(&record.entry));
         let intent = last(&|entry| matches!(entry, Entry::Intent { operation: of, .. } if of == operation));
         let Some(intent) = intent else { return OperationState::Outstanding { attempts: 0 } };
+        let again = records[intent..].iter().find_map(|record| match &record.entry {
+            Entry::Redone { operation: of, attempts } if of == operation => Some(*attempts),
+            _ => None,
+        });
+        if let Some(attempts) = again {
+            return OperationState::Outstanding { attempts };
+        }
         let settled = records[intent..].iter().find_map(|record| match &record.entry {
             Entry::Outcome { operation: of, kind: OutcomeKind::Done, data, .. } if of == operation => {
                 Some(OperationState::Done(data.clone()))
@@ -237,6 +270,16 @@ pub fn state_told_by(plan: &Plan, records: &[Record]) -> RunState {
             Entry::Finished { verdict } => Some(verdict.clone()),
             _ => None,
         }),
-        ..RunState::default()
+        no_return: records
+            .iter()
+            .filter_map(|record| match &record.entry {
+                Entry::NoReturn { step } => Some(step.clone()),
+                _ => None,
+            })
+            .collect(),
+        undone: records.iter().find_map(|record| match &record.entry {
+            Entry::Undone { by } => Some(by.clone()),
+            _ => None,
+        }),
     }
 }

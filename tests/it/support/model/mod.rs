@@ -22,6 +22,8 @@ pub struct StepShape {
     pub skipped: bool,
     /// Asks before it starts.
     pub confirm: bool,
+    /// Marked as the point of no return.
+    pub no_return: bool,
     /// Wave and lane of each operation.
     pub operations: Vec<(u32, u8)>,
 }
@@ -79,7 +81,7 @@ fn step(id: &StepId, shape: &StepShape) -> Value {
         "retry": null,
         "timeout_ms": null,
         "confirm": shape.confirm.then_some("Go on?"),
-        "point_of_no_return": false
+        "point_of_no_return": shape.no_return
     })
 }
 
@@ -118,6 +120,7 @@ impl Dice {
             .map(|_| StepShape {
                 skipped: self.once_in(8),
                 confirm: self.once_in(5),
+                no_return: self.once_in(5),
                 operations: (0..self.below(5))
                     .map(|_| (u32::try_from(self.below(2)).unwrap_or(0), u8::try_from(self.below(3)).unwrap_or(0)))
                     .collect(),

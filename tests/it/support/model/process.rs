@@ -1,12 +1,14 @@
 //! One process of the engine on the model world: begins or resumes with the real runner, and may be killed.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use clickferry::diag::Failure;
+use clickferry::engine::cancel::Cancelled;
 use clickferry::engine::event::{Observer, Person, RunEvent};
-use clickferry::engine::ports::{Command, CommandOutput, Commands, Ports, SecretError, Secrets};
+use clickferry::engine::ports::{Command, CommandLife, CommandOutput, Commands, Ports, SecretError, Secrets};
 use clickferry::engine::run::Runner;
 use clickferry::model::environment::Environment;
 use clickferry::model::ids::StepId;
@@ -26,6 +28,10 @@ impl Secrets for Nobody {
     async fn resolve(&self, _reference: &SecretRef) -> Result<SecretString, SecretError> {
         Err(SecretError { source_name: "model".to_owned(), reason: "there are none".to_owned() })
     }
+
+    fn scrub(&self, text: &str) -> String {
+        text.to_owned()
+    }
 }
 
 #[async_trait]
@@ -33,18 +39,27 @@ impl Commands for Nobody {
     async fn run(&self, _command: Command) -> Result<CommandOutput, String> {
         Err("there are none".to_owned())
     }
+
+    fn mark(&self, _name: &str) -> Result<PathBuf, String> {
+        Err("there are none".to_owned())
+    }
+
+    fn life(&self, _mark: &Path) -> CommandLife {
+        CommandLife::Ended
+    }
 }
 
 impl Observer for Nobody {
     fn event(&self, _event: &RunEvent<'_>) {}
 }
 
+#[async_trait]
 impl Person for Nobody {
-    fn no_return(&self, _step: &StepId) -> bool {
+    async fn no_return(&self, _step: &StepId) -> bool {
         true
     }
 
-    fn confirm(&self, _question: &str) -> bool {
+    async fn confirm(&self, _question: &str) -> bool {
         true
     }
 }
@@ -123,4 +138,23 @@ pub async fn process_told_to(
             Err(failure) => End::Failed(failure),
         },
     }
+}
+
+/// `cancel`, by a process that is not disturbed.
+pub async fn cancel(world: &Arc<World>) -> Result<Cancelled, Failure> {
+    world.wake(None);
+    let (ports, environment) = (ports(world), environment());
+    let run = world.inner().runs.last().cloned().unwrap_or_default();
+    let runner = Runner {
+        catalogue: CATALOGUE,
+        environment: &environment,
+        environment_text: "",
+        ports: &ports,
+        observer: &Nobody,
+        person: &Nobody,
+        stop: CancellationToken::new(),
+        detach: CancellationToken::new(),
+        owner: "model".to_owned(),
+    };
+    runner.cancel(&run, false, "").await
 }

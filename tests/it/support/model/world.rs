@@ -34,6 +34,9 @@ pub enum Fate {
     Slow(u8, bool),
     /// As [`Fate::Slow`], and the first probes cannot tell.
     Untold(u8, bool),
+    /// Its answer is lost, and the server has not come to it yet: for so many times 400 ms of the process that asks
+    /// nothing of it is to be seen, then it takes effect.
+    Late(u8),
 }
 
 /// One end of a disturbance.
@@ -77,6 +80,11 @@ pub struct Inner {
     pub stop: CancellationToken,
     pub dice: Option<Dice>,
     now: i64,
+    /// What ticks tell: only waiting makes them go on, so that nothing rests on how often the time is asked for.
+    ticked: Duration,
+    /// When this process began, and when the late ones were sent.
+    began: Duration,
+    late_since: BTreeMap<OperationId, Duration>,
 }
 
 impl World {
@@ -93,6 +101,10 @@ impl World {
         let mut inner = self.inner();
         (inner.passed, inner.disturbed, inner.is_dead, inner.locked) = (0, disturbed, false, false);
         inner.stop = CancellationToken::new();
+        // It comes an hour later, or its clock is an hour ahead: nothing follows from the age of what it finds.
+        inner.now += 3_600_000_000;
+        inner.ticked += Duration::from_secs(3600);
+        inner.began = inner.ticked;
     }
 
     /// Between any two things that a process does to the outside. Here it may die, and others may go first.
@@ -183,8 +195,10 @@ impl World {
         let fate = if fates.is_empty() { Fate::Fine } else { fates.remove(0) };
         match fate {
             Fate::Fine | Fate::LostDone => inner.effects.push(operation.clone()),
-            Fate::Slow(..) | Fate::Untold(..) => {
+            Fate::Slow(..) | Fate::Untold(..) | Fate::Late(..) => {
                 inner.running.insert(operation.clone(), fate);
+                let now = inner.ticked;
+                inner.late_since.insert(operation.clone(), now);
             }
             Fate::NotSent | Fate::LostNot => {}
         }
@@ -205,6 +219,15 @@ impl World {
             }
             Some(Fate::Slow(left, lands)) => (Some("running"), Some(Fate::Slow(left - 1, lands))),
             Some(Fate::Untold(left, lands)) => (Some("unknown"), Some(Fate::Untold(left - 1, lands))),
+            Some(Fate::Late(times)) => {
+                let since = inner.late_since.get(operation).copied().unwrap_or_default().max(inner.began);
+                if inner.ticked >= since + Duration::from_millis(400) * u32::from(times) {
+                    inner.effects.push(operation.clone());
+                    (None, None)
+                } else {
+                    (Some("not_done"), Some(Fate::Late(times)))
+                }
+            }
             _ => (None, None),
         };
         if let Some(next) = next {
@@ -256,11 +279,13 @@ impl Clock for World {
     }
 
     fn ticks(&self) -> Duration {
-        Duration::from_micros(u64::try_from(self.inner().now).unwrap_or(0))
+        self.inner().ticked
     }
 
     async fn sleep(&self, duration: Duration) {
         self.pass().await;
-        self.inner().now += i64::try_from(duration.as_micros()).unwrap_or(0);
+        let mut inner = self.inner();
+        inner.now += i64::try_from(duration.as_micros()).unwrap_or(0);
+        inner.ticked += duration;
     }
 }
