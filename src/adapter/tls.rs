@@ -63,29 +63,31 @@ pub type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// Opens connections, and can tell whether it ever did: what never had a connection was never sent.
 #[derive(Clone)]
 pub struct Connector {
-    inner: HttpsConnector<HttpConnector>,
+    http: HttpConnector,
     limit: Duration,
     connected: Arc<AtomicBool>,
 }
 
 impl Connector {
     /// A connector that gives up after `limit`.
-    ///
-    /// # Errors
-    /// The reason when TLS cannot be set up at all.
-    pub fn new(limit: Duration) -> Result<Self, String> {
-        let trust = TRUST.as_ref().map_err(Clone::clone)?;
+    #[must_use]
+    pub fn new(limit: Duration) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_keepalive(Some(TCP_KEEPALIVE));
         http.set_connect_timeout(Some(limit));
-        let inner = HttpsConnectorBuilder::new()
+        Self { http, limit, connected: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// With TLS. Certificates are read at the first use: hundreds of them, which plain http does not need.
+    fn secure(&self) -> Result<HttpsConnector<HttpConnector>, String> {
+        let trust = TRUST.as_ref().map_err(Clone::clone)?;
+        Ok(HttpsConnectorBuilder::new()
             .with_tls_config(trust.config.clone())
-            .https_or_http()
+            .https_only()
             .enable_http1()
-            .wrap_connector(http);
-        Ok(Self { inner, limit, connected: Arc::new(AtomicBool::new(false)) })
+            .wrap_connector(self.http.clone()))
     }
 
     /// The same connector with a flag of its own.
@@ -107,14 +109,19 @@ impl Service<Uri> for Connector {
     type Future = Pin<Box<dyn Future<Output = Result<Stream, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
+        self.http.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let secure = uri.scheme_str() == Some("https");
-        let connecting = self.inner.call(uri);
-        let (limit, connected) = (self.limit, Arc::clone(&self.connected));
+        let (limit, connected, mut this) = (self.limit, Arc::clone(&self.connected), self.clone());
         Box::pin(async move {
+            let connecting = async {
+                if secure {
+                    return this.secure()?.call(uri).await;
+                }
+                this.http.call(uri).await.map(MaybeHttpsStream::Http).map_err(Into::into)
+            };
             match tokio::time::timeout(limit, connecting).await {
                 Ok(Ok(stream)) => {
                     connected.store(true, Ordering::SeqCst);

@@ -1,13 +1,13 @@
 //! Looks at every server once, with a fixed number of reading statements per host, however many tables there are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
 use super::clusters::{self, Member};
 use super::disks::observe_disks;
 use super::errors::explain_look;
-use super::observe_tables::observe_tables;
+use super::observe_tables::{Definitions, observe_tables};
 use super::ports::{Answer, Call, Ports, SqlError};
 use super::settings::settings;
 use super::untold::observe_more;
@@ -16,7 +16,6 @@ use crate::model::environment::{Environment, HostBinding, TargetBinding};
 use crate::model::ids::HostName;
 use crate::model::observed::{Database, HostWorld, Identity, TargetWorld, World};
 use crate::model::runbook::Topology;
-use crate::model::text::Text;
 use crate::model::words::count_of;
 use crate::plan::convert::mask;
 
@@ -64,11 +63,15 @@ pub async fn observe(
 
 /// As [`observe`], and what could not be seen is told beside the rest.
 pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>, ports: &Ports) -> Seen {
+    let definitions = Definitions::default();
     let mut tasks = Vec::new();
     for role in wanted.keys() {
         let Some(binding) = environment.targets.get(role) else { continue };
         for host in &binding.hosts {
-            tasks.push(async move { (role.clone(), host.host_name(), observe_host(host, binding, ports).await) });
+            let definitions = &definitions;
+            tasks.push(async move {
+                (role.clone(), host.host_name(), observe_host(host, binding, ports, definitions).await)
+            });
         }
     }
     let mut seen = Seen::default();
@@ -98,26 +101,7 @@ pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>,
             },
         );
     }
-    share_definitions(&mut seen.world);
     seen
-}
-
-/// Replicas of a table have the same definition: its text is kept once.
-fn share_definitions(world: &mut World) {
-    let mut known: HashSet<Text> = HashSet::new();
-    for host in world.targets.values_mut().flat_map(|target| &mut target.hosts) {
-        host.tables.change_all(
-            |_| true,
-            |table| {
-                for text in [&mut table.create_query, &mut table.engine_full] {
-                    match known.get(text.as_str()) {
-                        Some(same) => *text = same.clone(),
-                        None => drop(known.insert(text.clone())),
-                    }
-                }
-            },
-        );
-    }
 }
 
 /// Observes one server; with it comes in what it does not fit the environment.
@@ -125,9 +109,10 @@ async fn observe_host(
     binding: &HostBinding,
     target: &TargetBinding,
     ports: &Ports,
+    definitions: &Definitions,
 ) -> Result<(HostWorld, Vec<Member>, Vec<Refusal>), Refusal> {
     let host = binding.host_name();
-    let asker = Asker { host: &host, ports };
+    let asker = Asker { host: &host, ports, definitions };
     let what = || format!("looking at {host}");
     let explain = |error: SqlError| explain_look(what(), &error);
     let identity = asker
@@ -196,6 +181,8 @@ async fn observe_host(
 pub(super) struct Asker<'a> {
     host: &'a HostName,
     ports: &'a Ports,
+    /// Definitions that any of the servers has told.
+    pub definitions: &'a Definitions,
 }
 
 impl Asker<'_> {

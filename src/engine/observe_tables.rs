@@ -1,6 +1,8 @@
 //! Looks at the tables of a server: three statements, however many there are.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -23,7 +25,7 @@ pub(super) async fn observe_tables(asker: &Asker<'_>) -> Result<Tables, SqlError
         )
     };
     let all = asker.newer(&named(&COLUMNS.join(", ")), &named("*")).await?;
-    let mut tables: Vec<Table> = all.into_records(COLUMNS).map(table).collect();
+    let mut tables: Vec<Table> = all.into_records(COLUMNS).map(|row| table(row, asker.definitions)).collect();
     let parts = asker
         .ask(&format!(
             "SELECT database, table, sum(part_count) AS parts, count() AS partitions, sum(part_rows) AS rows, sum(part_bytes) AS bytes, \
@@ -78,7 +80,10 @@ async fn replicas(asker: &Asker<'_>) -> Result<Answer, SqlError> {
 }
 
 /// A row with the values of [`COLUMNS`].
-fn table([database, name, engine, engine_full, uuid, create_query, rows, bytes]: [Value; 8]) -> Table {
+fn table(
+    [database, name, engine, engine_full, uuid, create_query, rows, bytes]: [Value; 8],
+    definitions: &Definitions,
+) -> Table {
     let text = |value| match value {
         Value::String(text) => Some(text),
         _ => None,
@@ -91,18 +96,35 @@ fn table([database, name, engine, engine_full, uuid, create_query, rows, bytes]:
         database: text(database).unwrap_or_default(),
         name: text(name).unwrap_or_default(),
         engine: text(engine).unwrap_or_default(),
-        engine_full: masked(text(engine_full)),
+        engine_full: definitions.masked(text(engine_full)),
         uuid: text(uuid).unwrap_or_else(|| NO_UUID.to_owned()),
-        create_query: masked(text(create_query)),
+        create_query: definitions.masked(text(create_query)),
         rows: number(rows),
         bytes: number(bytes),
         ..Table::default()
     }
 }
 
-/// A definition without the passwords and keys in it.
-fn masked(text: Option<String>) -> Text {
-    text.as_deref().map(|text| Text::from(&*mask(text))).unwrap_or_default()
+/// Definitions as the servers told them, and without the passwords and keys in them. Replicas of a table have the same
+/// one: it is read once and kept once.
+#[derive(Default)]
+pub(super) struct Definitions(Mutex<HashMap<Text, Text>>);
+
+impl Definitions {
+    fn masked(&self, text: Option<String>) -> Text {
+        let Some(text) = text else { return Text::default() };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(masked) = known.get(text.as_str()) {
+            return masked.clone();
+        }
+        let told = Text::from(text);
+        let masked = match mask(&told) {
+            Cow::Borrowed(_) => told.clone(),
+            Cow::Owned(masked) => masked.into(),
+        };
+        known.insert(told, masked.clone());
+        masked
+    }
 }
 
 fn key(table: &Table) -> (&str, &str) {

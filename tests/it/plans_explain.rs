@@ -252,7 +252,7 @@ fn every_statement_of_the_pages_only_reads_and_is_understood() {
         user: scene.lab.reader().to_owned(),
         password: Some(scene.lab.password().to_owned().into()),
     };
-    let client = ClickHouse::new(vec![host], Redactor::default()).unwrap();
+    let client = ClickHouse::new(vec![host], Redactor::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ask = |sql: &str| runtime.block_on(client.call(&"r1".into(), Call::read(sql)));
     let (mut asked, mut parsed, mut wrong) = (0, Vec::new(), Vec::new());

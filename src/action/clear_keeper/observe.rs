@@ -110,6 +110,11 @@ pub fn is_at_or_below(path: &str, above: &str) -> bool {
     path == above || path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// A path, and every one that it stands below.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |at| at.rsplit_once('/').map(|(above, _)| above))
+}
+
 /// Every replicated table of a world.
 pub fn live_tables(world: &World) -> Vec<LiveTable<'_>> {
     let mut tables = Vec::new();
@@ -151,12 +156,10 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
     let counted = replicas.values().flatten().map(|node| node.path.as_str());
     let mut below: HashMap<&str, u64> = replicas.keys().copied().chain(counted).map(|path| (path, 0)).collect();
     for node in nodes {
-        let mut path = Some(node.path.as_str());
-        while let Some(at) = path {
+        for at in ancestors(&node.path) {
             if let Some(number) = below.get_mut(at) {
                 *number += 1;
             }
-            path = at.rsplit_once('/').map(|(above, _)| above);
         }
     }
     let number = |path: &str| below.get(path).copied().unwrap_or(0);
@@ -181,7 +184,7 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
         live.contains(path) || subtree.tables.get(path).is_some_and(is_active)
     };
     subtree.still = still(nodes, &tables, is_live);
-    let is_outside = |path: &&str| !tables.iter().any(|table| is_at_or_below(path, table));
+    let is_outside = |path: &&str| !ancestors(path).any(|above| tables.contains(above));
     subtree.outside = nodes.iter().map(|node| node.path.as_str()).filter(is_outside).map(str::to_owned).collect();
     subtree.sessions = nodes
         .iter()

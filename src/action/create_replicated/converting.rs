@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Arguments;
-use super::plan::{Object, places_of};
+use super::plan::Object;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::model::text::Text;
@@ -113,9 +113,12 @@ impl Converted {
                 engine if engine.is_empty() => before.clone(),
                 engine => engine.clone(),
             };
-            let keeper = target.hosts.iter().zip(places_of(target, created)).filter_map(|(host, place)| {
-                let place = place?;
-                Some(KeeperPlace { host: host.name.clone(), path: place.path, replica: place.replica })
+            let keeper = created.replicated.iter().flat_map(|(path, replica)| {
+                target.hosts.iter().map(|host| KeeperPlace {
+                    host: host.name.clone(),
+                    path: host.expand_macros(path),
+                    replica: host.expand_macros(replica),
+                })
             });
             list.push(PlannedConversion {
                 step: context.step.clone(),

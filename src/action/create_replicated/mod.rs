@@ -131,6 +131,14 @@ struct Place {
     is_inner: bool,
 }
 
+/// As [`Data`], made of what the hosts share, without a copy for each of them.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum SharedData<'a> {
+    Create { database: &'a str, name: &'a str, columns: &'a [String], place: Option<&'a Place> },
+    Check { database: &'a str, tables: &'a [(&'a str, Place)] },
+}
+
 /// All replicated tables of one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct CheckData {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::gather::Observed;
 use super::world::{create_in_world, facts};
-use super::{Arguments, CheckData, CreateData, Data, Place, converting, hosts, placement, problems};
+use super::{Arguments, Place, SharedData, converting, hosts, placement, problems};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, TargetWorld};
@@ -103,23 +103,22 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     }
     context.conversions.extend(converted.list(context, database, &target));
     let mut operations = Vec::new();
-    let mut checked: Vec<Vec<(String, Place)>> = vec![Vec::new(); target.hosts.len()];
+    let mut checked: Vec<Vec<(&str, Place)>> = vec![Vec::new(); target.hosts.len()];
     for (name, object, level) in &order {
         let columns = observed.columns.get(*name).map(Vec::as_slice).unwrap_or_default();
         for (at, (host, place)) in target.hosts.iter().zip(places_of(&target, &object.created)).enumerate() {
-            checked[at].extend(place.iter().map(|place| ((*name).clone(), place.clone())));
             if host.table(database, name).is_some() {
                 context.notes.push(format!("{database}.{name} is on {} already with this definition", host.name));
-                continue;
+            } else {
+                let new = New { name, object, columns, place: place.as_ref() };
+                operations.push(create_operation(context, &arguments, host, &new).in_wave(*level));
             }
-            let data =
-                CreateData { database: database.to_owned(), name: (*name).clone(), columns: columns.to_vec(), place };
-            operations.push(create_operation(context, &arguments, host, object, data).in_wave(*level));
+            checked[at].extend(place.map(|place| (name.as_str(), place)));
         }
     }
     let last = order.last().map_or(0, |(_, _, level)| level + 1);
     for (host, tables) in target.hosts.iter().zip(checked) {
-        operations.extend(check_operation(context, &arguments, host, tables).map(|check| check.in_wave(last)));
+        operations.extend(check_operation(context, &arguments, host, &tables).map(|check| check.in_wave(last)));
     }
     create_in_world(context, arguments.on.as_str(), database, &order);
     Ok(operations)
@@ -149,16 +148,20 @@ fn kind_words(kind: ObjectKind) -> &'static str {
     }
 }
 
-fn create_operation(
-    context: &PlanContext<'_>,
-    arguments: &Arguments,
-    host: &HostWorld,
-    object: &Object,
-    data: CreateData,
-) -> Operation {
+/// An object on one host.
+struct New<'a> {
+    name: &'a str,
+    object: &'a Object,
+    columns: &'a [String],
+    place: Option<&'a Place>,
+}
+
+fn create_operation(context: &PlanContext<'_>, arguments: &Arguments, host: &HostWorld, new: &New<'_>) -> Operation {
+    let New { name, object, columns, place } = *new;
+    let database = arguments.database.as_str();
     let created = &object.created;
     let words = kind_words(created.kind);
-    let (after, check) = match &data.place {
+    let (after, check) = match place {
         Some(place) => (
             format!("{} at {} as {}", created.engine, place.path, place.replica),
             "definition, columns, Keeper path and replica name as planned, writable",
@@ -172,21 +175,21 @@ fn create_operation(
         context.step,
         NAME,
         &format!("create_{}", words.replace(' ', "_")),
-        format!("{words} {}", qualified(&data.database, &data.name)),
+        format!("{words} {}", qualified(database, name)),
         Effect::Write,
     )
     .on(arguments.on.as_str(), &host.name)
     .statement(Statement::exact(&object.text))
     .made_from(object.diff.clone())
     .promises("not there", after, check)
-    .with_data(&Data::Create(data))
+    .with_data(&SharedData::Create { database, name, columns, place })
 }
 
 fn check_operation(
     context: &PlanContext<'_>,
     arguments: &Arguments,
     host: &HostWorld,
-    tables: Vec<(String, Place)>,
+    tables: &[(&str, Place)],
 ) -> Option<Operation> {
     let database = arguments.database.as_str();
     let most = tables.iter().map(|(_, place)| place.replicas.len()).max()?;
@@ -195,11 +198,11 @@ fn check_operation(
         Operation::new(context.step, NAME, "check", format!("replication of {}", identifier(database)), Effect::Read)
             .on(arguments.on.as_str(), &host.name)
             .statement(Statement::exact(super::seen::uuids_query(database)))
-            .statement(
-                Statement::exact(super::seen::replicas_query(database))
-                    .again("every 0.25 s until all of them are as promised, for 60 s at most"),
-            )
+            .statement(Statement::exact(super::seen::replicas_query(database)).again(format!(
+                "every 0.25 s until all of them are as promised, for {} s at most",
+                super::run::SETTLE.as_secs()
+            )))
             .promises("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
-            .with_data(&Data::Check(CheckData { database: database.to_owned(), tables }));
+            .with_data(&SharedData::Check { database, tables });
     Some(operation)
 }

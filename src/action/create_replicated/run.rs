@@ -19,8 +19,9 @@ use crate::engine::retry::class_of_keeper;
 use crate::model::ids::HostName;
 use crate::plan::sql::literal;
 
-/// How long a new replica may take to become writable, and to see the others.
-const SETTLE: Duration = Duration::from_secs(60);
+/// How long a new replica may take to become writable, and to see the others. A server that could not reach Keeper when
+/// the table was made tries again every `initialization_retry_period`, 60 s by default: two of them, and some.
+pub(super) const SETTLE: Duration = Duration::from_secs(150);
 
 pub async fn prepare(context: &RunContext<'_>, data: &CreateData) -> Result<Value, RunError> {
     let host = context.host()?;
@@ -132,10 +133,29 @@ pub async fn prove(context: &RunContext<'_>, data: &CreateData) -> Result<Value,
         }
         // A new replica is read-only for a moment, until its session stands.
         if since(context, start) > SETTLE {
-            return Err(broken(differences.join("\n")));
+            return Err(match all.iter().find(|replica| replica.path == place.path && replica.is_readonly) {
+                Some(_) => cannot_write(context, data, &differences),
+                None => broken(differences.join("\n")),
+            });
         }
         pause(context, PAUSE).await?;
     }
+}
+
+/// The table is the right one, and its server does not get on with Keeper.
+fn cannot_write(context: &RunContext<'_>, data: &CreateData, differences: &[String]) -> RunError {
+    let host = context.operation.host.as_ref().map(ToString::to_string).unwrap_or_default();
+    context.fail(
+        RunErrorKind::Broken,
+        format!("what was created cannot be written to, {} s after its creation", SETTLE.as_secs()),
+        context.operation.after.clone(),
+        differences.join("\n"),
+        format!(
+            "on {host}: SELECT table, is_readonly, is_session_expired, zookeeper_exception FROM system.replicas WHERE database = {}",
+            literal(&data.database)
+        ),
+        "see to it that the server reaches Keeper and the table is writable again, then `clickferry resume`",
+    )
 }
 
 /// All replicated tables of a host, when the last one is created.

@@ -1,6 +1,7 @@
 //! The operations of one entry of a backup, with their statements.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::action::backup::destination::destination;
 use crate::action::backup::settings::{Settings, clause};
@@ -34,7 +35,7 @@ pub(crate) struct Work<'a> {
     /// Operations so far per host and wave, for the lanes.
     pub(crate) lanes: BTreeMap<(HostName, u32), u32>,
     /// What the world will have.
-    pub(crate) done: Vec<(HostName, SourceTable)>,
+    pub(crate) done: Vec<(HostName, Arc<SourceTable>)>,
 }
 
 impl Work<'_> {
@@ -76,7 +77,8 @@ impl Work<'_> {
                 Way::Staged => self.staged(context, entry, data),
             }
         }
-        self.done.extend(place.hosts.iter().map(|host| (host.name.clone(), entry.clone())));
+        let filled = Arc::new(entry.clone());
+        self.done.extend(place.hosts.iter().map(|host| (host.name.clone(), Arc::clone(&filled))));
     }
 
     /// `RESTORE TABLE a [AS b] FROM ... SETTINGS ... ASYNC`.

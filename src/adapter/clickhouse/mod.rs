@@ -59,22 +59,18 @@ pub struct ClickHouse {
 
 impl ClickHouse {
     /// Clients for these servers; connects to none of them.
-    ///
-    /// # Errors
-    /// The reason when TLS cannot be set up.
-    pub fn new(hosts: Vec<Host>, redactor: Redactor) -> Result<Self, String> {
+    #[must_use]
+    pub fn new(hosts: Vec<Host>, redactor: Redactor) -> Self {
         Self::with_connect_timeout(hosts, redactor, CONNECT_TIMEOUT)
     }
 
     /// As [`ClickHouse::new`], with another limit for making a connection.
-    ///
-    /// # Errors
-    /// The reason when TLS cannot be set up.
-    pub fn with_connect_timeout(hosts: Vec<Host>, redactor: Redactor, limit: Duration) -> Result<Self, String> {
+    #[must_use]
+    pub fn with_connect_timeout(hosts: Vec<Host>, redactor: Redactor, limit: Duration) -> Self {
         for password in hosts.iter().filter_map(|host| host.password.as_ref()) {
             redactor.learn(password);
         }
-        let connector = Connector::new(limit)?;
+        let connector = Connector::new(limit);
         let reading = Client::with_http_client(
             legacy::Client::builder(TokioExecutor::new())
                 .retry_canceled_requests(false)
@@ -83,7 +79,7 @@ impl ClickHouse {
                 .build(connector.fresh()),
         );
         let hosts = hosts.into_iter().map(|host| (host.name.clone(), host)).collect();
-        Ok(Self { hosts, connector, reading, redactor })
+        Self { hosts, connector, reading, redactor }
     }
 
     /// A client that keeps no connection, and a flag that tells whether it ever had one.
@@ -156,14 +152,26 @@ impl Sql for ClickHouse {
         } else {
             self.change(host, &call).await
         };
-        let answer = body.and_then(|body| {
-            answer::parse(&body).map_err(|unreadable| match unreadable {
+        let answer = match body {
+            Ok(body) => parsed(body).await.map_err(|unreadable| match unreadable {
                 Unreadable::Exception(thrown) => Failed::Server(thrown),
                 Unreadable::Other(reason) => Failed::Lost(format!("the answer cannot be read: {reason}")),
-            })
-        });
+            }),
+            Err(failed) => Err(failed),
+        };
         answer.map_err(|failed| self.error(host, failed))
     }
+}
+
+/// Bytes of an answer that is worth a thread of its own: servers are asked side by side, and their tables are read so.
+const LARGE: usize = 1 << 18;
+
+async fn parsed(body: Bytes) -> Result<Answer, Unreadable> {
+    if body.len() < LARGE {
+        return answer::parse(&body);
+    }
+    let reading = tokio::task::spawn_blocking(move || answer::parse(&body));
+    reading.await.unwrap_or_else(|error| Err(Unreadable::Other(error.to_string())))
 }
 
 /// Sends a statement once and collects the whole body.

@@ -113,7 +113,7 @@ fn client(url: &str, password: Option<&str>) -> ClickHouse {
         user: "me".to_owned(),
         password: password.map(SecretString::from),
     };
-    ClickHouse::with_connect_timeout(vec![host], Redactor::default(), Duration::from_millis(500)).unwrap()
+    ClickHouse::with_connect_timeout(vec![host], Redactor::default(), Duration::from_millis(500))
 }
 
 fn change(text: &str) -> Call {

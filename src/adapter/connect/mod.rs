@@ -36,15 +36,8 @@ pub async fn connect(environment: &Environment, base_dir: &Path, redactor: &Reda
     let state = builder.state(&environment.state, base_dir).await;
     let sql = ClickHouse::new(hosts, redactor.clone());
 
-    let Builder { secrets, mut refusals } = builder;
-    let (sql, state) = match (sql, state) {
-        (Ok(sql), Some(state)) if refusals.is_empty() => (sql, state),
-        (Ok(_), _) => return Err(refusals),
-        (Err(reason), _) => {
-            refusals.push(refusal("TLS cannot be set up", "a working TLS library", &reason, "", ""));
-            return Err(refusals);
-        }
-    };
+    let Builder { secrets, refusals } = builder;
+    let Some(state) = state.filter(|_| refusals.is_empty()) else { return Err(refusals) };
     Ok(Ports {
         sql: Arc::new(sql),
         objects,

@@ -49,7 +49,7 @@ impl Traces {
     }
 
     fn new(redactor: Redactor) -> Result<Self, String> {
-        let sender = Sender::new()?;
+        let sender = Sender::new();
         let exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)

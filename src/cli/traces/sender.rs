@@ -36,10 +36,10 @@ impl std::fmt::Debug for Sender {
 
 impl Sender {
     /// A client on the runtime that this is called on.
-    pub(super) fn new() -> Result<Self, String> {
-        let connector = Connector::new(LIMIT)?;
+    pub(super) fn new() -> Self {
+        let connector = Connector::new(LIMIT);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, runtime: Handle::current(), failure: Arc::default() })
+        Self { client, runtime: Handle::current(), failure: Arc::default() }
     }
 
     /// What went wrong last.

@@ -112,15 +112,20 @@ impl Server {
                     (0..=size.tables).map(|at| columns.iter().map(|name| self.table(at, name)).collect()).collect();
                 Some((columns, rows))
             }
-            "system.parts" => {
-                let row = |at| json!(["default", name_of(size, at), 3, 400 + at % 1000, (400 + at % 1000) * 90]);
-                Some((list("database table parts rows bytes"), (0..=size.tables).map(row).collect()))
+            "(SELECT" if sql.contains("FROM system.parts") => {
+                let row = |at| {
+                    let rows = 400 + at % 1000;
+                    json!(["default", name_of(size, at), 3, 2, rows, rows * 90, (at * 7_919).to_string()])
+                };
+                let columns = "database table parts partitions rows bytes content";
+                Some((list(columns), (0..=size.tables).map(row).collect()))
             }
             "system.replicas" if self.number == 0 => Some((list("database"), Vec::new())),
             "system.replicas" => {
-                let row = |at| json!(["default", name_of(size, at), self.path(at), self.name, 0, size.replicas]);
-                let columns = "database table zookeeper_path replica_name is_readonly total_replicas";
-                Some((list(columns), (0..=size.tables).map(row).collect()))
+                let columns = selected(sql)?;
+                let rows = (0..=size.tables).map(|at| columns.iter().map(|name| self.replica(at, name)).collect());
+                let rows = rows.collect();
+                Some((columns, rows))
             }
             "system.columns" => {
                 let of = |at: usize| {
@@ -132,17 +137,23 @@ impl Server {
             }
             "system.clusters" => {
                 let row = |at: usize| {
-                    json!([at / size.replicas + 1, at % size.replicas + 1, format!("replica{}", at + 1), 9000])
+                    let (shard, replica, name) = (at / size.replicas + 1, at % size.replicas + 1, at + 1);
+                    json!(["main", shard, replica, format!("replica{name}"), "", 9000, i32::from(self.number == name)])
                 };
-                Some((
-                    list("shard_num replica_num host_name port"),
-                    (0..size.shards * size.replicas).map(row).collect(),
-                ))
+                let columns = "cluster shard_num replica_num host_name host_address port is_local";
+                Some((list(columns), (0..size.shards * size.replicas).map(row).collect()))
+            }
+            "system.server_settings" => one("name value", json!(["max_table_size_to_drop", "50000000000"])),
+            "`default`.`schema_migrations`" if sql.contains("count() AS rows") => {
+                one("database name rows", json!(["default", HISTORY_NAME, 87]))
             }
             "`default`.`schema_migrations`" => one("version dirty sequence", json!([87, 0, 1_700_000_000])),
-            "system.dropped_tables" | "system.backups" | "system.mutations" | "system.detached_parts" => {
-                Some((list("name"), Vec::new()))
-            }
+            "system.dropped_tables"
+            | "system.backups"
+            | "system.mutations"
+            | "system.detached_parts"
+            | "system.distribution_queue" => Some((list("name"), Vec::new())),
+            "system.settings" => Some((list("value"), Vec::new())),
             _ => None,
         }
     }
@@ -160,6 +171,17 @@ impl Server {
 
     fn path(&self, at: usize) -> String {
         format!("/clickhouse/tables/{:02}/default/{}", self.shard, name_of(self.size, at))
+    }
+
+    fn replica(&self, at: usize, column: &str) -> Value {
+        match column {
+            "database" => json!("default"),
+            "table" => json!(name_of(self.size, at)),
+            "zookeeper_path" => json!(self.path(at)),
+            "replica_name" => json!(self.name),
+            "total_replicas" | "active_replicas" => json!(self.size.replicas),
+            _ => json!(0),
+        }
     }
 
     fn table(&self, at: usize, column: &str) -> Value {
