@@ -2,6 +2,7 @@
 //! say the same.
 //!
 //! A table or database without a UUID is made by an earlier step of the plan and no fact of the world as it is now.
+//! Neither is a table that an earlier step gives its name.
 
 use crate::engine::untold::MUTATION;
 use crate::model::ids::HostName;
@@ -35,7 +36,7 @@ fn is_planned(host: &HostWorld, database: &str) -> bool {
 /// How a table is defined, or that it is not there.
 pub fn definition(host: &HostWorld, database: &str, name: &str) -> Option<Fact> {
     let value = match host.table(database, name) {
-        Some(table) if table.uuid.is_empty() => return None,
+        Some(table) if !table.is_seen() => return None,
         Some(table) => definition_words(table),
         None if is_planned(host, database) => return None,
         None => ABSENT.to_owned(),
@@ -118,21 +119,25 @@ pub fn listed<'n>(names: impl Iterator<Item = &'n str>, noun: &str) -> String {
     }
 }
 
-/// A table whose rows are taken away, with `what` happens to it: what it holds, and how it is defined.
+/// A table whose rows are taken away, with `what` happens to it: what it holds, and how it is defined. One that an
+/// earlier step renames is told by the name that it has now; that step states its definition.
 pub fn loses(host: &HostName, table: &Table, what: &str) -> Option<Fact> {
     if table.uuid.is_empty() {
         return None;
     }
+    if let Some((database, name)) = &table.renamed_from {
+        let subject = format!("table {database}.{name}, {} by then, that is {what}", table.full_name());
+        let value = format!("{}{}, UUID {}", rows_words(table), content_words(table), table.uuid);
+        let columns = "uuid, total_rows, total_bytes";
+        return Some(Fact::new(host, subject, value, content_query(columns, database, name, table)));
+    }
     let (database, name) = (&table.database, &table.name);
+    let columns = "uuid, total_rows, total_bytes, create_table_query";
     Some(Fact::new(
         host,
         format!("table {database}.{name} that is {what}"),
         format!("{}{}, {}", rows_words(table), content_words(table), definition_words(table)),
-        format!(
-            "SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE {}{}",
-            by_name(database, name),
-            content_query(table)
-        ),
+        content_query(columns, database, name, table),
     ))
 }
 
@@ -141,15 +146,16 @@ fn content_words(table: &Table) -> String {
     table.content.as_ref().map(|content| format!(", content {}", short(content))).unwrap_or_default()
 }
 
-fn content_query(table: &Table) -> String {
+fn content_query(columns: &str, database: &str, name: &str, table: &Table) -> String {
+    let query = format!("SELECT {columns} FROM system.tables WHERE {}", by_name(database, name));
     if table.content.is_none() {
-        return String::new();
+        return query;
     }
     format!(
-        "; SELECT partition_id, max(max_block_number), max({MUTATION}) FROM system.parts WHERE active AND rows > 0 AND \
-         database = {} AND table = {} GROUP BY partition_id ORDER BY partition_id",
-        literal(&table.database),
-        literal(&table.name)
+        "{query}; SELECT partition_id, max(max_block_number), max({MUTATION}) FROM system.parts WHERE active AND rows > 0 \
+         AND database = {} AND table = {} GROUP BY partition_id ORDER BY partition_id",
+        literal(database),
+        literal(name)
     )
 }
 
@@ -195,7 +201,7 @@ pub fn too_large(host: &HostWorld, table: &Table) -> Option<u64> {
 
 /// What a table holds where nothing may be added to it.
 pub fn rows(host: &HostName, table: &Table) -> Option<Fact> {
-    if table.uuid.is_empty() {
+    if !table.is_seen() {
         return None;
     }
     let (database, name) = (&table.database, &table.name);
@@ -217,7 +223,7 @@ fn rows_words(table: &Table) -> String {
 /// How many replicas of a replicated table there are. One on a server that the environment does not name counts too:
 /// what is done to the table reaches it, or leaves it behind.
 pub fn replicas(host: &HostName, table: &Table) -> Option<Fact> {
-    let number = table.total_replicas.filter(|_| !table.uuid.is_empty())?;
+    let number = table.total_replicas.filter(|_| table.is_seen())?;
     let (database, name) = (&table.database, &table.name);
     Some(Fact::new(
         host,
