@@ -125,19 +125,18 @@ pub fn loses(host: &HostName, table: &Table, what: &str) -> Option<Fact> {
     if table.uuid.is_empty() {
         return None;
     }
-    if let Some((database, name)) = &table.renamed_from {
-        let subject = format!("table {database}.{name}, {} by then, that is {what}", table.full_name());
-        let value = format!("{}{}, UUID {}", rows_words(table), content_words(table), table.uuid);
-        let columns = "uuid, total_rows, total_bytes";
-        return Some(Fact::new(host, subject, value, content_query(columns, database, name, table)));
-    }
-    let (database, name) = (&table.database, &table.name);
-    let columns = "uuid, total_rows, total_bytes, create_table_query";
+    let renamed = table.renamed_from.as_ref();
+    let (database, name) = renamed.map_or((&table.database, &table.name), |(database, name)| (database, name));
+    let by_then = renamed.map(|_| format!(", {} by then,", table.full_name())).unwrap_or_default();
+    let (defined, column) = match renamed {
+        Some(_) => (format!("UUID {}", table.uuid), ""),
+        None => (definition_words(table), ", create_table_query"),
+    };
     Some(Fact::new(
         host,
-        format!("table {database}.{name} that is {what}"),
-        format!("{}{}, {}", rows_words(table), content_words(table), definition_words(table)),
-        content_query(columns, database, name, table),
+        format!("table {database}.{name}{by_then} that is {what}"),
+        format!("{}{}, {defined}", rows_words(table), content_words(table)),
+        content_query(column, database, name, table),
     ))
 }
 
@@ -146,8 +145,9 @@ fn content_words(table: &Table) -> String {
     table.content.as_ref().map(|content| format!(", content {}", short(content))).unwrap_or_default()
 }
 
-fn content_query(columns: &str, database: &str, name: &str, table: &Table) -> String {
-    let query = format!("SELECT {columns} FROM system.tables WHERE {}", by_name(database, name));
+fn content_query(column: &str, database: &str, name: &str, table: &Table) -> String {
+    let of_table = by_name(database, name);
+    let query = format!("SELECT uuid, total_rows, total_bytes{column} FROM system.tables WHERE {of_table}");
     if table.content.is_none() {
         return query;
     }

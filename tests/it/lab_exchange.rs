@@ -4,7 +4,7 @@ use crate::support::Output;
 use crate::support::cutter::{Cut, Cutter, way_to};
 use crate::support::drift::refused;
 use crate::support::engine::has_intent;
-use crate::support::exchange::{REPLICAS, SWAP, WAIT, end, names, sent, swapped, told, two_tables, undo};
+use crate::support::exchange::{REPLICAS, SWAP, WAIT, end, names, rebuild, sent, swapped, told, two_tables, undo};
 use crate::support::lab::wait_until;
 use crate::support::sent::Run;
 
@@ -113,6 +113,24 @@ fn exchange_that_came_to_one_replica_is_taken_back_on_that_one_only() {
     told(&ended, 1, &["step swap failed", "was taken back by run"]);
     assert_eq!(names(&scene), before, "{ended}");
     assert_eq!(sent(&scene), [2, 0], "{ended}");
+    end(&scene);
+}
+
+#[cfg(feature = "torture")]
+#[test]
+fn exchange_that_was_killed_before_it_began_is_not_begun_where_a_name_was_touched() {
+    let scene = two_tables("exchange_touched");
+    let before = names(&scene);
+    let digest = scene.plan(&scene.steps(SWAP), &[]);
+    scene.killed_at("after record outcome swap/1 done", &["apply", "plan.json", "--consent", &digest]);
+    scene.on_node("replica2", "RENAME TABLE {db}.runs_new TO {db}.runs_aside");
+    scene.mark();
+    let refused = scene.cli(&["resume"]);
+    told(&refused, 3, &["other tables stand under these names than at planning", "`runs_new` is missing"]);
+    scene.nothing_changed();
+    scene.on_node("replica2", "RENAME TABLE {db}.runs_aside TO {db}.runs_new");
+    told(&scene.cli(&["resume"]), 0, &[]);
+    assert_eq!(names(&scene), swapped(&before));
     end(&scene);
 }
 
@@ -268,5 +286,45 @@ fn exchange_and_a_drop_of_the_former_table_lose_no_row_that_the_plan_does_not_kn
     told(&scene.cli(&["resume"]), 0, &[]);
     assert_eq!(scene.on_node("replica2", "SELECT count() FROM {db}.runs"), "5");
     scene.on_node("standalone", "DROP DATABASE {db}_go SYNC");
+    end(&scene);
+}
+
+#[test]
+fn exchange_of_a_table_that_the_plan_itself_makes_is_known_at_its_gate() {
+    let scene = two_tables("exchange_made");
+    let before = names(&scene);
+    let apply = |columns: &str| {
+        let file = scene.steps(&rebuild(columns));
+        let text = std::fs::read_to_string(scene.test.path().join(&file)).unwrap();
+        scene.test.write(&file, &text.replace("\nsteps:", "\nguards: { loss: { tables: 2, rows: 6 } }\nsteps:"));
+        scene.mark();
+        scene.apply(&file, &[])
+    };
+    let refused = apply("id UInt64, day DateTime");
+    told(
+        &refused,
+        1,
+        &[
+            "the two tables have different columns",
+            &format!("`day` is Date in `{0}`.`runs` and DateTime in `{0}`.`built`", scene.database),
+            "allow_different_columns: true",
+        ],
+    );
+    assert_eq!(sent(&scene), [0, 0]);
+    for node in REPLICAS {
+        scene.on_node(node, "DROP TABLE {db}.built SYNC");
+    }
+    let done = apply("id UInt64, day Date");
+    told(&done, 0, &[]);
+    assert_eq!(sent(&scene), [1, 1], "{done}");
+    for ([uuid, _, rows, _], before) in names(&scene).iter().zip(&before) {
+        assert_ne!(uuid, &before[0]);
+        assert_eq!(rows, "3");
+    }
+    for node in REPLICAS {
+        let order = "SELECT sorting_key FROM system.tables WHERE database = '{db}' AND name = 'runs'";
+        assert_eq!(scene.on_node(node, order), "day, id");
+        assert_eq!(scene.on_node(node, "EXISTS TABLE {db}.built"), "0");
+    }
     end(&scene);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Data;
 use super::run::is_passed_on;
 use super::swap::{Named, Standing, names_query, standing, words};
 use crate::action::gate::{cannot_tell, same_server, unread};
@@ -104,7 +105,7 @@ async fn found(context: &RunContext<'_>, data: &CompareData) -> Result<Vec<(Host
 pub async fn prove(context: &RunContext<'_>, data: &CompareData) -> Result<Value, RunError> {
     let explain = |error: SqlError| unread(context, "comparing the names", &error);
     if !data.is_after {
-        as_planned(context, data).await?;
+        as_planned(context, data, false).await?;
     }
     let found = found(context, data).await.map_err(explain)?;
     let differences = disagreements(&data.names, &found, [true, true]);
@@ -131,14 +132,17 @@ pub async fn prove(context: &RunContext<'_>, data: &CompareData) -> Result<Value
 }
 
 /// No host has other tables than the plan: else one host would be exchanged, and the gate of the next would refuse.
-async fn as_planned(context: &RunContext<'_>, data: &CompareData) -> Result<(), RunError> {
+/// Once some are exchanged, the names may stand for each other's tables.
+async fn as_planned(context: &RunContext<'_>, data: &CompareData, may_be_swapped: bool) -> Result<(), RunError> {
     let (mut expected, mut others, mut queries) = (Vec::new(), Vec::new(), Vec::new());
     for planned in &data.hosts {
         let now = standing(context, &planned.host, &data.names)
             .await
             .map_err(|error| unread(context, "looking at the names", &error))?;
-        let is = |at: usize| now[at].is_some() && (planned.uuids[at].is_none() || planned.uuids[at] == now[at]);
-        if !(is(0) && is(1)) {
+        let is =
+            |at: usize, of: usize| now[at].is_some() && (planned.uuids[of].is_none() || planned.uuids[of] == now[at]);
+        let is_known = is(0, 0) && is(1, 1) || may_be_swapped && is(0, 1) && is(1, 0);
+        if !is_known {
             expected.push(format!("on {}: {}", planned.host, words(&data.names, &planned.uuids)));
             others.push(format!("on {}: {}", planned.host, words(&data.names, &now)));
             queries.push(format!("on {}: {}", planned.host, names_query(&data.names)));
@@ -158,8 +162,24 @@ async fn as_planned(context: &RunContext<'_>, data: &CompareData) -> Result<(), 
     ))
 }
 
+/// Whether the exchange has come to its end on all hosts.
+fn is_done(context: &RunContext<'_>, data: &CompareData) -> bool {
+    let of_step = context.plan.operations_of(&context.operation.step);
+    of_step
+        .filter(|other| matches!(other.data.read(), Ok(Data::Exchange(swap)) if swap.names == data.names))
+        .all(|other| context.outcomes.get(&other.id).is_some())
+}
+
 /// After the exchange, the first name is the same table everywhere; the other one may be dropped since, host by host.
+/// Before its end, nobody else may have touched the names: a resume would exchange the hosts that are left.
 pub async fn still_holds(context: &RunContext<'_>, data: &CompareData) -> Holds {
+    if !data.is_after && !is_done(context, data) {
+        return match as_planned(context, data, true).await {
+            Ok(()) => Holds::Yes,
+            Err(RunError { kind: RunErrorKind::Differs, refusal, .. }) => Holds::No(Box::new(refusal)),
+            Err(RunError { refusal, .. }) => Holds::CannotTell(Box::new(refusal)),
+        };
+    }
     if !data.is_after || data.hosts.iter().any(|planned| is_passed_on(context, &planned.host, &data.names)) {
         return Holds::Yes;
     }

@@ -39,6 +39,28 @@ pub const WAIT: &str = "  - id: wait
     wait_for: { on: source, query: \"SELECT count() FROM system.databases WHERE name = '{db}_go'\", equals: 1, interval: 100ms }
 ";
 
+/// The whole change: the new table is made, filled and exchanged, and the old one dropped.
+pub fn rebuild(columns: &str) -> String {
+    let engine = "ReplicatedMergeTree(''/clickhouse/tables/01/{db}/built'', ''{replica}'')";
+    format!(
+        "  - id: make
+    sql: {{ on: destination, statements: ['CREATE TABLE {{db}}.built ({columns}) ENGINE = {engine} ORDER BY (day, id)'] }}
+  - id: fill
+    sql:
+      on: destination
+      every: any
+      statements: ['INSERT INTO {{db}}.built SELECT id, day FROM {{db}}.runs']
+      probe: {{ query: 'SELECT count() FROM {{db}}.built', done_when: 3 }}
+  - id: synced
+    wait_for: {{ on: destination, query: 'SELECT count() FROM {{db}}.built', equals: 3, interval: 100ms }}
+  - id: swap
+    exchange_tables: {{ on: destination, pairs: [{{ table: '{{db}}.runs', with: '{{db}}.built' }}] }}
+  - id: drop-old
+    sql: {{ on: destination, statements: ['DROP TABLE {{db}}.built SYNC'] }}
+"
+    )
+}
+
 /// UUIDs behind both names, and their rows, on both replicas.
 pub fn names(scene: &Scene) -> Vec<[String; 4]> {
     let of = |node: &&str| {
