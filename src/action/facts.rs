@@ -2,6 +2,7 @@
 //! say the same.
 //!
 //! A table or database without a UUID is made by an earlier step of the plan and no fact of the world as it is now.
+//! Neither is a table that an earlier step gives its name.
 
 use std::collections::HashMap;
 
@@ -48,7 +49,7 @@ impl Definitions {
     /// As [`definition`].
     pub fn of_table(&mut self, host: &HostWorld, database: &str, name: &str) -> Option<Fact> {
         let value = match host.table(database, name) {
-            Some(table) if table.uuid.is_empty() => return None,
+            Some(table) if !table.is_seen() => return None,
             Some(table) => self.words(table),
             None if is_planned(host, database) => return None,
             None => ABSENT.to_owned(),
@@ -57,21 +58,24 @@ impl Definitions {
         Some(Fact::new(&host.name, format!("definition of {database}.{name}"), value, query))
     }
 
-    /// A table whose rows are taken away, with `what` happens to it: what it holds, and how it is defined.
+    /// A table whose rows are taken away, with `what` happens to it: what it holds, and how it is defined. One that an
+    /// earlier step renames is told by the name that it has now; that step states its definition.
     pub fn of_loss(&mut self, host: &HostName, table: &Table, what: &str) -> Option<Fact> {
         if table.uuid.is_empty() {
             return None;
         }
-        let (database, name) = (&table.database, &table.name);
+        let renamed = table.renamed_from.as_ref();
+        let (database, name) = renamed.map_or((&table.database, &table.name), |(database, name)| (database, name));
+        let by_then = renamed.map(|_| format!(", {} by then,", table.full_name())).unwrap_or_default();
+        let (defined, column) = match renamed {
+            Some(_) => (format!("UUID {}", table.uuid), ""),
+            None => (self.words(table), ", create_table_query"),
+        };
         Some(Fact::new(
             host,
-            format!("table {database}.{name} that is {what}"),
-            format!("{}{}, {}", rows_words(table), content_words(table), self.words(table)),
-            format!(
-                "SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE {}{}",
-                by_name(database, name),
-                content_query(table)
-            ),
+            format!("table {database}.{name}{by_then} that is {what}"),
+            format!("{}{}, {defined}", rows_words(table), content_words(table)),
+            content_query(column, database, name, table),
         ))
     }
 
@@ -168,15 +172,17 @@ fn content_words(table: &Table) -> String {
     table.content.as_ref().map(|content| format!(", content {}", short(content))).unwrap_or_default()
 }
 
-fn content_query(table: &Table) -> String {
+fn content_query(column: &str, database: &str, name: &str, table: &Table) -> String {
+    let of_table = by_name(database, name);
+    let query = format!("SELECT uuid, total_rows, total_bytes{column} FROM system.tables WHERE {of_table}");
     if table.content.is_none() {
-        return String::new();
+        return query;
     }
     format!(
-        "; SELECT partition_id, max(max_block_number), max({MUTATION}) FROM system.parts WHERE active AND rows > 0 AND \
-         database = {} AND table = {} GROUP BY partition_id ORDER BY partition_id",
-        literal(&table.database),
-        literal(&table.name)
+        "{query}; SELECT partition_id, max(max_block_number), max({MUTATION}) FROM system.parts WHERE active AND rows > 0 \
+         AND database = {} AND table = {} GROUP BY partition_id ORDER BY partition_id",
+        literal(database),
+        literal(name)
     )
 }
 
@@ -222,7 +228,7 @@ pub fn too_large(host: &HostWorld, table: &Table) -> Option<u64> {
 
 /// What a table holds where nothing may be added to it.
 pub fn rows(host: &HostName, table: &Table) -> Option<Fact> {
-    if table.uuid.is_empty() {
+    if !table.is_seen() {
         return None;
     }
     let (database, name) = (&table.database, &table.name);
@@ -244,7 +250,7 @@ fn rows_words(table: &Table) -> String {
 /// How many replicas of a replicated table there are. One on a server that the environment does not name counts too:
 /// what is done to the table reaches it, or leaves it behind.
 pub fn replicas(host: &HostName, table: &Table) -> Option<Fact> {
-    let number = table.total_replicas.filter(|_| !table.uuid.is_empty())?;
+    let number = table.total_replicas.filter(|_| table.is_seen())?;
     let (database, name) = (&table.database, &table.name);
     Some(Fact::new(
         host,

@@ -4,6 +4,7 @@ pub mod assert;
 pub mod backup;
 pub mod clear_keeper;
 pub mod create_replicated;
+pub mod exchange_tables;
 pub mod facts;
 pub mod gate;
 pub mod mark_migrations_clean;
@@ -36,6 +37,7 @@ pub static CATALOGUE: &[&dyn Action] = &[
     &clear_keeper::ClearKeeper,
     &create_replicated::CreateReplicated,
     &mark_migrations_clean::MarkMigrationsClean,
+    &exchange_tables::ExchangeTables,
 ];
 
 static RUNNABLE: LazyLock<Vec<&'static dyn Action>> =

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::HostName;
+use super::ids::{HostName, StepId};
 use super::runbook::Topology;
 use super::storage::Storage;
 use super::tables::Tables;
@@ -219,6 +219,12 @@ pub struct Table {
     /// How its replication is, where it is replicated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication: Option<ReplicationState>,
+    /// Database and name that servers show it under now, where an earlier step of a plan gives it this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<(String, String)>,
+    /// The earlier step of a plan that promises something of it under this name, and asks for that again at resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promised_by: Option<StepId>,
 }
 
 // The signature is serde's.
@@ -272,6 +278,12 @@ impl Table {
     #[must_use]
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.database, self.name)
+    }
+
+    /// Whether servers show it now as it is told here: no earlier step of a plan makes or renames it.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        !self.uuid.is_empty() && self.renamed_from.is_none()
     }
 
     /// Whether the table holds rows of its own (not a view, dictionary or window onto something else).

@@ -23,6 +23,7 @@ mod lab_drift_backup;
 mod lab_drift_keeper;
 mod lab_drift_servers;
 mod lab_drift_steps;
+mod lab_exchange;
 mod lab_faults;
 mod lab_gates;
 mod lab_keeper;

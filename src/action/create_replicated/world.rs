@@ -65,6 +65,7 @@ fn keeper_facts(
 
 /// The world afterwards: every object is there on every host, empty.
 pub fn create_in_world(context: &mut PlanContext<'_>, role: &str, database: &str, order: &[(&String, &Object, u32)]) {
+    let step = context.step;
     let Some(target) = context.world.targets.get_mut(role) else { return };
     let engines: Vec<Text> = order.iter().map(|(_, object, _)| engine_full(&object.created)).collect();
     for host in &mut target.hosts {
@@ -73,6 +74,7 @@ pub fn create_in_world(context: &mut PlanContext<'_>, role: &str, database: &str
             .zip(&engines)
             .filter(|((name, ..), _)| host.table(database, name).is_none())
             .flat_map(|((name, object, _), engine)| tables_of(host, database, name, object, engine))
+            .map(|table| Table { promised_by: Some(step.clone()), ..table })
             .collect();
         host.tables.add(made);
     }

@@ -78,6 +78,10 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let order =
         |operation: &Operation| target.hosts.iter().position(|host| Some(&host.name) == operation.host.as_ref());
     planned.sort_by_key(order);
+    let step = context.step;
+    for host in context.world.targets.get_mut(role).iter_mut().flat_map(|target| &mut target.hosts) {
+        host.tables.change(&database, &name, |table| table.promised_by = Some(step.clone()));
+    }
     Ok(planned)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
-use crate::model::ids::HostName;
+use crate::model::ids::{HostName, StepId};
 use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::plan::operation::Operation;
 
@@ -74,9 +74,10 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
     context.notes.extend(notes);
     // Else every table that is filled would be copied for it.
     drop(target);
+    let step = context.step;
     if let Some(target) = context.world.targets.get_mut(arguments.to.as_str()) {
         for (host, entry) in &done {
-            play(target, host, entry);
+            play(target, host, entry, step);
         }
     }
     Ok(operations)
@@ -133,7 +134,7 @@ fn pairs(
 }
 
 /// The world afterwards, on one host.
-fn play(target: &mut TargetWorld, host: &HostName, entry: &SourceTable) {
+fn play(target: &mut TargetWorld, host: &HostName, entry: &SourceTable, step: &StepId) {
     let Some(host) = target.hosts.iter_mut().find(|found| found.name == *host) else { return };
     let rows = if entry.has_rows() { entry.rows } else { None };
     let is_there = host.tables.change(&entry.database, &entry.table, |table| {
@@ -143,6 +144,7 @@ fn play(target: &mut TargetWorld, host: &HostName, entry: &SourceTable) {
         table.rows = if is_unknown { None } else { Some(table.rows.unwrap_or(0) + added) };
         table.bytes = Some(table.bytes.unwrap_or(0) + entry.bytes.unwrap_or(0));
         table.parts = table.parts.max(u64::from(added > 0));
+        table.promised_by = Some(step.clone());
     });
     if !is_there {
         host.tables.add([Table {
@@ -152,6 +154,7 @@ fn play(target: &mut TargetWorld, host: &HostName, entry: &SourceTable) {
             create_query: entry.create_query.clone(),
             rows,
             bytes: entry.bytes,
+            promised_by: Some(step.clone()),
             ..Table::default()
         }]);
     }

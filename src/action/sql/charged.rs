@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::plan::SqlData;
+use crate::action::exchange_tables::{NAME as EXCHANGE, name_before};
 use crate::action::gate::{first_of, same_server, unread};
 use crate::action::recreate_database::seen::tables;
 use crate::engine::action::{RunError, RunErrorKind};
@@ -167,11 +168,20 @@ impl<'p> Earlier<'p> {
         }
     }
 
-    /// Whether rows may have come into a table, or another table under its name.
+    /// Whether rows may have come into a table, or another table under its name. An exchange is known: the table is
+    /// looked for under the name that it had before.
     fn may_touch(&self, table: &Charged) -> bool {
-        self.any(|class, names| match class {
-            Some(class) => touches(class, names, table),
-            None => names.contains(&table.name),
+        let mut table = table.clone();
+        self.operations.iter().rev().any(|earlier| {
+            if let Some(before) = name_before(earlier.0, &table.host, &(table.database.clone(), table.name.clone())) {
+                (table.database, table.name) = before;
+                return false;
+            }
+            earlier.0.action != EXCHANGE
+                && self.does(earlier, |class, names| match class {
+                    Some(class) => touches(class, names, &table),
+                    None => names.contains(&table.name),
+                })
         })
     }
 
@@ -188,12 +198,18 @@ impl<'p> Earlier<'p> {
     }
 
     fn any(&self, does: impl Fn(Option<&Classified>, &[String]) -> bool) -> bool {
-        self.operations.iter().any(|(operation, texts)| {
-            // What a command of this machine does, nobody knows.
-            operation.action == "run"
-                || operation.target.as_deref() == self.target
-                    && texts.iter().any(|(class, names)| does(class.as_ref(), names))
-        })
+        self.operations.iter().any(|earlier| self.does(earlier, &does))
+    }
+
+    fn does(
+        &self,
+        (operation, texts): &(&Operation, Vec<Said>),
+        does: impl Fn(Option<&Classified>, &[String]) -> bool,
+    ) -> bool {
+        // What a command of this machine does, nobody knows.
+        operation.action == "run"
+            || operation.target.as_deref() == self.target
+                && texts.iter().any(|(class, names)| does(class.as_ref(), names))
     }
 }
 

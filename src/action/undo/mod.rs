@@ -16,9 +16,11 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::action::exchange_tables::swap;
 use crate::diag::Refusal;
 use crate::engine::action::{Action, Holds, Probe, RunError};
 use crate::engine::context::{PlanContext, RunContext};
+use crate::model::ids::HostName;
 use crate::plan::operation::Operation;
 use crate::plan::plan_file::Plan;
 use crate::plan::sql::qualified;
@@ -43,6 +45,14 @@ pub(crate) enum Data {
     Keeper(keeper::KeeperData),
     /// Deletes the objects of a backup.
     Bucket(bucket::BucketData),
+    /// Gives two tables the names again that they had.
+    Exchange(swap::Swap),
+}
+
+/// Whether an operation of an undo gives one of these names to another table on the same host.
+fn exchanges(other: &Operation, swap: &swap::Swap, host: Option<&HostName>) -> bool {
+    other.host.as_ref() == host
+        && matches!(other.data.read(), Ok(Data::Exchange(earlier)) if earlier.names.iter().any(|name| swap.names.contains(name)))
 }
 
 #[async_trait]
@@ -79,6 +89,9 @@ impl Action for TakeBack {
             }
             Ok(Data::History(_)) => !before().any(authored),
             Ok(Data::Bucket(_)) => true,
+            Ok(Data::Exchange(swap)) => {
+                !before().any(|other| authored(other) || exchanges(other, &swap, operation.host.as_ref()))
+            }
             Ok(Data::Database(database)) => matches!(database.becomes, Becomes::Dropped) && !database.tables.is_empty(),
             Ok(Data::Table(_) | Data::Keeper(_)) | Err(_) => false,
         }
@@ -91,6 +104,7 @@ impl Action for TakeBack {
             Data::History(data) => history::prepare(context, &data).await,
             Data::Keeper(data) => keeper::prepare(context, &data).await,
             Data::Bucket(data) => bucket::prepare(context, &data).await,
+            Data::Exchange(swap) => swap::gate(context, &swap).await,
         }
     }
 
@@ -98,7 +112,9 @@ impl Action for TakeBack {
         match context.data()? {
             Data::Keeper(data) => keeper::run(context, &data).await,
             Data::Bucket(data) => bucket::run(context, &data).await,
-            Data::Table(_) | Data::Database(_) | Data::History(_) => context.execute(0).await.map(|_| ()),
+            Data::Table(_) | Data::Database(_) | Data::History(_) | Data::Exchange(_) => {
+                context.execute(0).await.map(|_| ())
+            }
         }
     }
 
@@ -109,6 +125,7 @@ impl Action for TakeBack {
             Ok(Data::History(data)) => history::probe(context, &data).await,
             Ok(Data::Keeper(data)) => keeper::probe(context, &data).await,
             Ok(Data::Bucket(data)) => bucket::probe(context, &data).await,
+            Ok(Data::Exchange(swap)) => Ok(swap::probe(context, &swap).await),
             Err(error) => Err(error),
         };
         probed.unwrap_or_else(|error| Probe::Unknown(Box::new(error.refusal)))
@@ -121,6 +138,7 @@ impl Action for TakeBack {
             Data::History(data) => history::prove(context, &data).await,
             Data::Keeper(data) => keeper::prove(context, &data).await,
             Data::Bucket(data) => bucket::prove(context, &data).await,
+            Data::Exchange(swap) => swap::prove(context, &swap).await,
         }
     }
 

@@ -86,7 +86,7 @@ impl Known {
         let there: Vec<String> = host
             .tables
             .iter()
-            .filter(|table| !table.uuid.is_empty())
+            .filter(|table| table.is_seen())
             .filter(|table| self.tables.contains_key(&(table.database.clone(), table.name.clone())))
             .map(|table| format!("{} {}", table.full_name(), table.engine))
             .collect();

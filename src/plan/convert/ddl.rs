@@ -157,17 +157,20 @@ impl<'a> Ddl<'a> {
     /// Names of the columns, in order; empty where the statement lists none.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
+        self.column_parts().into_iter().filter_map(|part| self.tokens[part.start].name()).collect()
+    }
+
+    /// The tokens of each column, in order.
+    pub(super) fn column_parts(&self) -> Vec<Range<usize>> {
         let end = self.engine().map_or(self.tokens.len(), |engine| engine.at);
         let Some(open) = (self.body..end).find(|&at| self.tokens[at].depth == 0 && self.tokens[at].is_symbol("("))
         else {
             return Vec::new();
         };
         let Some(close) = self.closing(open) else { return Vec::new() };
-        self.split(open + 1..close)
-            .into_iter()
-            .filter(|part| !self.is_no_column(part.start))
-            .filter_map(|part| self.tokens[part.start].name())
-            .collect()
+        let mut parts = self.split(open + 1..close);
+        parts.retain(|part| !self.is_no_column(part.start));
+        parts
     }
 
     /// Whether a word stands outside all brackets between two tokens.

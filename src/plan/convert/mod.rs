@@ -5,6 +5,8 @@
 //! are listed, defaults are filled in, and `POPULATE` is gone (seen on 26.7).
 
 mod array_join;
+mod called;
+mod columns;
 mod compare;
 mod ddl;
 mod engines;
@@ -17,6 +19,8 @@ mod sources;
 mod told;
 
 pub use array_join::{ArrayJoinName, array_join_name};
+pub use called::called;
+pub use columns::{Column, column_differences, columns, typed};
 pub use compare::differences;
 pub use ddl::{Ddl, Engine, ObjectKind};
 pub use normalise::{expand, normalise, normalise_part};

@@ -23,7 +23,7 @@ pub const BUNDLED: [Case; 5] = [
     Case { name: "backup", prepare: backup },
 ];
 
-/// Statements and commands, with a probe and without one.
+/// Statements and commands, with a probe and without one, and tables that are exchanged.
 pub const STEPS: Case = Case { name: "steps", prepare: steps };
 
 /// Where commands leave what they made.
@@ -86,11 +86,27 @@ fn steps(scene: &Scene) -> (String, Vec<String>) {
         scene.on_node("standalone", &format!("CREATE TABLE {{db}}.{table} (x UInt64) ENGINE = MergeTree ORDER BY x"));
     }
     scene.on_node("standalone", "INSERT INTO {db}.emptied SELECT number FROM numbers(7)");
+    exchanged(scene);
     std::fs::create_dir_all(scene.test.path().join(MADE)).unwrap();
     let file = scene.steps(STEPS_TEXT);
     let text = std::fs::read_to_string(scene.test.path().join(&file)).unwrap();
     scene.test.write(&file, &text.replace("\nsteps:", "\nguards: { loss: { tables: 2, rows: 10 } }\nsteps:"));
     (file, Vec::new())
+}
+
+/// Two replicated tables with rows on both replicas.
+fn exchanged(scene: &Scene) {
+    for node in &NODES[1..] {
+        scene.on_node(node, "CREATE DATABASE {db}");
+        for table in ["used", "next"] {
+            let engine = format!("ReplicatedMergeTree('/clickhouse/tables/{{shard}}/{{db}}/{table}', '{{replica}}')");
+            scene.on_node(node, &format!("CREATE TABLE {{db}}.{table} (x UInt64) ENGINE = {engine} ORDER BY x"));
+        }
+    }
+    for (table, rows) in [("used", 4), ("next", 6)] {
+        scene.on_node("replica1", &format!("INSERT INTO {{db}}.{table} SELECT number FROM numbers({rows})"));
+        scene.on_node("replica2", &format!("SYSTEM SYNC REPLICA {{db}}.{table}"));
+    }
 }
 
 const STEPS_TEXT: &str = "  - id: asked
@@ -108,6 +124,8 @@ const STEPS_TEXT: &str = "  - id: asked
         - TRUNCATE TABLE {{ database }}.emptied SYNC
         - DROP TABLE {{ database }}.dropped SYNC
       loss: { tables: 2, rows: 10 }
+  - id: exchanged
+    exchange_tables: { on: destination, database: '{{ database }}', pairs: [{ table: used, with: next }] }
   - id: command-asked
     run:
       command: [sh, -c, 'echo once >> made/asked.txt']
