@@ -22,6 +22,10 @@ use model::{StepShape, plan_of, process};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Says yes to everything, and when the first change came.
 struct Yes {
     first: Mutex<Option<Instant>>,

@@ -4,7 +4,7 @@ use super::element::{escape, with_code};
 use crate::plan::plan_file::Plan;
 use crate::report::outline::conversion_groups;
 
-/// A table with one row for all objects to which the same happens; no name is left out.
+/// A table with one row for all objects to which the same happens; no name is left out, and thousands are folded.
 pub fn conversions(plan: &Plan, out: &mut String) {
     let groups = conversion_groups(plan);
     if groups.is_empty() {
@@ -14,10 +14,12 @@ pub fn conversions(plan: &Plan, out: &mut String) {
     for group in groups {
         let words: Vec<String> =
             group.first.why.iter().chain(&group.keeper).map(|words| format!("<p>{}</p>", with_code(words))).collect();
+        let (some, all) = (escape(&group.names(true)), escape(&group.names(false)));
+        let names = if some == all { all } else { format!("<details><summary>{some}</summary>{all}</details>") };
         out.push_str(&format!(
             "<tr><td>{}</td><td data-l=\"objects\"><span class=\"names\">{}</span></td><td data-l=\"why\">{}</td><td data-l=\"step\"><a href=\"#{step}\">{step}</a></td></tr>\n",
             escape(&group.title()),
-            escape(&group.names(false)),
+            names,
             words.concat(),
             step = escape(group.first.step.as_str()),
         ));
