@@ -3,22 +3,24 @@ CARGO ?= cargo
 
 .PHONY: demo test torture otel-test fuzz check build prepare generate bench fmt
 
+demo: export BUILT_ANYWAY = build --workspace
+test torture: export BUILT_ANYWAY = test --workspace --features torture --no-run
+
 ## The main job on the laboratory: seed a standalone server, move it to two replicas, verify, take all down.
 demo: prepare build
 	tests/demo.sh
 
-## Everything that must hold before a change lands.
+## Everything that must hold before a change lands. `cargo test` builds the programs as well; a `cargo build` would build
+## half of the packages once more, without the features that tests want of them.
 test: prepare
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features torture -- -D warnings
-	$(CARGO) build --workspace --features torture
 	$(CARGO) test --workspace --features torture
 
 ## Keeper and the store away for as long as it takes, then every runbook killed at every point, and with the answer of
 ## every changing statement lost. Takes an hour or more;
 ## TORTURE_EVERY=N takes every N-th point, TORTURE_FROM=N begins at that one.
 torture: prepare
-	$(CARGO) build --workspace --features torture
 	rm -rf target/torture
 	CLICKFERRY_TORTURE=1 $(CARGO) test --workspace --features torture --test it -- lab_faults lab_state; \
 	  faults=$$?; \

@@ -1,6 +1,8 @@
 //! A run as the state holds it: its plan, its journal, and how far it is.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::thread;
 
 use serde_json::Value;
 
@@ -88,13 +90,18 @@ impl Documents {
 fn understand(documents: Documents, id: &RunId) -> Result<FoundRun, Failure> {
     let Documents { location, plan: text, journal } = &documents;
     let place = format!("{location}/{PLAN_DOCUMENT}");
-    let plan = parse_plan(text, &place).map_err(|problem| match problem {
+    let log = format!("{location}/{JOURNAL_DOCUMENT}");
+    let (plan, journal) = thread::scope(|scope| {
+        let journal = scope.spawn(|| read_journal(journal, &log));
+        (parse_plan(text, &place), journal.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    let plan = plan.map_err(|problem| match problem {
         PlanProblem::Newer(refusal) => Failure::error(refusal),
         PlanProblem::Unreadable(error) => {
             Failure::simple(format!("the plan of run {id} cannot be read: {error}"), format!("look at {place}"))
         }
     })?;
-    let journal = read_journal(journal, &format!("{location}/{JOURNAL_DOCUMENT}")).map_err(Failure::error)?;
+    let journal = journal.map_err(Failure::error)?;
     if let Some(other) = journal.run().filter(|run| *run != id) {
         return Err(Failure::error(Refusal {
             what: "the journal is not of this run".to_owned(),

@@ -1,7 +1,7 @@
 //! Law 5: at resume every finished operation is asked again whether its promise still holds, and what no longer does
 //! may be done again, if a person wants that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -39,10 +39,11 @@ impl Runner<'_> {
         journal: &Journal,
         redo: Redo,
     ) -> Result<(), Failure> {
+        let steps: HashMap<_, _> = execution.plan.steps.iter().map(|step| (&step.id, step)).collect();
         let mut done = Vec::new();
         for operation in &execution.plan.operations {
             if let Some(OperationState::Done(outcome)) = state.operations.get(&operation.id)
-                && let Some(step) = execution.plan.step(&operation.step)
+                && let Some(&step) = steps.get(&operation.step)
             {
                 done.push((operation, outcome, step, execution.action_of(operation)?));
             }

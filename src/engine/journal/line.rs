@@ -53,6 +53,12 @@ pub(super) fn version_of(line: &[u8]) -> Option<u64> {
     serde_json::from_slice::<Opening>(line).ok().map(|opening| opening.entry.started.version)
 }
 
+/// The checksum that a line says it follows.
+pub(super) fn said_before(text: &[u8]) -> Option<String> {
+    let line: Line<'_> = serde_json::from_slice(text).ok()?;
+    serde_json::from_str(line.prev.get()).ok()
+}
+
 /// Reads the line with this number, which follows the record with the checksum `prev`.
 pub(super) fn read_line(text: &[u8], number: usize, prev: &str) -> Result<Record, LineProblem> {
     let damaged = |problem: String| LineProblem::Damaged(problem);

@@ -1,6 +1,7 @@
 //! The append-only record of a run: intent before each operation, outcome after it.
 
 mod line;
+mod pieces;
 mod reader;
 mod record;
 mod writer;

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use super::line::{LineProblem, read_line, version_of};
+use super::pieces::bulk;
 pub use super::record::JournalError;
 use super::record::{Entry, JOURNAL_VERSION, Record};
 use crate::diag::Refusal;
@@ -14,6 +15,9 @@ use crate::model::ids::RunId;
 
 /// The smallest piece of a file that a disk writes whole or not at all.
 const BLOCK: u64 = 512;
+
+/// Bytes from which a journal is worth more than one thread.
+const LARGE: usize = 1 << 20;
 
 /// The records of a run.
 #[derive(Clone, Debug, Default)]
@@ -64,8 +68,9 @@ impl Journal {
 /// A refusal where a line other than the last is damaged, a number or link of the chain does not fit, or the format
 /// is newer than this version knows.
 pub fn read_journal(bytes: &[u8], location: &str) -> Result<Journal, Refusal> {
-    let mut journal = Journal::default();
-    let mut rest = bytes;
+    let large = if bytes.len() >= LARGE { bulk(bytes) } else { None };
+    let mut journal = large.unwrap_or_default();
+    let mut rest = usize::try_from(journal.intact_bytes).ok().and_then(|read| bytes.get(read..)).unwrap_or_default();
     while !rest.is_empty() {
         let number = journal.records.len() + 1;
         let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
@@ -150,10 +155,10 @@ fn damaged(problem: &str, location: &str) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn lines(count: u64) -> Vec<u8> {
+    pub(in crate::engine::journal) fn lines(count: u64) -> Vec<u8> {
         let mut out = Vec::new();
         let mut prev = String::new();
         for seq in 1..=count {
