@@ -15,3 +15,16 @@ fn main() -> ExitCode {
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 1) };
     clickferry::cli::run(std::env::args_os())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::PURGE_DELAY;
+
+    #[test]
+    fn the_option_that_is_set_is_the_delay() {
+        // SAFETY: the option is one of mimalloc's. Nobody has set it in a test; a second is its default.
+        let [before, delay, behind] = [PURGE_DELAY - 1, PURGE_DELAY, PURGE_DELAY + 1]
+            .map(|option| unsafe { libmimalloc_sys::mi_option_get(option) });
+        assert_eq!(delay, 1000, "{before}, {delay}, {behind}");
+    }
+}

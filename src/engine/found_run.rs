@@ -92,8 +92,14 @@ fn understand(documents: Documents, id: &RunId) -> Result<FoundRun, Failure> {
     let place = format!("{location}/{PLAN_DOCUMENT}");
     let log = format!("{location}/{JOURNAL_DOCUMENT}");
     let (plan, journal) = thread::scope(|scope| {
-        let journal = scope.spawn(|| read_journal(journal, &log));
-        (parse_plan(text, &place), journal.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let beside = thread::Builder::new().spawn_scoped(scope, || read_journal(journal, &log));
+        let plan = parse_plan(text, &place);
+        // A machine may refuse another thread.
+        let journal = match beside {
+            Ok(reader) => reader.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => read_journal(journal, &log),
+        };
+        (plan, journal)
     });
     let plan = plan.map_err(|problem| match problem {
         PlanProblem::Newer(refusal) => Failure::error(refusal),

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::clusters::{self, Member};
 use super::disks::observe_disks;
 use super::errors::explain_look;
-use super::observe_tables::{Definitions, observe_tables};
+use super::observe_tables::{MaskedDefinitions, observe_tables};
 use super::ports::{Answer, Call, Ports, SqlError};
 use super::settings::settings;
 use super::untold::observe_more;
@@ -63,7 +63,7 @@ pub async fn observe(
 
 /// As [`observe`], and what could not be seen is told beside the rest.
 pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>, ports: &Ports) -> Seen {
-    let definitions = Definitions::default();
+    let definitions = MaskedDefinitions::default();
     let mut tasks = Vec::new();
     for role in wanted.keys() {
         let Some(binding) = environment.targets.get(role) else { continue };
@@ -109,7 +109,7 @@ async fn observe_host(
     binding: &HostBinding,
     target: &TargetBinding,
     ports: &Ports,
-    definitions: &Definitions,
+    definitions: &MaskedDefinitions,
 ) -> Result<(HostWorld, Vec<Member>, Vec<Refusal>), Refusal> {
     let host = binding.host_name();
     let asker = Asker { host: &host, ports, definitions };
@@ -181,8 +181,8 @@ async fn observe_host(
 pub(super) struct Asker<'a> {
     host: &'a HostName,
     ports: &'a Ports,
-    /// Definitions that any of the servers has told.
-    pub definitions: &'a Definitions,
+    /// MaskedDefinitions that any of the servers has told.
+    pub definitions: &'a MaskedDefinitions,
 }
 
 impl Asker<'_> {

@@ -82,7 +82,7 @@ async fn replicas(asker: &Asker<'_>) -> Result<Answer, SqlError> {
 /// A row with the values of [`COLUMNS`].
 fn table(
     [database, name, engine, engine_full, uuid, create_query, rows, bytes]: [Value; 8],
-    definitions: &Definitions,
+    definitions: &MaskedDefinitions,
 ) -> Table {
     let text = |value| match value {
         Value::String(text) => Some(text),
@@ -105,12 +105,12 @@ fn table(
     }
 }
 
-/// Definitions as the servers told them, and without the passwords and keys in them. Replicas of a table have the same
+/// MaskedDefinitions as the servers told them, and without the passwords and keys in them. Replicas of a table have the same
 /// one: it is read once and kept once.
 #[derive(Default)]
-pub(super) struct Definitions(Mutex<HashMap<Text, Text>>);
+pub(super) struct MaskedDefinitions(Mutex<HashMap<Text, Text>>);
 
-impl Definitions {
+impl MaskedDefinitions {
     fn masked(&self, text: Option<String>) -> Text {
         let Some(text) = text else { return Text::default() };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,10 +6,15 @@ use super::observe::Asker;
 use super::ports::SqlError;
 
 /// One statement: what the server was started with, and what the user's own session has.
-const QUERY: &str = "SELECT name, toString(value) AS value FROM system.server_settings WHERE name IN ('max_table_size_to_drop', 'max_partition_size_to_drop', 'default_replica_path', 'default_replica_name') UNION ALL SELECT name, toString(value) AS value FROM system.settings WHERE name IN ('readonly', 'allow_experimental_analyzer') ORDER BY name";
+const QUERY: &str = "SELECT 'server' AS place, name, toString(value) AS value FROM system.server_settings WHERE name IN ('max_table_size_to_drop', 'max_partition_size_to_drop', 'default_replica_path', 'default_replica_name') UNION ALL SELECT 'session' AS place, name, toString(value) AS value FROM system.settings WHERE name IN ('readonly', 'allow_experimental_analyzer') OR (name = 'max_table_size_to_drop' AND changed)";
 
-/// Values by name; empty where the version does not tell.
+/// Values by name, those of the session before those of the server; empty where the version does not tell.
 pub(super) async fn settings(asker: &Asker<'_>) -> Result<BTreeMap<String, String>, SqlError> {
     let answer = asker.optional(QUERY).await?;
-    Ok((0..answer.rows.len()).filter_map(|row| Some((answer.text(row, "name")?, answer.text(row, "value")?))).collect())
+    let mut settings = BTreeMap::new();
+    for place in ["server", "session"] {
+        let rows = (0..answer.rows.len()).filter(|row| answer.text(*row, "place").as_deref() == Some(place));
+        settings.extend(rows.filter_map(|row| Some((answer.text(row, "name")?, answer.text(row, "value")?))));
+    }
+    Ok(settings)
 }

@@ -97,11 +97,7 @@ pub(super) async fn observe_more(asker: &Asker<'_>, world: &mut HostWorld) -> Re
     }
     world.waiting_rows =
         world.tables.iter().filter_map(|table| Some((table.full_name(), waiting(world, table)?))).collect();
-    // A value of the user's own counts before that of the server.
-    let limit =
-        asker.optional("SELECT value FROM system.settings WHERE name = 'max_table_size_to_drop' AND changed").await?;
-    let of_server = world.settings.get("max_table_size_to_drop").and_then(|value| value.parse().ok());
-    world.max_drop_bytes = limit.number(0, "value").or(of_server);
+    world.max_drop_bytes = world.settings.get("max_table_size_to_drop").and_then(|value| value.parse().ok());
     Ok(())
 }
 

@@ -132,12 +132,9 @@ impl HostWorld {
     /// Replaces `{macro}` in a text with this server's macros; unknown ones stay.
     #[must_use]
     pub fn expand_macros(&self, text: &str) -> String {
-        let mut out = self.expand_once(text);
-        // A macro may stand in the value of another one.
-        for _ in 0..8 {
-            if !out.contains('{') {
-                break;
-            }
+        let mut out = text.to_owned();
+        // A macro may stand in the value of another one; servers give up at ten.
+        for _ in 0..10 {
             let next = self.expand_once(&out);
             if next == out {
                 break;

@@ -4,18 +4,13 @@
 //! table and host; so the text is kept, and read where it is needed.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use serde_json::value::RawValue;
-
-thread_local! {
-    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
+use serde_json::value::{RawValue, to_raw_value};
 
 /// Data in a form of the action's own. To serde and in schemas it is any value.
 #[derive(Clone)]
@@ -25,14 +20,8 @@ impl Data {
     /// Keeps a value.
     #[must_use]
     pub fn of<T: Serialize>(value: &T) -> Self {
-        // Written into the room of the last one first, so that what is kept is taken once and in its size.
-        let written = ROOM.with_borrow_mut(|room| {
-            room.clear();
-            serde_json::to_writer(&mut *room, value).ok()?;
-            RawValue::from_string(std::str::from_utf8(room).ok()?.to_owned()).ok()
-        });
         // Plain data with text keys always becomes JSON.
-        Self(written.unwrap_or_default().into())
+        Self(to_raw_value(value).unwrap_or_default().into())
     }
 
     /// Reads it as the action's own type.

@@ -133,9 +133,11 @@ pub async fn prove(context: &RunContext<'_>, data: &CreateData) -> Result<Value,
         }
         // A new replica is read-only for a moment, until its session stands.
         if since(context, start) > SETTLE {
-            return Err(match all.iter().find(|replica| replica.path == place.path && replica.is_readonly) {
-                Some(_) => cannot_write(context, data, &differences),
-                None => broken(differences.join("\n")),
+            let is_readonly = all.iter().any(|replica| replica.path == place.path && replica.is_readonly);
+            return Err(if is_readonly {
+                cannot_write(context, host, data, &differences)
+            } else {
+                broken(differences.join("\n"))
             });
         }
         pause(context, PAUSE).await?;
@@ -143,8 +145,7 @@ pub async fn prove(context: &RunContext<'_>, data: &CreateData) -> Result<Value,
 }
 
 /// The table is the right one, and its server does not get on with Keeper.
-fn cannot_write(context: &RunContext<'_>, data: &CreateData, differences: &[String]) -> RunError {
-    let host = context.operation.host.as_ref().map(ToString::to_string).unwrap_or_default();
+fn cannot_write(context: &RunContext<'_>, host: &HostName, data: &CreateData, differences: &[String]) -> RunError {
     context.fail(
         RunErrorKind::Broken,
         format!("what was created cannot be written to, {} s after its creation", SETTLE.as_secs()),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Data;
 use super::run::is_passed_on;
-use super::swap::{Named, Standing, names_query, standing, words};
+use super::swap::{Named, Standing, names_query, of_each, standing, words};
 use crate::action::gate::{cannot_tell, same_server, unread};
 use crate::engine::action::{Holds, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
@@ -50,14 +50,7 @@ pub fn paths_query(names: &[Named; 2]) -> String {
 
 async fn paths(context: &RunContext<'_>, host: &HostName, names: &[Named; 2]) -> Result<Paths, SqlError> {
     let answer = context.read(host, paths_query(names)).await?;
-    let path_of = |named: &Named| {
-        let is = |row: &usize| {
-            answer.text(*row, "database").as_deref() == Some(named.database.as_str())
-                && answer.text(*row, "table").as_deref() == Some(named.name.as_str())
-        };
-        (0..answer.rows.len()).find(is).and_then(|row| answer.text(row, "zookeeper_path"))
-    };
-    Ok([path_of(&names[0]), path_of(&names[1])])
+    Ok(of_each(&answer, names, "table", "zookeeper_path"))
 }
 
 /// Where replicas of one shard do not agree on a path: one text per shard and name, with what each host says. `asked`

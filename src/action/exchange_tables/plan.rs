@@ -113,24 +113,16 @@ fn compare(
     if !is_after {
         queries.insert(0, names_query(names));
     }
-    let at = |host: &HostWorld| {
-        let on = host.name.clone();
-        let asked: Vec<Statement> =
-            queries
-                .iter()
-                .map(|query| {
-                    if on == first {
-                        Statement::exact(query.as_str())
-                    } else {
-                        Statement::exact(query.as_str()).at(&on)
-                    }
-                })
-                .collect();
-        asked
-    };
+    let asked = target.hosts.iter().flat_map(|host| queries.iter().map(move |query| (&host.name, query)));
+    let statements: Vec<Statement> = asked
+        .map(|(host, query)| {
+            let statement = Statement::exact(query.as_str());
+            if *host == first { statement } else { statement.at(host) }
+        })
+        .collect();
     Operation::new(context.step, NAME, kind, format!("{one} and {other}"), Effect::Read)
         .on(role, &first)
-        .statements(target.hosts.iter().flat_map(at))
+        .statements(statements)
         .promises("", goal, "no replica has another path in Keeper behind a name than the others of its shard")
         .with_data(&Data::Compare(data))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::action::gate::{same_server, still_running, unanswered, unproved, unread};
 use crate::engine::action::{Probe, RunError, RunErrorKind};
 use crate::engine::context::RunContext;
-use crate::engine::ports::SqlError;
+use crate::engine::ports::{Answer, SqlError};
 use crate::model::ids::HostName;
 use crate::plan::sql::{literal, qualified};
 
@@ -78,14 +78,18 @@ pub fn names_query(names: &[Named; 2]) -> String {
 /// See [`SqlError`].
 pub async fn standing(context: &RunContext<'_>, host: &HostName, names: &[Named; 2]) -> Result<Standing, SqlError> {
     let answer = context.read(host, names_query(names)).await?;
-    let uuid_of = |named: &Named| {
+    Ok(of_each(&answer, names, "name", "uuid"))
+}
+
+/// What an answer says in a column of each of two tables; `None` for one that it does not tell of.
+pub(super) fn of_each(answer: &Answer, names: &[Named; 2], name: &str, column: &str) -> [Option<String>; 2] {
+    names.each_ref().map(|named| {
         let is = |row: &usize| {
             answer.text(*row, "database").as_deref() == Some(named.database.as_str())
-                && answer.text(*row, "name").as_deref() == Some(named.name.as_str())
+                && answer.text(*row, name).as_deref() == Some(named.name.as_str())
         };
-        (0..answer.rows.len()).find(is).and_then(|row| answer.text(row, "uuid"))
-    };
-    Ok([uuid_of(&names[0]), uuid_of(&names[1])])
+        (0..answer.rows.len()).find(is).and_then(|row| answer.text(row, column))
+    })
 }
 
 /// `` `d`.`a` is UUID 1, `d`.`b` is missing ``.

@@ -1,5 +1,5 @@
 //! Reads the bulk of a large journal in pieces side by side. It takes only what is without a fault: where anything does
-//! not fit, it takes nothing, and reading line by line tells what.
+//! not fit, or no thread can be had, it takes nothing, and reading line by line tells what.
 
 use std::thread;
 
@@ -18,12 +18,9 @@ pub(super) fn bulk(bytes: &[u8]) -> Option<Journal> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST);
     let size = lines.len().div_ceil(threads);
     let pieces: Vec<Option<Vec<Record>>> = thread::scope(|scope| {
-        let readers: Vec<_> = lines
-            .chunks(size)
-            .enumerate()
-            .map(|(at, lines)| scope.spawn(move || piece(lines, at * size + 1)))
-            .collect();
-        readers.into_iter().map(|reader| reader.join().ok().flatten()).collect()
+        let read = |(at, lines)| thread::Builder::new().spawn_scoped(scope, move || piece(lines, at * size + 1));
+        let readers: Vec<_> = lines.chunks(size).enumerate().map(read).collect();
+        readers.into_iter().map(|reader| reader.ok()?.join().ok()?).collect()
     });
     let mut records: Vec<Record> = Vec::with_capacity(lines.len());
     for piece in pieces {
