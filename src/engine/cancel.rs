@@ -152,7 +152,7 @@ impl Runner<'_> {
             let probed = Entry::Probed { operation: operation.clone(), attempt, answer: word.to_owned(), evidence };
             journal.append(probed).await.map_err(write_failure)?;
             if matches!(probe, Probe::NotDone) {
-                let (kind, data) = (OutcomeKind::NotDone, action.leaves(&context).await);
+                let (kind, data) = (OutcomeKind::NotDone, action.leaves(&context).await.into());
                 let outcome = Entry::Outcome { operation, attempt, kind, data, error: None };
                 journal.append(outcome).await.map_err(write_failure)?;
             } else if let Probe::Unknown(refusal) = probe {

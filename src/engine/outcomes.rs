@@ -1,6 +1,6 @@
 //! What the finished operations of a run proved, shared by the operations behind them.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::model::ids::OperationId;
 
 /// Outcomes by operation. Lanes write and read it side by side.
 #[derive(Debug, Default)]
-pub struct Outcomes(RwLock<BTreeMap<OperationId, Arc<Value>>>);
+pub struct Outcomes(RwLock<HashMap<OperationId, Arc<Value>>>);
 
 impl Outcomes {
     /// What an operation proved, once it did.
@@ -19,8 +19,8 @@ impl Outcomes {
     }
 
     /// Keeps what an operation proved.
-    pub fn insert(&self, operation: OperationId, outcome: Value) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(operation, Arc::new(outcome));
+    pub fn insert(&self, operation: OperationId, outcome: Arc<Value>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(operation, outcome);
     }
 
     /// Forgets what an operation proved, because it is done again.
@@ -29,8 +29,8 @@ impl Outcomes {
     }
 }
 
-impl FromIterator<(OperationId, Value)> for Outcomes {
-    fn from_iter<I: IntoIterator<Item = (OperationId, Value)>>(outcomes: I) -> Self {
-        Self(RwLock::new(outcomes.into_iter().map(|(operation, outcome)| (operation, Arc::new(outcome))).collect()))
+impl FromIterator<(OperationId, Arc<Value>)> for Outcomes {
+    fn from_iter<I: IntoIterator<Item = (OperationId, Arc<Value>)>>(outcomes: I) -> Self {
+        Self(RwLock::new(outcomes.into_iter().collect()))
     }
 }

@@ -94,6 +94,7 @@ impl Runner<'_> {
             owner: self.owner.clone(),
         };
         journal.append(entry).await.map_err(write_failure)?;
+        let data = data.into();
         let entry = Entry::Outcome { operation: operation.clone(), attempt: *attempt, kind, data, error: None };
         journal.append(entry).await.map_err(write_failure)?;
         Ok(())

@@ -1,6 +1,7 @@
 //! What is outstanding: a pure function of plan and journal.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -30,14 +31,14 @@ pub enum OperationState {
         at: Timestamp,
     },
     /// Done and proved, with what was proved.
-    Done(Value),
+    Done(Arc<Value>),
 }
 
 /// How far a run is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunState {
     /// State of each operation of the plan.
-    pub operations: BTreeMap<OperationId, OperationState>,
+    pub operations: HashMap<OperationId, OperationState>,
     /// Steps whose question was answered with yes.
     pub confirmed: BTreeSet<StepId>,
     /// Steps without a way back that were let begin.
@@ -53,7 +54,7 @@ impl RunState {
     #[must_use]
     pub fn outcomes(&self) -> Outcomes {
         let done = self.operations.iter().filter_map(|(operation, state)| match state {
-            OperationState::Done(data) => Some((operation.clone(), data.clone())),
+            OperationState::Done(data) => Some((operation.clone(), Arc::clone(data))),
             _ => None,
         });
         done.collect()
@@ -164,7 +165,13 @@ impl RunState {
     }
 
     /// An outcome: of the attempt that has begun, else it proves nothing.
-    fn end(&mut self, operation: &OperationId, attempt: u32, kind: OutcomeKind, proved: &Value) -> Result<(), String> {
+    fn end(
+        &mut self,
+        operation: &OperationId,
+        attempt: u32,
+        kind: OutcomeKind,
+        proved: &Arc<Value>,
+    ) -> Result<(), String> {
         let Some(state @ OperationState::Lost { .. }) = self.operations.get_mut(operation) else {
             return Err(format!("{operation} ends without having begun"));
         };
@@ -174,7 +181,7 @@ impl RunState {
             return Err(format!("attempt {attempt} of {operation} ends, but attempt {begun} had begun"));
         }
         match kind {
-            OutcomeKind::Done => *state = OperationState::Done(proved.clone()),
+            OutcomeKind::Done => *state = OperationState::Done(Arc::clone(proved)),
             OutcomeKind::NotDone => *state = OperationState::Outstanding { attempts: attempt },
             // What took effect is not known: the probe has to be asked.
             OutcomeKind::Failed => {}

@@ -77,7 +77,7 @@ fn journal(plan: &Plan, operations: usize) -> Vec<u8> {
             operation: operation.id.clone(),
             attempt: 1,
             kind: OutcomeKind::Done,
-            data: json!({ "sum": 17, "table": "default.events", "rows": 400, "parts": parts }),
+            data: json!({ "sum": 17, "table": "default.events", "rows": 400, "parts": parts }).into(),
             error: None,
         });
     }

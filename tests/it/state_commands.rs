@@ -103,7 +103,7 @@ fn entries(plan: &Plan, run: &str) -> Vec<Entry> {
             operation: operation.id.clone(),
             attempt: 1,
             kind: clickferry::engine::journal::OutcomeKind::Done,
-            data: serde_json::Value::Null,
+            data: serde_json::Value::Null.into(),
             error: None,
         });
     }

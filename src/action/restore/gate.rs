@@ -289,7 +289,7 @@ mod tests {
 
     fn not_done(attempt: u32, left: Value) -> Entry {
         let (operation, kind) = (OperationId::from("restore/1"), OutcomeKind::NotDone);
-        Entry::Outcome { operation, attempt, kind, data: left, error: None }
+        Entry::Outcome { operation, attempt, kind, data: left.into(), error: None }
     }
 
     #[test]

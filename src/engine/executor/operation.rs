@@ -1,7 +1,7 @@
 //! One operation: gate, intent, statement, proof, outcome; and the probe before anything is repeated.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -181,12 +181,14 @@ impl Execution<'_> {
         };
         if data.get("failed").and_then(Value::as_u64).unwrap_or(0) > 0 {
             let refusal = difference(context, &data);
-            self.outcomes.insert(operation.id.clone(), data.clone());
+            let data = Arc::new(data);
+            self.outcomes.insert(operation.id.clone(), Arc::clone(&data));
             self.outcome(operation, context.attempt, OutcomeKind::Failed, data, Some(&refusal)).await?;
             self.observer.event(&RunEvent::OperationFailed { operation, refusal: &refusal, again: false });
             return Err(Stop::Failure(Failure::Differs(vec![refusal])));
         }
-        self.outcome(operation, context.attempt, OutcomeKind::Done, data.clone(), None).await?;
+        let data = Arc::new(data);
+        self.outcome(operation, context.attempt, OutcomeKind::Done, Arc::clone(&data), None).await?;
         self.observer.event(&RunEvent::OperationDone { operation, outcome: &data, elapsed: started.elapsed() });
         self.outcomes.insert(operation.id.clone(), data);
         Ok(())
@@ -227,11 +229,11 @@ impl Execution<'_> {
         operation: &Operation,
         attempt: u32,
         kind: OutcomeKind,
-        data: Value,
+        data: impl Into<Arc<Value>>,
         error: Option<&Refusal>,
     ) -> Result<(), Stop> {
-        let entry =
-            Entry::Outcome { operation: operation.id.clone(), attempt, kind, data, error: error.map(Into::into) };
+        let (data, error) = (data.into(), error.map(Into::into));
+        let entry = Entry::Outcome { operation: operation.id.clone(), attempt, kind, data, error };
         self.journal.append(entry).await?;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Records of a journal: one JSON line each, numbered, chained and checksummed.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,8 +82,8 @@ pub enum Entry {
         attempt: u32,
         /// How.
         kind: OutcomeKind,
-        /// What was proved; later operations read it.
-        data: Value,
+        /// What was proved; later operations read it. Shared with them.
+        data: Arc<Value>,
         /// Why it failed.
         error: Option<JournalError>,
     },

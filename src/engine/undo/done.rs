@@ -43,7 +43,7 @@ pub(super) fn intents(found: &FoundRun) -> Intents {
 /// What attempts that are known to be not done left behind, as it was seen then.
 fn leavings(found: &FoundRun, id: &OperationId) -> Vec<Value> {
     let entries = found.journal.records.iter().filter_map(|record| match &record.entry {
-        Entry::Outcome { operation, kind: OutcomeKind::NotDone, data, .. } if operation == id => Some(data),
+        Entry::Outcome { operation, kind: OutcomeKind::NotDone, data, .. } if operation == id => Some(&**data),
         _ => None,
     });
     entries.filter(|data| !data.is_null()).cloned().collect()
@@ -79,7 +79,7 @@ impl Asking<'_> {
                 && operation.effect != Effect::Read;
             let became = match state {
                 _ if taken_back.contains(&operation.id) => Became::Nothing,
-                Some(OperationState::Done(outcome)) => Became::Done(outcome.clone()),
+                Some(OperationState::Done(outcome)) => Became::Done(Value::clone(outcome)),
                 _ if !is_asked => Became::Nothing,
                 Some(OperationState::Lost { attempt, intent, at }) => {
                     match self.lost(operation, *attempt, intent, *at).await? {

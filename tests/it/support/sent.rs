@@ -156,7 +156,7 @@ impl<'r> Run<'r> {
             Entry::Outcome { operation, data, kind: OutcomeKind::Done, .. }
                 if operation.as_str().split('/').next() == Some(step) =>
             {
-                Some(data.clone())
+                Some(Value::clone(data))
             }
             _ => None,
         };

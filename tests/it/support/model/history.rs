@@ -172,7 +172,7 @@ impl<'p> Historian<'p> {
             // What settles it tells the truth.
             0..=2 => self.settle(&id, truth),
             3 => {
-                let (data, error) = (self.data(), self.error());
+                let (data, error) = (self.data().into(), self.error());
                 self.write(Entry::Outcome { operation: id, attempt, kind: OutcomeKind::Failed, data, error });
             }
             4 => {
@@ -199,7 +199,7 @@ impl<'p> Historian<'p> {
             if truth.took_effect { (OutcomeKind::Done, self.data()) } else { (OutcomeKind::NotDone, Value::Null) };
         let settled = Truth { is_open: false, is_settled: truth.took_effect, ..truth };
         self.truth.insert(id.clone(), settled);
-        let error = self.error();
+        let (data, error) = (data.into(), self.error());
         self.write(Entry::Outcome { operation: id.clone(), attempt: truth.attempts, kind, data, error });
     }
 
