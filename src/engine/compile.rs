@@ -109,11 +109,11 @@ impl Compiler<'_> {
                     );
                 }
             }
-            if let Some(step) = self.step(node) {
-                if step.action.name() == "backup" {
-                    self.names.backup_steps.push(step.id.0.clone());
-                }
-                steps.push(step);
+            steps.extend(self.step(node));
+            // Also one that is not right itself: who refers to it is not wrong on that account.
+            if node.get("backup").is_some() {
+                let id = node.get("id").and_then(Node::text).unwrap_or_default();
+                self.names.backup_steps.push(id.to_owned());
             }
         }
         steps

@@ -17,7 +17,7 @@ pub struct Names {
     pub targets: Vec<String>,
     /// Declared storage roles.
     pub storage: Vec<String>,
-    /// Ids of the `backup` steps before the one that is checked; `None` where order does not matter.
+    /// Ids of the `backup` steps before the one that is checked; an empty one where a step has lost its id.
     pub backup_steps: Vec<String>,
 }
 
@@ -185,7 +185,8 @@ impl SchemaCheck<'_> {
         }
         let Some(format) = schema.get("format").and_then(Value::as_str) else { return };
         let roles = |role: &str, known: &[String]| -> Result<(), (String, Option<String>)> {
-            if known.iter().any(|name| name == text) {
+            // One without a name may be the one that is meant.
+            if known.iter().any(|name| name == text || name.is_empty()) {
                 return Ok(());
             }
             let declared = if known.is_empty() {

@@ -68,7 +68,9 @@ impl TestEnvironment {
 
     /// The command, ready to be started: no colours, 100 columns, nobody at the terminal.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_clickferry"));
+        // Under `nohup` a closed terminal would be ignored.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_clickferry")]);
         command
             .args(arguments)
             .current_dir(self.path())
