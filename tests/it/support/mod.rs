@@ -69,7 +69,7 @@ impl TestEnvironment {
     /// The command, ready to be started: no colours, 100 columns, nobody at the terminal.
     pub fn command(&self, arguments: &[&str]) -> Command {
         // Under `nohup` a closed terminal would be ignored.
-        let mut command = Command::new("env");
+        let mut command = Command::new("/usr/bin/env");
         command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_clickferry")]);
         command
             .args(arguments)
