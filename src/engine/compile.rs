@@ -112,8 +112,10 @@ impl Compiler<'_> {
             steps.extend(self.step(node));
             // Also one that is not right itself: who refers to it is not wrong on that account.
             if node.get("backup").is_some() {
-                let id = node.get("id").and_then(Node::text).unwrap_or_default();
-                self.names.backup_steps.push(id.to_owned());
+                match node.get("id").and_then(Node::text) {
+                    Some(id) => self.names.backup_steps.push(id.to_owned()),
+                    None => self.names.has_nameless_backup = true,
+                }
             }
         }
         steps
@@ -282,7 +284,7 @@ fn names_of(root: &Node) -> Names {
     let keys = |name: &str| {
         root.get(name).map(|node| node.entries().map(|(key, _)| key.name.clone()).collect()).unwrap_or_default()
     };
-    Names { targets: keys("targets"), storage: keys("storage"), backup_steps: Vec::new() }
+    Names { targets: keys("targets"), storage: keys("storage"), ..Names::default() }
 }
 
 /// The typed head of the file. What the schema has already reported is replaced by something harmless, so that the

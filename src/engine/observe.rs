@@ -181,7 +181,7 @@ async fn observe_host(
 pub(super) struct Asker<'a> {
     host: &'a HostName,
     ports: &'a Ports,
-    /// MaskedDefinitions that any of the servers has told.
+    /// Definitions that any of the servers has told.
     pub definitions: &'a MaskedDefinitions,
 }
 

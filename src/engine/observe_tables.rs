@@ -105,7 +105,7 @@ fn table(
     }
 }
 
-/// MaskedDefinitions as the servers told them, and without the passwords and keys in them. Replicas of a table have the same
+/// Definitions as the servers told them, and without the passwords and keys in them. Replicas of a table have the same
 /// one: it is read once and kept once.
 #[derive(Default)]
 pub(super) struct MaskedDefinitions(Mutex<HashMap<Text, Text>>);

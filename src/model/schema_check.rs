@@ -17,8 +17,10 @@ pub struct Names {
     pub targets: Vec<String>,
     /// Declared storage roles.
     pub storage: Vec<String>,
-    /// Ids of the `backup` steps before the one that is checked; an empty one where a step has lost its id.
+    /// Ids of the `backup` steps before the one that is checked.
     pub backup_steps: Vec<String>,
+    /// Whether one of them has lost its id, so that it may be the one that is meant.
+    pub has_nameless_backup: bool,
 }
 
 /// Walks a document along a schema.
@@ -185,8 +187,7 @@ impl SchemaCheck<'_> {
         }
         let Some(format) = schema.get("format").and_then(Value::as_str) else { return };
         let roles = |role: &str, known: &[String]| -> Result<(), (String, Option<String>)> {
-            // One without a name may be the one that is meant.
-            if known.iter().any(|name| name == text || name.is_empty()) {
+            if known.iter().any(|name| name == text) {
                 return Ok(());
             }
             let declared = if known.is_empty() {
@@ -200,6 +201,7 @@ impl SchemaCheck<'_> {
         let result = match format {
             "target-role" => roles("target role", &self.names.targets),
             "storage-role" => roles("storage role", &self.names.storage),
+            "backup-step" if self.names.has_nameless_backup => Ok(()),
             "backup-step" => roles("earlier `backup` step", &self.names.backup_steps),
             "identifier" => plain(formats::check_identifier(text)),
             "table" => plain(formats::parse_table(text).map(|_| ())),

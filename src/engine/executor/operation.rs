@@ -171,7 +171,7 @@ impl Execution<'_> {
     async fn prove(&self, action: &dyn Action, context: &RunContext<'_>, started: Instant) -> Result<(), Stop> {
         let operation = context.operation;
         let data = match self.unless_detached(operation, action.prove(context)).await? {
-            Ok(data) => data,
+            Ok(data) => Arc::new(data),
             Err(error) => {
                 self.outcome(operation, context.attempt, OutcomeKind::Failed, Value::Null, Some(&error.refusal))
                     .await?;
@@ -181,13 +181,11 @@ impl Execution<'_> {
         };
         if data.get("failed").and_then(Value::as_u64).unwrap_or(0) > 0 {
             let refusal = difference(context, &data);
-            let data = Arc::new(data);
             self.outcomes.insert(operation.id.clone(), Arc::clone(&data));
             self.outcome(operation, context.attempt, OutcomeKind::Failed, data, Some(&refusal)).await?;
             self.observer.event(&RunEvent::OperationFailed { operation, refusal: &refusal, again: false });
             return Err(Stop::Failure(Failure::Differs(vec![refusal])));
         }
-        let data = Arc::new(data);
         self.outcome(operation, context.attempt, OutcomeKind::Done, Arc::clone(&data), None).await?;
         self.observer.event(&RunEvent::OperationDone { operation, outcome: &data, elapsed: started.elapsed() });
         self.outcomes.insert(operation.id.clone(), data);
