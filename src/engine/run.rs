@@ -251,11 +251,13 @@ impl Runner<'_> {
     }
 }
 
-/// An id that sorts by the time of the start: `20261120-223700-4f2a`.
+/// An id that sorts by the time of the start: `20261120-223700-4f2a`. The last four digits are the fraction of the second
+/// in 65,536ths, so that of two runs of one second, too, the later one is the latest.
 pub(super) fn new_run_id(started: jiff::Timestamp) -> RunId {
-    let time = started.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
-    let random = uuid::Uuid::now_v7().simple().to_string();
-    RunId(format!("{time}-{}", &random[random.len() - 4..]))
+    let started = started.to_zoned(jiff::tz::TimeZone::UTC);
+    let time = started.strftime("%Y%m%d-%H%M%S");
+    let fraction = i64::from(started.subsec_nanosecond()) * 65_536 / 1_000_000_000;
+    RunId(format!("{time}-{fraction:04x}"))
 }
 
 fn already_over(id: &RunId) -> Failure {
@@ -266,4 +268,18 @@ fn already_over(id: &RunId) -> Failure {
         evidence: format!("clickferry status {id}"),
         action: "plan and apply anew, or `clickferry verify`".to_owned(),
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::new_run_id;
+
+    #[test]
+    fn ids_sort_by_the_time_of_the_start_also_within_a_second() {
+        let starts = ["22:36:59.999999", "22:37:00", "22:37:00.000016", "22:37:00.5", "22:37:00.999999", "22:37:01"];
+        let ids = starts.map(|start| new_run_id(format!("2026-11-20T{start}Z").parse().unwrap()).0);
+        assert_eq!(ids[1], "20261120-223700-0000");
+        assert_eq!(ids[3], "20261120-223700-8000");
+        assert!(ids.is_sorted_by(|earlier, later| earlier < later), "{ids:?}");
+    }
 }

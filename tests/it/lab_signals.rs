@@ -1,6 +1,7 @@
 //! Signals to an engine that waits for an ordinary statement, and a server that restarts meanwhile.
 
 use crate::support::engine::{Engine, has_intent, is_done, journal};
+use crate::support::keeper_cutter::KeeperWay;
 use crate::support::lab::wait_until;
 use crate::support::proof::{is_moved, nothing_was_repeated};
 use crate::support::scene::Scene;
@@ -103,6 +104,27 @@ fn a_closed_terminal_is_as_good_as_a_kill() {
         assert_eq!(ended.code, None, "a signal ends it: {ended}");
         resumes(&scene);
     }
+}
+
+#[test]
+fn a_third_interrupt_ends_an_engine_that_hangs_and_the_run_is_carried_on() {
+    let scene = Scene::new("third").with_orders();
+    let keeper = scene.lab.keeper_address();
+    let way = KeeperWay::to(&keeper, "/clickhouse/");
+    scene.environment(|text| text.replace(&keeper, &way.address()));
+    let mut engine = scene.start_move();
+    assert!(engine.reaches(|records| is_done(records, "recreate/")));
+    way.hold_answers(true);
+    for _ in 0..3 {
+        engine.signal("INT");
+        // Two at once would be one.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    let ended = engine.end(&scene);
+    assert_eq!(ended.code, None, "a signal ends it: {ended}");
+    assert!(ended.stderr.contains("ended at the third signal; `clickferry resume` asks what happened"), "{ended}");
+    scene.environment(|text| text);
+    resumes(&scene);
 }
 
 fn resumes(scene: &Scene) {

@@ -29,6 +29,7 @@ mod lab_gates;
 mod lab_keeper;
 mod lab_kill;
 mod lab_lost_answer;
+mod lab_lost_keeper;
 mod lab_move;
 mod lab_on_failure;
 #[cfg(feature = "torture")]

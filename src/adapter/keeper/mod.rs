@@ -226,11 +226,14 @@ async fn limited<T>(request: impl Future<Output = Result<T, ClientError>>) -> Re
     tokio::time::timeout(REQUEST_TIMEOUT, request).await.unwrap_or(Err(ClientError::Timeout))
 }
 
-/// Whether the answer was lost, as opposed to refused.
+/// Whether the answer was lost, as opposed to refused. The client tells of a connection that was reset, or that no answer
+/// came through, by texts of its own.
 fn is_interruption(error: &ClientError) -> bool {
     matches!(
         error,
-        ClientError::ConnectionLoss
+        ClientError::Custom(_)
+            | ClientError::UnexpectedError(_)
+            | ClientError::ConnectionLoss
             | ClientError::SessionExpired
             | ClientError::SessionMoved
             | ClientError::ClientClosed

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod exchange;
 pub mod in_bucket;
 pub mod keeper;
+pub mod keeper_cutter;
 pub mod lab;
 pub mod large_plan;
 pub mod model;

@@ -108,8 +108,7 @@ impl<'a> Round<'a> {
         panic!("it does not come to its end:\n{}", last.output);
     }
 
-    /// The run that has begun, with its records; ids of runs begin with the second, so one that never began may have
-    /// the later name.
+    /// The latest run that has begun, with its records; one that was killed before its first record never began.
     fn last_run(&self) -> Option<(String, Vec<Record>)> {
         let mut begun = self.scene.runs().into_iter().map(|folder| (records_of(&folder), folder));
         let (records, folder) = begun.rfind(|(records, _)| !records.is_empty())?;
