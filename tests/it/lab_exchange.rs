@@ -65,7 +65,8 @@ fn exchange_whose_answer_is_lost_is_asked_for_and_never_swapped_back() {
     for (number, cut) in [(1, Cut::Answer), (2, Cut::Sent), (1, Cut::Late), (2, Cut::Swallowed)] {
         let scene = two_tables("exchange_lost");
         let before = names(&scene);
-        let cutter = Cutter::new(Some((number, cut)));
+        let cutter = Cutter::new();
+        Cutter::aim(&cutter, Some((number, cut)));
         scene.environment(|text| {
             REPLICAS.iter().fold(text, |text, node| {
                 let url = scene.lab.node(node).unwrap().url;
@@ -102,7 +103,8 @@ fn exchange_that_came_to_one_replica_is_taken_back_on_that_one_only() {
     let scene = two_tables("exchange_half");
     let before = names(&scene);
     // The way to the second replica swallows the statement.
-    let cutter = Cutter::new(Some((1, Cut::Swallowed)));
+    let cutter = Cutter::new();
+    Cutter::aim(&cutter, Some((1, Cut::Swallowed)));
     scene.environment(|text| {
         let url = scene.lab.node("replica2").unwrap().url;
         text.replace(&url, &way_to(&url, &cutter))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clickferry::engine::journal::Record;
 
 use crate::support::Output;
+use crate::support::bucket;
 use crate::support::engine::{Engine, has_intent, is_done, journal};
 use crate::support::lab::wait_until;
 use crate::support::proof::{is_moved, nothing_was_repeated};
@@ -110,6 +111,32 @@ fn cut_connections_to_the_store_are_no_end() {
         scene.lab.fault_s3_off().unwrap();
         comes_through(&scene, &ended);
     }
+}
+
+/// Every object is deleted, and no deletion is answered: the bucket is asked what is left, and nothing else goes.
+#[test]
+fn a_backup_whose_deletion_is_never_answered_is_gone_and_what_lies_beside_it_is_not() {
+    let scene = Scene::alone("deleted").with_orders();
+    let backup = scene.runbook("backup", |text| text);
+    let done = scene.apply(&backup, &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let written = bucket::keys(&scene, "");
+    assert!(written.len() > 10, "{written:?}");
+    let beside = format!("{}-beside", written[0].rsplit_once('/').unwrap().0);
+    bucket::put(&scene, &beside, b"of somebody else");
+    let run = scene.runs()[0].file_name().unwrap().to_string_lossy().into_owned();
+    let shown = scene.cli(&["undo", &run, "--dry-run", "--format", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    scene.lab.fault_s3(S3Fault::new(FaultKind::LoseAnswer).method("DELETE")).unwrap();
+    let undone = scene.cli(&["undo", &run, "--consent", &plan["digest"].as_str().unwrap()[..12]]);
+    assert_eq!(undone.code, Some(1), "{undone}");
+    assert!(undone.stderr.contains("Carry on: clickferry resume"), "{undone}");
+    let left = bucket::keys(&scene, "").len();
+    assert!((2..=written.len()).contains(&left), "{left} of {}: {undone}", written.len());
+    scene.lab.fault_s3_off().unwrap();
+    let resumed = scene.cli(&["resume"]);
+    assert_eq!(resumed.code, Some(0), "{resumed}");
+    assert_eq!(bucket::keys(&scene, ""), [beside]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::support::cases::{BUNDLED, Case, STEPS, remove};
+use crate::support::cases::{BACK, BUNDLED, Case, STEPS, remove};
 use crate::support::cutter::{Cut, Cutter, way_to};
 use crate::support::lab::NODES;
 use crate::support::round::{Round, Taken};
@@ -23,10 +23,11 @@ fn through(scene: &Scene, cutter: &Arc<Mutex<Cutter>>) {
 /// The end of an undisturbed run, and how many changing statements it sends.
 fn undisturbed(base: &Scene, case: &Case) -> (Vec<String>, usize) {
     let scene = base.next("calm");
-    let cutter = Cutter::new(None);
+    let cutter = Cutter::new();
     through(&scene, &cutter);
     let round = Round::new(&scene, case);
-    let ended = round.apply(|_| {});
+    Cutter::aim(&cutter, None);
+    let ended = round.begin(|_| {});
     assert_eq!(ended.output.code, Some(0), "{}", ended.output);
     let end = round.end();
     round.ended_as(&end);
@@ -37,10 +38,11 @@ fn undisturbed(base: &Scene, case: &Case) -> (Vec<String>, usize) {
 /// Loses the answer to one statement; returns the statement's id and what it took to come to the end.
 fn lost(base: &Scene, case: &Case, end: &[String], number: usize, cut: Cut) -> (String, Taken) {
     let scene = base.next("lost");
-    let cutter = Cutter::new(Some((number, cut)));
+    let cutter = Cutter::new();
     through(&scene, &cutter);
     let round = Round::new(&scene, case);
-    let first = round.apply(|_| {});
+    Cutter::aim(&cutter, Some((number, cut)));
+    let first = round.begin(|_| {});
     let id = Cutter::passed(&cutter).get(number - 1).cloned().unwrap_or_default();
     if cut != Cut::Swallowed {
         assert!(matches!(first.output.code, Some(0 | 4)), "{id} {cut:?}: {}", first.output);
@@ -66,11 +68,24 @@ fn all_of(base: &Scene, case: &Case, every: usize, cuts: &[Cut]) -> Vec<(String,
     all
 }
 
+/// What is taken back by statements; a backup goes by requests to the bucket.
+fn back() -> impl Iterator<Item = &'static Case> {
+    BACK.iter().filter(|case| case.name != "undo-backup")
+}
+
 #[test]
 fn an_answer_that_is_lost_is_asked_for_and_no_statement_is_sent_again() {
     let base = Scene::new("lost");
     for case in &BUNDLED {
         all_of(&base, case, if case.name == "standalone-to-replicated" { 13 } else { 4 }, &[Cut::Answer, Cut::Sent]);
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_on_the_way_back_is_asked_for_too() {
+    let base = Scene::new("lostback");
+    for case in back() {
+        all_of(&base, case, if case.name == "undo-move" { 8 } else { 3 }, &[Cut::Answer, Cut::Late]);
     }
 }
 
@@ -108,7 +123,7 @@ fn a_statement_that_never_arrived_is_sent_again_after_its_probe_said_so() {
 #[ignore = "the whole torture takes long: make torture"]
 fn whole_lost_answers() {
     let mut failures = Vec::new();
-    for case in [&STEPS].into_iter().chain(BUNDLED.iter().rev()) {
+    for case in [&STEPS].into_iter().chain(BUNDLED.iter().rev()).chain(back()) {
         let base = Scene::alone("lost");
         let (end, statements) = undisturbed(&base, case);
         for cut in [Cut::Answer, Cut::Sent, Cut::Late, Cut::Swallowed] {

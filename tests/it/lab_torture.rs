@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::cases::{BUNDLED, Case, STEPS, remove};
+use crate::support::cases::{BACK, BUNDLED, Case, STEPS, remove};
 use crate::support::round::{Round, Taken};
 use crate::support::scene::Scene;
 use crate::support::{caught, knob, root, write_down};
@@ -23,7 +23,7 @@ fn undisturbed(base: &Scene, case: &Case) -> Undisturbed {
     let scene = base.next("calm");
     let round = Round::new(&scene, case);
     let file = scene.test.path().join("points");
-    let ended = round.apply(|command| {
+    let ended = round.begin(|command| {
         command.env(POINTS, &file);
     });
     assert_eq!(ended.output.code, Some(0), "{}", ended.output);
@@ -51,7 +51,7 @@ fn killed(base: &Scene, case: &Case, calm: &Undisturbed, at: usize, again: Optio
             command.env(KILL_AT, at.to_string()).env(POINTS, &file);
         }
     };
-    let first = round.apply(kill(at));
+    let first = round.begin(kill(at));
     let mut points = vec![names(&file).pop().unwrap_or_default()];
     std::fs::remove_file(&file).unwrap();
     let taken = match again {
@@ -75,8 +75,8 @@ fn second(at: usize) -> usize {
 fn runbooks_killed_at_points_spread_evenly_end_as_if_nothing_had_happened() {
     let base = Scene::new("torture");
     // Points per case; the move has ten times as many points as the others.
-    let samples = [8, 3, 2, 2, 2, 4];
-    for (turn, (case, sample)) in BUNDLED.iter().chain([&STEPS]).zip(samples).enumerate() {
+    let samples = [8, 3, 2, 2, 2, 4, 3, 1, 1, 1, 1];
+    for (turn, (case, sample)) in BUNDLED.iter().chain([&STEPS]).chain(&BACK).zip(samples).enumerate() {
         let calm = undisturbed(&base, case);
         let step = calm.points.len() as f64 / f64::from(sample);
         for part in 0..sample {
@@ -169,4 +169,10 @@ fn whole_backup() {
 #[ignore = "the whole torture takes long: make torture"]
 fn whole_steps() {
     whole(&STEPS);
+}
+
+#[test]
+#[ignore = "the whole torture takes long: make torture"]
+fn whole_undo_and_purge() {
+    BACK.iter().for_each(whole);
 }

@@ -12,19 +12,38 @@ pub struct Case {
     pub name: &'static str,
     /// Makes the world and the runbook's file; returns its name and its parameters besides `database`.
     pub prepare: fn(&Scene) -> (String, Vec<String>),
+    /// The command that is disturbed.
+    pub command: Disturbed,
+}
+
+/// What is disturbed: the run itself, or what is done with a run that came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disturbed {
+    Apply,
+    Undo,
+    Purge,
 }
 
 /// Every bundled runbook.
 pub const BUNDLED: [Case; 5] = [
-    Case { name: "standalone-to-replicated", prepare: a_move },
-    Case { name: "restore-same-engine", prepare: restore },
-    Case { name: "clean-replicas", prepare: clean },
-    Case { name: "mark-migration-clean", prepare: mark },
-    Case { name: "backup", prepare: backup },
+    Case { name: "standalone-to-replicated", prepare: a_move, command: Disturbed::Apply },
+    Case { name: "restore-same-engine", prepare: restore, command: Disturbed::Apply },
+    Case { name: "clean-replicas", prepare: clean, command: Disturbed::Apply },
+    Case { name: "mark-migration-clean", prepare: mark, command: Disturbed::Apply },
+    Case { name: "backup", prepare: backup, command: Disturbed::Apply },
 ];
 
 /// Statements and commands, with a probe and without one, and tables that are exchanged.
-pub const STEPS: Case = Case { name: "steps", prepare: steps };
+pub const STEPS: Case = Case { name: "steps", prepare: steps, command: Disturbed::Apply };
+
+/// Runs that are taken back whole, and databases that were set aside and are dropped for good.
+pub const BACK: [Case; 5] = [
+    Case { name: "undo-move", prepare: a_first_move, command: Disturbed::Undo },
+    Case { name: "undo-mark", prepare: mark, command: Disturbed::Undo },
+    Case { name: "undo-backup", prepare: backup, command: Disturbed::Undo },
+    Case { name: "undo-set-aside", prepare: set_aside, command: Disturbed::Undo },
+    Case { name: "purge", prepare: set_aside, command: Disturbed::Purge },
+];
 
 /// Where commands leave what they made.
 const MADE: &str = "made";
@@ -38,6 +57,26 @@ fn a_move(scene: &Scene) -> (String, Vec<String>) {
     orders(scene);
     replicas(scene);
     (bundled(scene, "standalone-to-replicated"), vec!["migration=2".to_owned()])
+}
+
+/// The destination is empty, so that everything has a way back.
+fn a_first_move(scene: &Scene) -> (String, Vec<String>) {
+    orders(scene);
+    (bundled(scene, "standalone-to-replicated"), vec!["migration=2".to_owned()])
+}
+
+/// A database that is set aside before it is made anew, and what a table left in Keeper.
+fn set_aside(scene: &Scene) -> (String, Vec<String>) {
+    for statement in [
+        "CREATE DATABASE {db}",
+        "CREATE TABLE {db}.old (x UInt64) ENGINE = MergeTree ORDER BY x",
+        "INSERT INTO {db}.old SELECT number FROM numbers(9)",
+        "CREATE VIEW {db}.shown AS SELECT max(x) AS most FROM {db}.old",
+    ] {
+        scene.on_node("standalone", statement);
+    }
+    ghost(scene);
+    (scene.steps(SET_ASIDE_TEXT), Vec::new())
 }
 
 fn clean(scene: &Scene) -> (String, Vec<String>) {
@@ -136,6 +175,12 @@ const STEPS_TEXT: &str = "  - id: asked
     assert: { on: source, query: 'SELECT count() FROM {{ database }}.asked', equals: 3 }
 ";
 
+const SET_ASIDE_TEXT: &str = "  - id: clear
+    clear_keeper: { on: destination, paths: ['/clickhouse/tables/01/{{ database }}/ghost'] }
+  - id: recreate
+    recreate_database: { on: source, database: '{{ database }}', keep_old: { for: 1ms } }
+";
+
 /// Little on the standalone node: parts, a hidden table, and rows that no part can take.
 fn orders(scene: &Scene) {
     for statement in [
@@ -163,8 +208,15 @@ fn replicas(scene: &Scene) {
     }
     scene.on_node("replica1", "INSERT INTO {db}.orders VALUES (1), (2)");
     scene.on_node("replica2", "SYSTEM SYNC REPLICA {db}.orders");
-    let ghost = format!("/clickhouse/tables/01/{}/ghost", scene.database);
-    keeper::create_all(&scene.lab, &[ghost.clone(), format!("{ghost}/log"), format!("{ghost}/replicas")]);
+    ghost(scene);
+}
+
+/// What a table of a server that was lost left in Keeper.
+fn ghost(scene: &Scene) {
+    let database = format!("/clickhouse/tables/01/{}", scene.database);
+    let ghost = format!("{database}/ghost");
+    let nodes = [database, ghost.clone(), format!("{ghost}/log"), format!("{ghost}/replicas")];
+    keeper::create_all(&scene.lab, &nodes);
 }
 
 /// Takes a finished case away, so that a laboratory that serves many stays small.

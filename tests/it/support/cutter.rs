@@ -29,9 +29,14 @@ pub struct Cutter {
 }
 
 impl Cutter {
-    /// Cuts nothing, or the changing statement with this number, from 1.
-    pub fn new(target: Option<(usize, Cut)>) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { target, passed: Vec::new() }))
+    /// Cuts nothing until it aims.
+    pub fn new() -> Arc<Mutex<Self>> {
+        Arc::default()
+    }
+
+    /// From now on counts anew, and cuts the changing statement with this number, from 1, or nothing.
+    pub fn aim(cutter: &Mutex<Self>, target: Option<(usize, Cut)>) {
+        *cutter.lock().unwrap() = Self { target, passed: Vec::new() };
     }
 
     /// Ids of the changing statements that have passed.

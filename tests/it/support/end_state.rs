@@ -45,6 +45,8 @@ pub fn end_state(scene: &Scene, before: &Ids) -> Vec<String> {
 }
 
 fn of_node(scene: &Scene, node: &'static str, before: &BTreeSet<String>, lines: &mut Vec<String>) {
+    let aside = scene.on_node(node, "SELECT count() FROM system.databases WHERE startsWith(name, '{db}_old')");
+    lines.push(format!("{node} databases set aside: {aside}"));
     let age = |id: &str| if before.contains(id) { "as before" } else { "new" };
     let databases = scene.on_node(
         node,

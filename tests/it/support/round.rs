@@ -8,7 +8,7 @@ use std::process::Command;
 use clickferry::engine::journal::{Entry, Record, read_journal};
 
 use super::Output;
-use super::cases::Case;
+use super::cases::{Case, Disturbed};
 use super::end_state::{Ids, differences, end_state, ids};
 use super::node_log::{nothing_was_sent_twice, was_carried_out};
 use super::scene::Scene;
@@ -20,7 +20,9 @@ const MOST_COMMANDS: usize = 8;
 pub struct Round<'a> {
     pub scene: &'a Scene,
     before: Ids,
-    apply: Vec<String>,
+    command: Vec<String>,
+    /// Runs that came to their end before the one that is disturbed.
+    runs_before: usize,
 }
 
 /// What it took to come to the end.
@@ -47,12 +49,31 @@ impl<'a> Round<'a> {
         let parameters: Vec<&str> = parameters.iter().flat_map(|parameter| ["-p", parameter]).collect();
         let digest = scene.plan(&runbook, &parameters);
         let apply = ["apply", "plan.json", "--consent", &digest, "-e", "environment.yaml"];
-        Self { scene, before, apply: apply.map(str::to_owned).to_vec() }
+        let mut round = Self { scene, before, command: apply.map(str::to_owned).to_vec(), runs_before: 0 };
+        if case.command != Disturbed::Apply {
+            let ended = round.begin(|_| {});
+            assert_eq!(ended.output.code, Some(0), "{}", ended.output);
+            round.turn_to(case.command);
+        }
+        round
+    }
+
+    /// What is disturbed is not the run that has just ended, but what is done with it.
+    fn turn_to(&mut self, command: Disturbed) {
+        let verb = if command == Disturbed::Undo { "undo" } else { "purge" };
+        let (run, _) = self.last_run().unwrap();
+        let shown = self.scene.cli(&[verb, &run, "--dry-run", "--format", "json"]);
+        assert_eq!(shown.code, Some(2), "{shown}");
+        let plan: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+        let digest = &plan["digest"].as_str().unwrap()[..12];
+        self.command = [verb, &run, "--consent", digest, "-e", "environment.yaml"].map(str::to_owned).to_vec();
+        self.runs_before = self.scene.runs().len();
+        self.scene.mark();
     }
 
     /// Begins the run, changed as `disturb` wants.
-    pub fn apply(&self, disturb: impl FnOnce(&mut Command)) -> Ended {
-        let words: Vec<&str> = self.apply.iter().map(String::as_str).collect();
+    pub fn begin(&self, disturb: impl FnOnce(&mut Command)) -> Ended {
+        let words: Vec<&str> = self.command.iter().map(String::as_str).collect();
         self.run(&words, disturb)
     }
 
@@ -101,7 +122,7 @@ impl<'a> Round<'a> {
                     taken.anew += 1;
                     let refused = self.run(&["resume", "-e", "environment.yaml"], |_| {});
                     assert_eq!(refused.output.code, Some(1), "nothing was begun:\n{}", refused.output);
-                    self.apply(|_| {})
+                    self.begin(|_| {})
                 }
             };
         }
@@ -110,7 +131,8 @@ impl<'a> Round<'a> {
 
     /// The latest run that has begun, with its records; one that was killed before its first record never began.
     fn last_run(&self) -> Option<(String, Vec<Record>)> {
-        let mut begun = self.scene.runs().into_iter().map(|folder| (records_of(&folder), folder));
+        let mut begun =
+            self.scene.runs().into_iter().skip(self.runs_before).map(|folder| (records_of(&folder), folder));
         let (records, folder) = begun.rfind(|(records, _)| !records.is_empty())?;
         Some((folder.file_name().unwrap().to_str().unwrap().to_owned(), records))
     }
