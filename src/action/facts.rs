@@ -41,9 +41,13 @@ pub fn definition(host: &HostWorld, database: &str, name: &str) -> Option<Fact> 
     Definitions::default().of_table(host, database, name)
 }
 
-/// What definitions say in facts. Replicas of a table have the same one: it is read once for all of them.
+/// What facts say of one table on several hosts. Its replicas have the same definition, which is read once for all of
+/// them, and the same texts, which are kept once.
 #[derive(Default)]
-pub struct Definitions(HashMap<Text, String>);
+pub struct Definitions {
+    words: HashMap<Text, String>,
+    texts: Vec<Text>,
+}
 
 impl Definitions {
     /// As [`definition`].
@@ -71,54 +75,70 @@ impl Definitions {
             Some(_) => (format!("UUID {}", table.uuid), ""),
             None => (self.words(table), ", create_table_query"),
         };
-        Some(Fact::new(
+        let fact = Fact::new(
             host,
             format!("table {database}.{name}{by_then} that is {what}"),
             format!("{}{}, {defined}", rows_words(table), content_words(table)),
             content_query(column, database, name, table),
-        ))
+        );
+        Some(self.shared(fact))
     }
 
     /// The columns stand in it, so that a column that came, went or changed is seen; the digest is of the whole
     /// statement.
     fn words(&mut self, table: &Table) -> String {
-        if !self.0.contains_key(&table.create_query) {
-            self.0.insert(table.create_query.clone(), words_of(&table.create_query));
+        if !self.words.contains_key(&table.create_query) {
+            self.words.insert(table.create_query.clone(), words_of(&table.create_query));
         }
-        format!("UUID {}, {}", table.uuid, self.0.get(&table.create_query).map_or("", String::as_str))
+        format!("UUID {}, {}", table.uuid, self.words.get(&table.create_query).map_or("", String::as_str))
+    }
+
+    /// As [`replicas`].
+    pub fn of_replicas(&mut self, host: &HostName, table: &Table) -> Option<Fact> {
+        replicas(host, table).map(|fact| self.shared(fact))
+    }
+
+    fn shared(&mut self, fact: Fact) -> Fact {
+        let mut kept = |text: Text| {
+            self.texts.iter().find(|known| **known == text).cloned().unwrap_or_else(|| {
+                self.texts.push(text.clone());
+                text
+            })
+        };
+        Fact { subject: kept(fact.subject), query: kept(fact.query), ..fact }
     }
 }
 
 fn words_of(create: &str) -> String {
-    let columns = columns(create);
+    let tokens = tokenize(create).unwrap_or_default();
+    let columns: Vec<&[Token<'_>]> = columns(&tokens).collect();
+    let listed: Vec<String> = columns.iter().take(LISTED).map(|column| words_of_column(create, column)).collect();
     let shown = match columns.len() {
         0 => String::new(),
-        number if number > LISTED => format!("{} and {} more; ", columns[..LISTED].join(", "), number - LISTED),
-        _ => format!("{}; ", columns.join(", ")),
+        number if number > LISTED => format!("{} and {} more; ", listed.join(", "), number - LISTED),
+        _ => format!("{}; ", listed.join(", ")),
     };
     format!("{shown}definition {}", short(create))
 }
 
-/// What a CREATE statement says of each column, in its own words; cut where it is long.
-fn columns(create: &str) -> Vec<String> {
-    let tokens = tokenize(create).unwrap_or_default();
+/// The tokens of each column of a CREATE statement.
+fn columns<'t>(tokens: &'t [Token<'t>]) -> impl Iterator<Item = &'t [Token<'t>]> {
     let is_end = |token: &Token<'_>| token.depth == 0 && (token.is_word("ENGINE") || token.is_word("AS"));
-    let inside: Vec<&Token<'_>> = tokens
-        .iter()
-        .take_while(|token| !is_end(token))
-        .skip_while(|token| !(token.depth == 0 && token.is_symbol("(")))
-        .skip(1)
-        .take_while(|token| token.depth > 0)
-        .collect();
-    let words = |item: &[&Token<'_>]| {
-        let (first, last) = (item.first()?, item.last()?);
-        let text = create.get(first.start..last.end())?.split_whitespace().collect::<Vec<_>>().join(" ");
-        Some(match text.char_indices().nth(LONGEST) {
-            Some((end, _)) => format!("{}...", &text[..end]),
-            None => text,
-        })
-    };
-    inside.split(|token| token.depth == 1 && token.is_symbol(",")).filter_map(words).collect()
+    let opens = |token: &Token<'_>| token.depth == 0 && token.is_symbol("(");
+    let head = &tokens[..tokens.iter().position(is_end).unwrap_or(tokens.len())];
+    let first = head.iter().position(opens).map_or(head.len(), |at| at + 1);
+    let inside = head[first..].iter().position(|token| token.depth == 0).map_or(head.len(), |length| first + length);
+    head[first..inside].split(|token| token.depth == 1 && token.is_symbol(",")).filter(|column| !column.is_empty())
+}
+
+/// What a CREATE statement says of a column, in its own words; cut where it is long.
+fn words_of_column(create: &str, column: &[Token<'_>]) -> String {
+    let (Some(first), Some(last)) = (column.first(), column.last()) else { return String::new() };
+    let text = create[first.start..last.end()].split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }
 
 /// A database: its engine and UUID, or that it is not there.
@@ -303,6 +323,9 @@ mod tests {
 
     #[test]
     fn columns_are_told_in_the_words_of_the_statement() {
+        let columns = |create: &str| -> Vec<String> {
+            super::columns(&tokenize(create).unwrap()).map(|column| words_of_column(create, column)).collect()
+        };
         let create = "CREATE TABLE d.t\n(\n    `a` UInt8,\n    `b` Decimal(12, 2) DEFAULT if(1, 2, 3),\n    INDEX i a TYPE minmax\n)\nENGINE = MergeTree(x)";
         assert_eq!(columns(create), ["`a` UInt8", "`b` Decimal(12, 2) DEFAULT if(1, 2, 3)", "INDEX i a TYPE minmax"]);
         assert_eq!(columns("CREATE VIEW d.v (`a` UInt8) AS SELECT (1, 2) AS a"), ["`a` UInt8"]);

@@ -1,7 +1,8 @@
 //! Looks at everything a runbook needs: the servers once, and what each action asks for besides. Only reads.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use super::ports::Ports;
 use super::syntax::Authored;
 use crate::diag::{Failure, Refusal};
 use crate::model::environment::Environment;
-use crate::model::ids::{HostName, StepId};
+use crate::model::ids::StepId;
 use crate::model::observed::{TargetWorld, World};
 use crate::model::runbook::Topology;
 use crate::plan::fact::Fact;
@@ -154,13 +155,11 @@ fn silent_facts(seen: &Seen) -> Vec<Fact> {
     facts
 }
 
-/// Leaves the first fact on each subject. Later ones tell of the world as earlier steps will leave it.
+/// Sorts the facts, and leaves the first on each subject. Later ones tell of the world as earlier steps will leave it.
 pub(super) fn first_of_each(facts: &mut Vec<Fact>) {
-    let mut known: HashSet<(&HostName, &str)> = HashSet::with_capacity(facts.len());
-    let are_first: Vec<bool> = facts.iter().map(|fact| known.insert((&fact.host, fact.subject.as_str()))).collect();
-    drop(known);
-    let mut are_first = are_first.into_iter();
-    facts.retain(|_| are_first.next().unwrap_or(true));
+    // The sort is stable.
+    facts.par_sort_by(|one, other| (&one.host, &one.subject).cmp(&(&other.host, &other.subject)));
+    facts.dedup_by(|later, first| later.is_about(first));
 }
 
 /// The steps that are not left out.

@@ -1,14 +1,15 @@
 //! Looks at every server once, with a fixed number of reading statements per host, however many tables there are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use futures_util::future::join_all;
+use tokio::task::JoinSet;
 
 use super::clusters::{self, Member};
 use super::disks::observe_disks;
 use super::errors::explain_look;
 use super::observe_tables::{MaskedDefinitions, observe_tables};
-use super::ports::{Answer, Call, Ports, SqlError};
+use super::ports::{Answer, Call, Ports, Sql, SqlError};
 use super::settings::settings;
 use super::untold::observe_more;
 use crate::diag::{Failure, Refusal};
@@ -63,20 +64,9 @@ pub async fn observe(
 
 /// As [`observe`], and what could not be seen is told beside the rest.
 pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>, ports: &Ports) -> Seen {
-    let definitions = MaskedDefinitions::default();
-    let mut tasks = Vec::new();
-    for role in wanted.keys() {
-        let Some(binding) = environment.targets.get(role) else { continue };
-        for host in &binding.hosts {
-            let definitions = &definitions;
-            tasks.push(async move {
-                (role.clone(), host.host_name(), observe_host(host, binding, ports, definitions).await)
-            });
-        }
-    }
     let mut seen = Seen::default();
     let mut hosts: BTreeMap<String, Vec<(HostWorld, Vec<Member>)>> = BTreeMap::new();
-    for (role, name, result) in join_all(tasks).await {
+    for (role, name, result) in observe_hosts(environment, wanted, &ports.sql).await {
         match result {
             Ok((host, members, unfit)) => {
                 hosts.entry(role).or_default().push((host, members));
@@ -104,15 +94,43 @@ pub async fn see(environment: &Environment, wanted: &BTreeMap<String, Topology>,
     seen
 }
 
-/// Observes one server; with it comes in what it does not fit the environment.
+/// A server, the members of its cluster, and in what it does not fit the environment; or why it was not seen.
+type Observed = Result<(HostWorld, Vec<Member>, Vec<Refusal>), Refusal>;
+
+/// Observes every server, each in a task of its own: of thousands of tables there is much to take in.
+async fn observe_hosts(
+    environment: &Environment,
+    wanted: &BTreeMap<String, Topology>,
+    sql: &Arc<dyn Sql>,
+) -> Vec<(String, HostName, Observed)> {
+    let definitions = Arc::new(MaskedDefinitions::default());
+    let mut tasks = JoinSet::new();
+    for role in wanted.keys() {
+        let Some(binding) = environment.targets.get(role) else { continue };
+        let target = Arc::new(binding.clone());
+        for host in 0..target.hosts.len() {
+            let (role, target, number) = (role.clone(), Arc::clone(&target), tasks.len());
+            let (sql, definitions) = (Arc::clone(sql), Arc::clone(&definitions));
+            tasks.spawn(async move {
+                let host = &target.hosts[host];
+                (number, (role, host.host_name(), observe_host(host, &target, &*sql, &definitions).await))
+            });
+        }
+    }
+    let mut observed = tasks.join_all().await;
+    observed.sort_unstable_by_key(|(number, _)| *number);
+    observed.into_iter().map(|(_, observed)| observed).collect()
+}
+
+/// Observes one server.
 async fn observe_host(
     binding: &HostBinding,
     target: &TargetBinding,
-    ports: &Ports,
+    sql: &dyn Sql,
     definitions: &MaskedDefinitions,
-) -> Result<(HostWorld, Vec<Member>, Vec<Refusal>), Refusal> {
+) -> Observed {
     let host = binding.host_name();
-    let asker = Asker { host: &host, ports, definitions };
+    let asker = Asker { host: &host, sql, definitions };
     let what = || format!("looking at {host}");
     let explain = |error: SqlError| explain_look(what(), &error);
     let identity = asker
@@ -180,14 +198,14 @@ async fn observe_host(
 
 pub(super) struct Asker<'a> {
     host: &'a HostName,
-    ports: &'a Ports,
+    sql: &'a dyn Sql,
     /// Definitions that any of the servers has told.
     pub definitions: &'a MaskedDefinitions,
 }
 
 impl Asker<'_> {
     pub(super) async fn ask(&self, sql: &str) -> Result<Answer, SqlError> {
-        self.ports.sql.call(self.host, Call::read(sql)).await
+        self.sql.call(self.host, Call::read(sql)).await
     }
 
     /// As [`Self::ask`], but a table, column or function that this version does not have gives an empty answer

@@ -110,8 +110,6 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
         space.after(&step.id, &world);
     }
     first_of_each(&mut facts);
-    // No two are on the same subject.
-    facts.sort_unstable();
     let (refused, told) = refused_by_guards(compiled, &observations.world, space);
     notes.extend(told);
     notes.extend(unlocked_targets(compiled, environment, &observations.world, &operations));

@@ -65,7 +65,7 @@ impl RunState {
 #[must_use]
 pub fn statements_digest(operation: &Operation) -> String {
     // Plain data with text keys always becomes JSON.
-    sha256(&serde_json::to_vec(&(&operation.statements, operation.data.raw())).unwrap_or_default())
+    sha256(&serde_json::to_vec(&(&operation.statements, operation.data.exact())).unwrap_or_default())
 }
 
 /// Reads how far a run is.

@@ -8,34 +8,79 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 /// Data in a form of the action's own. To serde and in schemas it is any value.
 #[derive(Clone)]
-pub struct Data(Arc<RawValue>);
+pub struct Data(Kept);
+
+#[derive(Clone)]
+enum Kept {
+    Whole(Arc<RawValue>),
+    /// An object of which all fields but the last are shared with other operations.
+    Joined {
+        shared: Shared,
+        last: (&'static str, Arc<RawValue>),
+    },
+}
+
+/// The first fields of an object, which the data of several operations have in common.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Vec<(&'static str, Box<RawValue>)>>);
+
+impl Shared {
+    /// As these fields, and one more.
+    #[must_use]
+    pub fn with<T: Serialize>(self, name: &'static str, value: &T) -> Self {
+        let mut fields = Arc::unwrap_or_clone(self.0);
+        fields.push((name, raw(value)));
+        Self(Arc::new(fields))
+    }
+}
+
+/// Plain data with text keys always becomes JSON.
+fn raw<T: Serialize + ?Sized>(value: &T) -> Box<RawValue> {
+    to_raw_value(value).unwrap_or_default()
+}
 
 impl Data {
     /// Keeps a value.
     #[must_use]
     pub fn of<T: Serialize>(value: &T) -> Self {
-        // Plain data with text keys always becomes JSON.
-        Self(to_raw_value(value).unwrap_or_default().into())
+        Self(Kept::Whole(raw(value).into()))
+    }
+
+    /// Keeps an object of fields that are shared, and a last one of its own.
+    #[must_use]
+    pub fn joined<T: Serialize>(shared: &Shared, name: &'static str, value: &T) -> Self {
+        Self(Kept::Joined { shared: shared.clone(), last: (name, raw(value).into()) })
     }
 
     /// Reads it as the action's own type.
     ///
     /// # Errors
     /// Data of another form.
-    pub fn read<'d, T: Deserialize<'d>>(&'d self) -> serde_json::Result<T> {
-        serde_json::from_str(self.0.get())
+    pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(&self.text())
     }
 
-    /// As its text.
+    /// Its text.
     #[must_use]
-    pub fn raw(&self) -> &RawValue {
-        &self.0
+    pub fn text(&self) -> Cow<'_, str> {
+        match &self.0 {
+            Kept::Whole(whole) => whole.get().into(),
+            Kept::Joined { .. } => serde_json::to_string(&self.exact()).unwrap_or_default().into(),
+        }
+    }
+
+    /// To be written byte by byte as it is kept, by a serializer that does not indent.
+    #[must_use]
+    pub fn exact(&self) -> Exact<'_> {
+        Exact(self)
     }
 
     /// As a tree of values, for those who look for a part of it.
@@ -45,15 +90,34 @@ impl Data {
     }
 }
 
+/// Data that is written as it is kept.
+pub struct Exact<'d>(&'d Data);
+
+impl Serialize for Exact<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0.0 {
+            Kept::Whole(whole) => whole.serialize(serializer),
+            Kept::Joined { shared, last: (name, value) } => {
+                let mut map = serializer.serialize_map(Some(shared.0.len() + 1))?;
+                for (name, value) in &*shared.0 {
+                    map.serialize_entry(name, value)?;
+                }
+                map.serialize_entry(name, value)?;
+                map.end()
+            }
+        }
+    }
+}
+
 impl Default for Data {
     fn default() -> Self {
-        Self(Box::<RawValue>::default().into())
+        Self(Kept::Whole(Box::<RawValue>::default().into()))
     }
 }
 
 impl PartialEq for Data {
     fn eq(&self, other: &Self) -> bool {
-        self.0.get() == other.0.get()
+        self.text() == other.text()
     }
 }
 
@@ -61,7 +125,7 @@ impl Eq for Data {}
 
 impl fmt::Debug for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.get())
+        f.write_str(&self.text())
     }
 }
 
@@ -110,5 +174,16 @@ mod tests {
             assert_eq!(serde_json::from_str::<Data>(&text).unwrap(), data);
         }
         assert_eq!((Data::default().value(), Data::default() == Data::of(&Value::Null)), (Value::Null, true));
+    }
+
+    #[test]
+    fn fields_that_are_shared_are_written_like_those_of_one_value() {
+        let whole: Value = serde_json::from_str(r#"{"kind":"k","columns":["a","b"],"place":{"x":1}}"#).unwrap();
+        let shared = Shared::default().with("kind", &"k").with("columns", &["a", "b"]);
+        let joined = Data::joined(&shared, "place", &whole["place"]);
+        assert_eq!(joined, Data::of(&whole));
+        assert_eq!(serde_json::to_string(&joined).unwrap(), whole.to_string());
+        assert_eq!(serde_json::to_string(&joined.exact()).unwrap(), whole.to_string());
+        assert_eq!(joined.read::<Value>().unwrap(), whole);
     }
 }

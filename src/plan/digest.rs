@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::conversion::PlannedConversion;
+use super::data::Exact;
 use super::fact::Fact;
 use super::operation::{Effect, Loss, Operation, Past};
 use super::plan_file::{Plan, PlannedHost, PlannedStep, Totals, hex};
@@ -17,19 +19,31 @@ use super::text_diff::TextDiff;
 use crate::model::ids::{HostName, OperationId, RunId, StepId};
 use crate::model::runbook::Guards;
 
-/// The digest, hexadecimal.
+/// Bytes that are handed over at a time.
+const BLOCK: usize = 1 << 17;
+
+/// The digest, hexadecimal. Another thread computes it of what this one has written so far.
 pub fn of(plan: &Plan) -> serde_json::Result<String> {
-    let mut writer = BufWriter::with_capacity(1 << 16, Hasher(Sha256::new()));
-    serde_json::to_writer(&mut writer, &Binding::of(plan))?;
-    let hasher = writer.into_inner().map_err(|error| serde_json::Error::io(error.into_error()))?;
-    Ok(hex(&hasher.0.finalize()))
+    let (written, blocks) = sync_channel::<Vec<u8>>(4);
+    thread::scope(|scope| {
+        let hashing = scope.spawn(move || {
+            let mut hasher = Sha256::new();
+            blocks.iter().for_each(|block| hasher.update(&block));
+            hex(&hasher.finalize())
+        });
+        let mut writer = BufWriter::with_capacity(BLOCK, Blocks(written));
+        serde_json::to_writer(&mut writer, &Binding::of(plan))?;
+        // The channel ends with it.
+        drop(writer.into_inner().map_err(|error| serde_json::Error::io(error.into_error()))?);
+        hashing.join().map_err(|_| serde_json::Error::io(io::Error::other("the digest could not be computed")))
+    })
 }
 
-struct Hasher(Sha256);
+struct Blocks(SyncSender<Vec<u8>>);
 
-impl Write for Hasher {
+impl Write for Blocks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
+        self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
         Ok(bytes.len())
     }
 
@@ -152,7 +166,7 @@ struct BindingOperation<'p> {
     before: &'p str,
     after: &'p str,
     check: &'p str,
-    data: &'p RawValue,
+    data: Exact<'p>,
     #[serde(skip_serializing_if = "Option::is_none")]
     past: &'p Option<Past>,
     estimate_rows: Option<u64>,
@@ -200,7 +214,7 @@ impl<'p> BindingOperation<'p> {
             before,
             after,
             check,
-            data: data.raw(),
+            data: data.exact(),
             past,
             estimate_rows: None,
             estimate_bytes: None,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids::HostName;
+use crate::model::text::Text;
 
 /// One fact: what was seen, and the read-only statement that shows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -11,11 +12,11 @@ pub struct Fact {
     /// Host asked; empty for Keeper and buckets.
     pub host: HostName,
     /// What it is about, e.g. `tables of database default`.
-    pub subject: String,
+    pub subject: Text,
     /// What was seen.
     pub value: String,
     /// The statement (or command) that shows it.
-    pub query: String,
+    pub query: Text,
 }
 
 impl Fact {
@@ -27,13 +28,8 @@ impl Fact {
 
     /// A fact of a host.
     #[must_use]
-    pub fn new(
-        host: &HostName,
-        subject: impl Into<String>,
-        value: impl Into<String>,
-        query: impl Into<String>,
-    ) -> Self {
-        Self { host: host.clone(), subject: exact(subject), value: exact(value), query: exact(query) }
+    pub fn new(host: &HostName, subject: impl Into<Text>, value: impl Into<String>, query: impl Into<Text>) -> Self {
+        Self { host: host.clone(), subject: subject.into(), value: exact(value), query: query.into() }
     }
 }
 

@@ -4,11 +4,36 @@
 use super::sql::{Token, tokenize};
 
 /// Words that begin a line at the top level of a statement.
-const CLAUSES: &str = "ENGINE PARTITION PRIMARY ORDER SAMPLE TTL SETTINGS COMMENT SOURCE LAYOUT LIFETIME FROM SELECT \
-                       WHERE PREWHERE GROUP HAVING LIMIT UNION REFRESH TO AS VALUES ARRAY";
+const CLAUSES: [&str; 24] = [
+    "ENGINE",
+    "PARTITION",
+    "PRIMARY",
+    "ORDER",
+    "SAMPLE",
+    "TTL",
+    "SETTINGS",
+    "COMMENT",
+    "SOURCE",
+    "LAYOUT",
+    "LIFETIME",
+    "FROM",
+    "SELECT",
+    "WHERE",
+    "PREWHERE",
+    "GROUP",
+    "HAVING",
+    "LIMIT",
+    "UNION",
+    "REFRESH",
+    "TO",
+    "AS",
+    "VALUES",
+    "ARRAY",
+];
 
 /// Those of them that begin a line of a query.
-const QUERY_CLAUSES: &str = "ORDER FROM SELECT WHERE PREWHERE GROUP HAVING LIMIT UNION SETTINGS";
+const QUERY_CLAUSES: [&str; 10] =
+    ["ORDER", "FROM", "SELECT", "WHERE", "PREWHERE", "GROUP", "HAVING", "LIMIT", "UNION", "SETTINGS"];
 
 /// The lines of a statement. A text with line breaks of its own, or one that is no SQL, keeps its lines.
 ///
@@ -68,11 +93,11 @@ fn ends_head(token: &Token<'_>) -> bool {
 
 fn begins_clause(tokens: &[Token<'_>], at: usize) -> bool {
     let token = &tokens[at];
-    if !CLAUSES.split_whitespace().any(|word| token.is_word(word)) {
+    if !CLAUSES.iter().any(|word| token.is_word(word)) {
         return false;
     }
     // In a query the other words are names of columns.
-    if tokens[0].is_word("SELECT") && !QUERY_CLAUSES.split_whitespace().any(|word| token.is_word(word)) {
+    if tokens[0].is_word("SELECT") && !QUERY_CLAUSES.iter().any(|word| token.is_word(word)) {
         return false;
     }
     let previous = &tokens[at - 1];

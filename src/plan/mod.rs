@@ -15,3 +15,6 @@ pub mod statement;
 pub mod template;
 pub mod text_diff;
 pub mod world_diff;
+
+/// So many objects of a database are planned by one thread at least, for a smaller share is not worth waking one.
+pub const SHARE: usize = 128;

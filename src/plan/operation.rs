@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::data::Data;
+use super::data::{Data, Shared};
 use super::fact::exact;
 use super::statement::Statement;
 use super::text_diff::TextDiff;
@@ -216,6 +216,13 @@ impl Operation {
     #[must_use]
     pub fn with_data<T: Serialize>(mut self, data: &T) -> Self {
         self.data = Data::of(data);
+        self
+    }
+
+    /// As [`Self::with_data`], of an object that has all fields but the last in common with other operations.
+    #[must_use]
+    pub fn with_shared_data<T: Serialize>(mut self, shared: &Shared, name: &'static str, last: &T) -> Self {
+        self.data = Data::joined(shared, name, last);
         self
     }
 }

@@ -112,12 +112,20 @@ impl Statement {
 #[must_use]
 pub fn first_line(statement: &str) -> String {
     const LIMIT: usize = 120;
-    let flat: String = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-    if flat.chars().count() <= LIMIT {
-        return flat;
+    let mut flat = String::new();
+    for word in statement.split_whitespace() {
+        if !flat.is_empty() {
+            flat.push(' ');
+        }
+        flat.push_str(word);
+        // A statement may be many times as long as what is shown of it.
+        if let Some((end, _)) = flat.char_indices().nth(LIMIT) {
+            flat.truncate(end);
+            flat.push('…');
+            break;
+        }
     }
-    let head: String = flat.chars().take(LIMIT).collect();
-    format!("{head}…")
+    flat
 }
 
 /// Prefixes of the tokens that are recognised in a text made by the engine.

@@ -135,7 +135,7 @@ fn a_whole_move_is_taken_back() {
     refused: no consent was given to this plan
       expected  --consent DIGEST, or the number of destroyed rows typed at a terminal
       found     no terminal to ask at, and no --consent
-      see it    clickferry plan RUNBOOK -e ENVIRONMENT
+      see it    clickferry undo RUN --dry-run -e ENVIRONMENT
       do this   read the plan, then give the consent at its end; nothing was changed
     ");
     drop(filters);

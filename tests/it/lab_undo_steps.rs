@@ -88,7 +88,7 @@ fn a_database_that_was_set_aside_is_purged_with_consent_of_its_own() {
     refused: no consent was given to this plan
       expected  --consent DIGEST, or the number of destroyed rows typed at a terminal
       found     no terminal to ask at, and no --consent
-      see it    clickferry plan RUNBOOK -e ENVIRONMENT
+      see it    clickferry purge --dry-run -e ENVIRONMENT
       do this   read the plan, then give the consent at its end; nothing was changed
     ");
     drop(filters);

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 use super::Arguments;
 use super::plan::Object;
 use crate::engine::context::PlanContext;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::model::text::Text;
+use crate::plan::SHARE;
 use crate::plan::conversion::{ConversionFate, KeeperPlace, PlannedConversion};
 use crate::plan::convert::{Conversion, Ddl, Reason, dependencies, to_replicated};
 use crate::plan::text_diff::TextDiff;
@@ -35,36 +38,56 @@ pub fn convert(context: &PlanContext<'_>, arguments: &Arguments, source: &HostWo
         .collect();
     let mut tables: Vec<&Table> = source.tables_of(database).filter(|table| !table.is_inner()).collect();
     tables.sort_by(|a, b| a.name.cmp(&b.name));
+    let fates: Vec<Fate> = tables
+        .par_iter()
+        .with_min_len(SHARE)
+        .map(|table| fate_of(table, arguments, &known, &format!("{} on {}", table.full_name(), source.name)))
+        .collect();
     let mut converted = Converted::default();
-    for table in tables {
-        let conversion = to_replicated(&table.create_query, &arguments.replication());
-        if arguments.leaves_out(&table.name) {
-            let why = match &conversion {
-                Conversion::Create(_) => "`except_tables` names it; it could be converted".to_owned(),
-                Conversion::Skip(why) => format!("`except_tables` names it; {why}"),
-                Conversion::Refuse(reason, found) => {
-                    format!("`except_tables` names it; not converted: {} ({found})", reason_words(*reason))
-                }
-            };
-            converted.left_out.push(left_out(context, source, table, why));
-            continue;
-        }
-        match conversion {
-            Conversion::Create(created) => {
-                let full = table.full_name();
-                let dependencies = Ddl::parse(&created.text).map(|ddl| dependencies(&ddl, &known)).unwrap_or_default();
-                let diff = TextDiff::between(format!("{full} on {}", source.name), &table.create_query, &created.text);
+    for (table, fate) in tables.into_iter().zip(fates) {
+        match fate {
+            Fate::Created(object) => {
                 converted.engines.insert(table.name.clone(), table.engine.clone());
-                let text = Text::from(&created.text);
-                converted.objects.insert(table.name.clone(), Object { created: *created, text, dependencies, diff });
+                converted.objects.insert(table.name.clone(), *object);
             }
-            Conversion::Skip(why) => converted.left_out.push(left_out(context, source, table, why)),
-            Conversion::Refuse(reason, words) => {
+            Fate::LeftOut(why) => converted.left_out.push(left_out(context, source, table, why)),
+            Fate::Refused(reason, words) => {
                 converted.refused.entry(reason).or_default().push((table.name.clone(), words));
             }
         }
     }
     converted
+}
+
+/// What becomes of an object.
+enum Fate {
+    Created(Box<Object>),
+    LeftOut(String),
+    Refused(Reason, String),
+}
+
+/// `against` names the definition that the new one is compared with.
+fn fate_of(table: &Table, arguments: &Arguments, known: &BTreeSet<(String, String)>, against: &str) -> Fate {
+    let conversion = to_replicated(&table.create_query, &arguments.replication());
+    if arguments.leaves_out(&table.name) {
+        return Fate::LeftOut(match &conversion {
+            Conversion::Create(_) => "`except_tables` names it; it could be converted".to_owned(),
+            Conversion::Skip(why) => format!("`except_tables` names it; {why}"),
+            Conversion::Refuse(reason, found) => {
+                format!("`except_tables` names it; not converted: {} ({found})", reason_words(*reason))
+            }
+        });
+    }
+    match conversion {
+        Conversion::Create(created) => {
+            let dependencies = Ddl::parse(&created.text).map(|ddl| dependencies(&ddl, known)).unwrap_or_default();
+            let diff = TextDiff::between(against.to_owned(), &table.create_query, &created.text);
+            let text = Text::from(&created.text);
+            Fate::Created(Box::new(Object { created: *created, text, dependencies, diff }))
+        }
+        Conversion::Skip(why) => Fate::LeftOut(why),
+        Conversion::Refuse(reason, words) => Fate::Refused(reason, words),
+    }
 }
 
 /// Why an object has no form for the target.

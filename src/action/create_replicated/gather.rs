@@ -1,8 +1,9 @@
 //! Reads the source's columns, and what stands in Keeper at the paths of the new tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,7 +13,8 @@ use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
 use crate::engine::errors::explain_look;
 use crate::engine::ports::{Call, Keeper};
-use crate::model::observed::{HostWorld, TargetWorld};
+use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::plan::SHARE;
 use crate::plan::convert::{Conversion, to_replicated};
 use crate::plan::sql::literal;
 
@@ -103,17 +105,14 @@ async fn replicas_at(keeper: &dyn Keeper, path: String) -> Result<Option<(String
 }
 
 /// Every path that the step would make, macros filled in.
-fn paths(arguments: &Arguments, source: &HostWorld, target: &TargetWorld) -> std::collections::BTreeSet<String> {
-    let mut paths = std::collections::BTreeSet::new();
-    for table in source.tables_of(arguments.database.as_str()) {
-        if table.is_inner() || arguments.leaves_out(&table.name) {
-            continue;
-        }
-        if let Conversion::Create(created) = to_replicated(&table.create_query, &arguments.replication())
-            && let Some((path, _)) = &created.replicated
-        {
-            paths.extend(target.hosts.iter().map(|host| host.expand_macros(path)).filter(|path| !path.contains('{')));
-        }
-    }
-    paths
+fn paths(arguments: &Arguments, source: &HostWorld, target: &TargetWorld) -> BTreeSet<String> {
+    let tables = source.tables_of(arguments.database.as_str());
+    let tables: Vec<_> = tables.filter(|table| !table.is_inner() && !arguments.leaves_out(&table.name)).collect();
+    let template = |table: &&Table| match to_replicated(&table.create_query, &arguments.replication()) {
+        Conversion::Create(created) => created.replicated.map(|(path, _)| path),
+        _ => None,
+    };
+    let templates: Vec<String> = tables.par_iter().with_min_len(SHARE).filter_map(template).collect();
+    let on_each = |path: &String| target.hosts.iter().map(|host| host.expand_macros(path)).collect::<Vec<_>>();
+    templates.iter().flat_map(on_each).filter(|path| !path.contains('{')).collect()
 }

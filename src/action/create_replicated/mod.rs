@@ -131,12 +131,12 @@ struct Place {
     is_inner: bool,
 }
 
-/// As [`Data`], made of what the hosts share, without a copy for each of them.
+/// [`Data::Check`], without a copy of the names.
 #[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum SharedData<'a> {
-    Create { database: &'a str, name: &'a str, columns: &'a [String], place: Option<&'a Place> },
-    Check { database: &'a str, tables: &'a [(&'a str, Place)] },
+struct CheckedData<'a> {
+    kind: &'static str,
+    database: &'a str,
+    tables: &'a [(&'a str, Place)],
 }
 
 /// All replicated tables of one host.

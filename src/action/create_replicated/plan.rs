@@ -1,16 +1,20 @@
 //! Planning: conversion, order, one operation per object and host, and the world afterwards.
 
+use rayon::prelude::*;
 use serde::Deserialize;
 
 use super::gather::Observed;
 use super::world::{create_in_world, facts};
-use super::{Arguments, Place, SharedData, converting, hosts, placement, problems};
+use super::{Arguments, CheckedData, Place, converting, hosts, placement, problems};
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
+use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, TargetWorld};
 use crate::model::text::Text;
 use crate::model::words::count_of;
+use crate::plan::SHARE;
 use crate::plan::convert::{Created, Dependencies, ObjectKind, levels};
+use crate::plan::data::Shared;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::sql::{identifier, qualified};
 use crate::plan::statement::Statement;
@@ -102,18 +106,20 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         context.notes.push(format!("the environment names no Keeper for `{}`: what earlier tables left there is only found when a table is created", arguments.on.as_str()));
     }
     context.conversions.extend(converted.list(context, database, &target));
-    let mut operations = Vec::new();
+    let mut operations = Vec::with_capacity((order.len() + 1) * target.hosts.len());
     let mut checked: Vec<Vec<(&str, Place)>> = vec![Vec::new(); target.hosts.len()];
-    for (name, object, level) in &order {
-        let columns = observed.columns.get(*name).map(Vec::as_slice).unwrap_or_default();
-        for (at, (host, place)) in target.hosts.iter().zip(places_of(&target, &object.created)).enumerate() {
-            if host.table(database, name).is_some() {
-                context.notes.push(format!("{database}.{name} is on {} already with this definition", host.name));
-            } else {
-                let new = New { name, object, columns, place: place.as_ref() };
-                operations.push(create_operation(context, &arguments, host, &new).in_wave(*level));
+    // Not all at once, or every operation would be there twice for a moment.
+    for some in order.chunks(SHARE * 16) {
+        let planned = some.par_iter().with_min_len(SHARE);
+        let planned = planned.map(|entry| planned_for(context, &arguments, &target, &observed, entry));
+        for ((name, ..), planned) in some.iter().zip(planned.collect::<Vec<Planned<'_>>>()) {
+            operations.extend(planned.operations);
+            for host in planned.existing {
+                context.notes.push(format!("{database}.{name} is on {host} already with this definition"));
             }
-            checked[at].extend(place.map(|place| (name.as_str(), place)));
+            for (tables, place) in checked.iter_mut().zip(planned.places) {
+                tables.extend(place.map(|place| (name.as_str(), place)));
+            }
         }
     }
     let last = order.last().map_or(0, |(_, _, level)| level + 1);
@@ -148,16 +154,53 @@ fn kind_words(kind: ObjectKind) -> &'static str {
     }
 }
 
+/// What is planned for one object.
+struct Planned<'a> {
+    operations: Vec<Operation>,
+    /// The hosts that have it already.
+    existing: Vec<&'a HostName>,
+    /// Where it will be in Keeper, by host.
+    places: Vec<Option<Place>>,
+}
+
+fn planned_for<'a>(
+    context: &PlanContext<'_>,
+    arguments: &Arguments,
+    target: &'a TargetWorld,
+    observed: &Observed,
+    (name, object, level): &(&String, &Object, u32),
+) -> Planned<'a> {
+    let database = arguments.database.as_str();
+    let columns = observed.columns.get(*name).map(Vec::as_slice).unwrap_or_default();
+    let shared = Shared::default()
+        .with("kind", &"create")
+        .with("database", &database)
+        .with("name", name)
+        .with("columns", &columns);
+    let places = places_of(target, &object.created);
+    let (mut operations, mut existing) = (Vec::with_capacity(target.hosts.len()), Vec::new());
+    for (host, place) in target.hosts.iter().zip(&places) {
+        if host.table(database, name).is_some() {
+            existing.push(&host.name);
+        } else {
+            let new = New { name, object, shared: &shared, place: place.as_ref() };
+            operations.push(create_operation(context, arguments, host, &new).in_wave(*level));
+        }
+    }
+    Planned { operations, existing, places }
+}
+
 /// An object on one host.
 struct New<'a> {
     name: &'a str,
     object: &'a Object,
-    columns: &'a [String],
+    /// What all hosts have in common of [`super::Data::Create`].
+    shared: &'a Shared,
     place: Option<&'a Place>,
 }
 
 fn create_operation(context: &PlanContext<'_>, arguments: &Arguments, host: &HostWorld, new: &New<'_>) -> Operation {
-    let New { name, object, columns, place } = *new;
+    let New { name, object, shared, place } = *new;
     let database = arguments.database.as_str();
     let created = &object.created;
     let words = kind_words(created.kind);
@@ -182,7 +225,7 @@ fn create_operation(context: &PlanContext<'_>, arguments: &Arguments, host: &Hos
     .statement(Statement::exact(&object.text))
     .made_from(object.diff.clone())
     .promises("not there", after, check)
-    .with_data(&SharedData::Create { database, name, columns, place })
+    .with_shared_data(shared, "place", &place)
 }
 
 fn check_operation(
@@ -203,6 +246,6 @@ fn check_operation(
                 super::run::SETTLE.as_secs()
             )))
             .promises("", goal, "Keeper path, replica name, number of replicas, is_readonly = 0")
-            .with_data(&SharedData::Check { database, tables });
+            .with_data(&CheckedData { kind: "check", database, tables });
     Some(operation)
 }

@@ -1,5 +1,9 @@
 //! Planning: what is dropped on each host, and what that takes away.
 
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+
 use super::keeping::{cannot_be_kept, keep, set_aside_operation};
 use super::{Arguments, CreateData, Data, DropData, PlannedTable};
 use crate::action::facts::{self, Definitions};
@@ -8,6 +12,7 @@ use crate::diag::{Refusal, grouped};
 use crate::engine::context::PlanContext;
 use crate::model::observed::{Database, HostWorld};
 use crate::model::words::count_of;
+use crate::plan::SHARE;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::sql::{TokenKind, identifier, literal, tokenize};
@@ -19,10 +24,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let arguments: Arguments = context.arguments()?;
     let (role, database) = (arguments.on.as_str(), arguments.database.as_str());
     let target = context.target(role)?.clone();
-    let mut definitions = Definitions::default();
-    for host in &target.hosts {
-        context.facts.extend(facts(host, database, &mut definitions));
-    }
+    context.facts.extend(facts(&target.hosts, database));
     let mut problems: Vec<Refusal> = target.hosts.iter().flat_map(|host| problems(context, host, database)).collect();
     if arguments.keep_old.is_none() {
         problems.extend(target.hosts.iter().filter_map(|host| too_large(context, host, database)));
@@ -180,13 +182,22 @@ fn create_operation(
 }
 
 /// What is dropped must be what the plan says: the database, its tables, their definitions, rows and replicas.
-fn facts(host: &HostWorld, database: &str, definitions: &mut Definitions) -> Vec<Fact> {
-    let Some(found) = facts::database(host, database) else { return Vec::new() };
-    let tables = host
-        .tables_of(database)
-        .flat_map(|table| [definitions.of_loss(&host.name, table, "dropped"), facts::replicas(&host.name, table)])
-        .flatten();
-    std::iter::once(found).chain(tables).collect()
+fn facts(hosts: &[HostWorld], database: &str) -> Vec<Fact> {
+    let (mut facts, hosts): (Vec<Fact>, Vec<&HostWorld>) =
+        hosts.iter().filter_map(|host| Some((facts::database(host, database)?, host))).unzip();
+    let names: BTreeSet<&str> =
+        hosts.iter().flat_map(|host| host.tables_of(database)).map(|table| table.name.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let of_table = |name: &&str| {
+        let mut told = Definitions::default();
+        let found = hosts.iter().filter_map(|host| Some((&host.name, host.table(database, name)?)));
+        found
+            .flat_map(|(host, table)| [told.of_loss(host, table, "dropped"), told.of_replicas(host, table)])
+            .flatten()
+            .collect::<Vec<_>>()
+    };
+    facts.par_extend(names.par_iter().with_min_len(SHARE).flat_map_iter(of_table));
+    facts
 }
 
 fn notes(host: &HostWorld, database: &str) -> Vec<String> {

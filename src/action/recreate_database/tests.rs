@@ -35,7 +35,7 @@ fn every_replica_is_dropped_before_any_is_created() {
     assert_eq!((operations[0].loss.tables, operations[0].loss.rows), (1, 7));
     assert_eq!(planned.notes.len(), 1, "{:?}", planned.notes);
     let subjects: Vec<&str> = planned.facts.iter().map(|fact| fact.subject.as_str()).collect();
-    assert_eq!(subjects, ["database d", "table d.t that is dropped", "table d.v that is dropped", "database d"]);
+    assert_eq!(subjects, ["database d", "database d", "table d.t that is dropped", "table d.v that is dropped"]);
     let after = &planned.world.targets["destination"].hosts[0];
     assert_eq!(after.tables.len(), 1);
     assert_eq!(after.databases["d"].uuid, "");

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::ids::{HostName, StepId};
 use crate::model::observed::{HostWorld, Table, TargetWorld};
+use crate::plan::SHARE;
 use crate::plan::operation::Operation;
 
 use super::RestoreArguments;
@@ -49,11 +52,15 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         };
         let hosts: Vec<&HostWorld> = target.replicas(&to).collect();
         let mut left = Vec::new();
-        for entry in &entries {
-            facts.extend(place_facts(&arguments, &hosts, entry));
-            let place = Place { context, arguments: &arguments, hosts: &hosts, entry };
-            match place.way() {
-                Ok(Way::Nothing) => left.push(entry.full_name()),
+        let planning = &*context;
+        let looked = entries.par_iter().with_min_len(SHARE).map(|entry| {
+            let place = Place { context: planning, arguments: &arguments, hosts: &hosts, entry };
+            (place_facts(&arguments, &hosts, entry), place.way(), place)
+        });
+        for (about, way, place) in looked.collect::<Vec<_>>() {
+            facts.extend(about);
+            match way {
+                Ok(Way::Nothing) => left.push(place.entry.full_name()),
                 Ok(way) => work.add(context, &place, way, &from, &to),
                 Err(found) => problems.extend(found),
             }

@@ -19,7 +19,9 @@ use crate::cli::session::{Session, absolute, flags, given_parameters, open_for, 
 use crate::cli::traces::Traces;
 use crate::diag::{Failure, Refusal, SourceFile};
 use crate::engine::event::{Happened, Observer, Observers};
-use crate::engine::guard::{check_budget, check_consent, check_demands, check_start, check_unmoved, consent_text};
+use crate::engine::guard::{
+    check_budget, check_consent, check_demands, check_start, check_unmoved, consent_text, shown_again,
+};
 use crate::engine::resume::OperationState;
 use crate::engine::run::{Runner, find_run};
 use crate::exit_code::Exit;
@@ -248,7 +250,7 @@ fn no_consent(plan: &Plan, found: &str) -> Failure {
             }
         ),
         found: found.to_owned(),
-        evidence: "clickferry plan RUNBOOK -e ENVIRONMENT".to_owned(),
+        evidence: shown_again(plan),
         action: "read the plan, then give the consent at its end; nothing was changed".to_owned(),
     })
 }

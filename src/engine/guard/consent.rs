@@ -13,6 +13,16 @@ pub fn consent_text(plan: &Plan) -> String {
     if plan.protected { format!("{}:{digest}", plan.environment) } else { digest.to_owned() }
 }
 
+/// The command that shows this plan again: a way back and a purge have no runbook.
+#[must_use]
+pub fn shown_again(plan: &Plan) -> String {
+    match &plan.undo_of {
+        Some(run) => format!("clickferry undo {run} --dry-run -e ENVIRONMENT"),
+        None if plan.runbook_text.is_empty() => "clickferry purge --dry-run -e ENVIRONMENT".to_owned(),
+        None => "clickferry plan RUNBOOK -e ENVIRONMENT".to_owned(),
+    }
+}
+
 /// Checks what was given with `--consent`: the plan's digest, behind the name of the environment where it is protected.
 ///
 /// # Errors
@@ -33,7 +43,7 @@ pub fn check_consent(plan: &Plan, given: &str) -> Result<(), Failure> {
         },
         expected,
         found: format!("--consent {given}"),
-        evidence: "clickferry plan RUNBOOK -e ENVIRONMENT".to_owned(),
+        evidence: shown_again(plan),
         action: "read the plan as it is now, then give what stands at its end".to_owned(),
     }))
 }

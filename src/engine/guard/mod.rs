@@ -17,7 +17,7 @@ mod window;
 pub use approvals::{SIGNATURE_NAMESPACE, signed_text, signers_facts};
 pub use before::{check_demands, check_start};
 pub use budget::check_budget;
-pub use consent::{CONSENT_LENGTH, check_consent, consent_text};
+pub use consent::{CONSENT_LENGTH, check_consent, consent_text, shown_again};
 pub use definition::read_guards;
 pub use moved::{Now, check_unmoved};
 pub use space::Space;

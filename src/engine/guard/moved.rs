@@ -99,7 +99,7 @@ fn moved(fact: &Fact, expected: &str, found: &str) -> Refusal {
         what: format!("the world has moved since the plan was made: {subject}{place}"),
         expected: expected.to_owned(),
         found: found.to_owned(),
-        evidence: if is_nowhere { query.clone() } else { format!("on {host}: {query}") },
+        evidence: if is_nowhere { query.to_string() } else { format!("on {host}: {query}") },
         action: "nothing was changed; plan again, read what differs, and give consent to the new plan".to_owned(),
     }
 }

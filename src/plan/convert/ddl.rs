@@ -58,6 +58,14 @@ impl<'a> Ddl<'a> {
     /// Why it is not understood, as a fragment of a sentence.
     pub fn parse(text: &'a str) -> Result<Self, String> {
         let tokens = tokenize(text).map_err(|(at, reason)| format!("at character {at}: {reason}"))?;
+        Self::of(text, tokens)
+    }
+
+    /// As [`Self::parse`], of a statement whose tokens are known.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(super) fn of(text: &'a str, tokens: Vec<Token<'a>>) -> Result<Self, String> {
         let mut reader = Reader { tokens: &tokens, at: 0 };
         if !reader.take("CREATE") {
             return Err("it does not begin with CREATE".to_owned());

@@ -98,7 +98,7 @@ pub fn mask(text: &str) -> Cow<'_, str> {
 pub fn secrets(text: &str) -> Vec<Range<usize>> {
     let Ok(tokens) = tokenize(text) else { return Vec::new() };
     // In a query only what reaches outside can hold a secret: `WHERE password = 'x'` compares a column.
-    let select = Ddl::parse(text).ok().and_then(|ddl| ddl.select()).unwrap_or(tokens.len());
+    let select = Ddl::of(text, tokens.clone()).ok().and_then(|ddl| ddl.select()).unwrap_or(tokens.len());
     let mut found = Vec::new();
     let mut callers: Vec<String> = Vec::new();
     for at in 0..tokens.len() {

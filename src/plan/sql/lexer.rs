@@ -78,7 +78,8 @@ fn unescape(body: &str) -> String {
 /// Byte offset and reason where a string, a quoted name, a comment or a bracket is not closed.
 pub fn tokenize(sql: &str) -> Result<Vec<Token<'_>>, (usize, &'static str)> {
     let bytes = sql.as_bytes();
-    let mut tokens = Vec::new();
+    // Four bytes are what a token of a definition takes on average, with the blank behind it.
+    let mut tokens = Vec::with_capacity(bytes.len() / 4 + 1);
     let mut open: Vec<usize> = Vec::new();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {

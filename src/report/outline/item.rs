@@ -106,7 +106,8 @@ struct HeldTable<'d> {
 #[must_use]
 pub fn holdings(operation: &Operation) -> Vec<Holding> {
     // Data of another form names no tables that go.
-    let tables = operation.data.read::<Held<'_>>().map(|held| held.tables).unwrap_or_default();
+    let data = operation.data.text();
+    let tables = serde_json::from_str::<Held<'_>>(&data).map(|held| held.tables).unwrap_or_default();
     // A hidden table is named after the UUID of its view, which tells people nothing.
     let views: HashMap<&str, &str> =
         tables.iter().filter_map(|table| Some((table.uuid.as_deref()?, &*table.name))).collect();
