@@ -12,7 +12,7 @@ const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 fn main() -> ExitCode {
     // Memory that an answer of a server took is given back before the plan needs its own: an eighth less at the peak.
     // SAFETY: the option is one of mimalloc's, and any number of milliseconds is a value of it.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 100) };
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 10) };
     clickferry::cli::run(std::env::args_os())
 }
 

@@ -6,11 +6,14 @@
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use crate::engine::untold::MUTATION;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table};
 use crate::model::text::Text;
 use crate::model::words::count;
+use crate::plan::SHARE;
 use crate::plan::fact::Fact;
 use crate::plan::plan_file::sha256;
 use crate::plan::sql::{Token, identifier, literal, tokenize};
@@ -39,6 +42,12 @@ fn is_planned(host: &HostWorld, database: &str) -> bool {
 /// How a table is defined, or that it is not there.
 pub fn definition(host: &HostWorld, database: &str, name: &str) -> Option<Fact> {
     Definitions::default().of_table(host, database, name)
+}
+
+/// As [`definition`], of many tables of a database.
+pub fn definitions<'n>(host: &HostWorld, database: &str, names: impl Iterator<Item = &'n str>) -> Vec<Fact> {
+    let names: Vec<&str> = names.collect();
+    names.par_iter().with_min_len(SHARE).filter_map(|name| definition(host, database, name)).collect()
 }
 
 /// What facts say of one table on several hosts. Its replicas have the same definition, which is read once for all of

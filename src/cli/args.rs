@@ -51,9 +51,9 @@ pub enum View {
     Text,
     /// For programs; versioned, with a schema
     Json,
-    /// For a pull request; only of a plan
+    /// For a pull request; of a plan or a report
     Markdown,
-    /// For a browser, one file; only of a plan
+    /// For a browser, one file; of a plan or a report
     Html,
 }
 
@@ -82,14 +82,15 @@ impl Cli {
             View::Markdown => "markdown",
             View::Html => "html",
         };
-        if matches!(self.command, Command::Plan(_)) {
+        if matches!(self.command, Command::Plan(_) | Command::Report(_)) {
             return Ok(self);
         }
-        Err(Diagnostic::new("bad-format", format!("`--format {page}` is a view of a plan, and this is not `plan`"))
-            .help(format!(
-                "use `--format text` or `--format json`, or `clickferry plan RUNBOOK -e ENV --format {page}`"
-            ))
-            .into())
+        Err(Diagnostic::new(
+            "bad-format",
+            format!("`--format {page}` is a view of a plan or a report, and this is neither `plan` nor `report`"),
+        )
+        .help(format!("use `--format text` or `--format json`, or `clickferry plan RUNBOOK -e ENV --format {page}`"))
+        .into())
     }
 }
 
@@ -133,6 +134,8 @@ pub enum Command {
     Resolve(ResolveArgs),
     /// Show how far a run is
     Status(StatusArgs),
+    /// Tell what a run did, when, on whose word, and what proves it: markdown, or one HTML file
+    Report(ReportArgs),
     /// List the runs of the state
     Runs,
     /// Look at the state, copy and move runs between states, repair
@@ -369,6 +372,13 @@ pub struct PurgeArgs {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// The run; the latest one when absent
+    pub run: Option<String>,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
     /// The run; the latest one when absent
     pub run: Option<String>,
 }

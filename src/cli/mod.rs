@@ -66,6 +66,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Resolve(args) => on_runtime(command::resolve::run(&args, common, printer)),
         Command::Purge(args) => on_runtime(command::purge::run(&args, common, printer)),
         Command::Undo(args) => on_runtime(command::undo::run(&args, common, printer)),
+        Command::Report(args) => on_runtime(command::report::run(&args, common, printer)),
         Command::Status(args) => on_runtime(command::status::run(&args, common, printer)),
         Command::Runs => on_runtime(command::runs::run(common, printer)),
         Command::State(args) => on_runtime(command::state::run(&args, common, printer)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
@@ -160,7 +161,7 @@ struct BindingOperation<'p> {
     loss: Loss,
     statements: &'p [Statement],
     #[serde(skip_serializing_if = "Option::is_none")]
-    diff: &'p Option<TextDiff>,
+    diff: &'p Option<Arc<TextDiff>>,
     wave: u32,
     lane: &'p str,
     before: &'p str,
@@ -168,7 +169,7 @@ struct BindingOperation<'p> {
     check: &'p str,
     data: Exact<'p>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    past: &'p Option<Past>,
+    past: &'p Option<Box<Past>>,
     estimate_rows: Option<u64>,
     estimate_bytes: Option<u64>,
 }
@@ -244,7 +245,7 @@ mod tests {
                 .with_data(&serde_json::json!({ "z": [1, -1, 0.5, null], "a": "x\n\"\u{e9}" }));
             operation.estimate_rows = Some(5);
             operation.estimate_bytes = Some(6);
-            operation.past = past.clone();
+            operation.past = past.clone().map(Box::new);
             plan.protected = past.is_some();
             plan.undo_of = past.map(|past| past.run);
             plan.operations = vec![operation];

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +101,7 @@ pub struct Operation {
     pub statements: Vec<Statement>,
     /// How the first statement differs from the text it was made from, where it was made from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diff: Option<TextDiff>,
+    pub diff: Option<Arc<TextDiff>>,
     /// Operations of a step run wave after wave.
     pub wave: u32,
     /// Within a wave, lanes run side by side; the operations of one lane run one after the other.
@@ -114,7 +116,7 @@ pub struct Operation {
     pub data: Data,
     /// The operation of an earlier run that this one takes back, or whose end it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub past: Option<Past>,
+    pub past: Option<Box<Past>>,
     /// Rows it is expected to read or move; tells nothing binding and may change until the run.
     #[serde(default)]
     pub estimate_rows: Option<u64>,
@@ -184,8 +186,8 @@ impl Operation {
 
     /// Sets what the first statement was made from.
     #[must_use]
-    pub fn made_from(mut self, diff: TextDiff) -> Self {
-        self.diff = Some(diff);
+    pub fn made_from(mut self, diff: impl Into<Arc<TextDiff>>) -> Self {
+        self.diff = Some(diff.into());
         self
     }
 

@@ -13,6 +13,7 @@ pub mod plan_markdown;
 mod plan_text;
 pub mod plan_view;
 pub mod reference;
+pub mod run_report;
 pub mod run_view;
 pub mod state_view;
 pub mod text;

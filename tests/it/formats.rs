@@ -12,7 +12,7 @@ use clickferry::plan::read::parse_plan;
 
 use crate::support::{TestEnvironment, root};
 
-fn fixtures() -> Vec<(String, PathBuf)> {
+pub fn fixtures() -> Vec<(String, PathBuf)> {
     let entries = std::fs::read_dir(root().join("tests/fixtures")).unwrap().map(|entry| entry.unwrap().path());
     let named = |path: PathBuf| Some((path.file_name()?.to_str()?.strip_prefix("format-v")?.to_owned(), path.clone()));
     let mut found: Vec<_> = entries.filter_map(named).collect();
@@ -87,7 +87,7 @@ fn the_latest_fixture_holds_every_action_and_every_kind_of_record() {
 }
 
 /// A state folder with the run of a fixture, its documents changed.
-fn state(
+pub fn state(
     folder: &std::path::Path,
     plan: impl Fn(String) -> String,
     journal: impl Fn(String) -> String,

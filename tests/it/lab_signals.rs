@@ -133,4 +133,9 @@ fn resumes(scene: &Scene) {
     is_moved(scene, "2");
     nothing_was_repeated(scene, &scene.runs()[0]);
     assert!(!journal(&scene.runs()[0]).records.is_empty());
+    let report = scene.cli(&["report"]);
+    assert_eq!(report.code, Some(0), "{report}");
+    for told in ["**done**", "| carried on by |", " carries on |", "it is over: done", "2 servers: 8 of 8 pass"] {
+        assert!(report.stdout.contains(told), "without `{told}`: {report}");
+    }
 }

@@ -62,6 +62,7 @@ mod plans_reader;
 mod plans_saved;
 mod plans_snapshot;
 mod plans_views;
+mod report;
 mod runbooks;
 mod state_commands;
 mod state_port;

@@ -189,7 +189,7 @@ pub(crate) fn facts(arguments: &BackupArguments, host: &HostWorld) -> Vec<Fact> 
                 .any(|(of, name)| of == table.database && name == table.name)
         };
         let tables = host.tables_of(database).filter(|table| !table.is_inner() && !is_excepted(table));
-        facts.extend(tables.filter_map(|table| facts::definition(host, database, &table.name)));
+        facts.extend(facts::definitions(host, database, tables.map(|table| table.name.as_str())));
     }
     for name in &arguments.tables {
         let Ok((database, table)) = parse_table(name.as_str()) else { continue };

@@ -1,6 +1,7 @@
 //! Converts the objects of the source's database, and lists what becomes of each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -81,7 +82,7 @@ fn fate_of(table: &Table, arguments: &Arguments, known: &BTreeSet<(String, Strin
     match conversion {
         Conversion::Create(created) => {
             let dependencies = Ddl::parse(&created.text).map(|ddl| dependencies(&ddl, known)).unwrap_or_default();
-            let diff = TextDiff::between(against.to_owned(), &table.create_query, &created.text);
+            let diff = Arc::new(TextDiff::between(against.to_owned(), &table.create_query, &created.text));
             let text = Text::from(&created.text);
             Fate::Created(Box::new(Object { created: *created, text, dependencies, diff }))
         }

@@ -1,5 +1,7 @@
 //! Planning: conversion, order, one operation per object and host, and the world afterwards.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use serde::Deserialize;
 
@@ -31,7 +33,7 @@ pub struct Object {
     /// What it names.
     pub dependencies: Dependencies,
     /// How the statement differs from the source's.
-    pub diff: TextDiff,
+    pub diff: Arc<TextDiff>,
 }
 
 pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 use super::Arguments;
 use super::gather::Observed;
 use super::plan::Object;
@@ -26,12 +28,12 @@ pub fn facts(
     let database = arguments.database.as_str();
     let mut facts: Vec<Fact> = facts::tables_of(source, database).into_iter().collect();
     let read = source.tables_of(database).filter(|table| !table.is_inner() && !arguments.leaves_out(&table.name));
-    facts.extend(read.filter_map(|table| facts::definition(source, database, &table.name)));
+    facts.extend(facts::definitions(source, database, read.map(|table| table.name.as_str())));
     for host in &target.hosts {
         facts.extend(facts::database(host, database));
         facts.extend(facts::tables_of(host, database));
         let existing = objects.keys().filter(|name| host.table(database, name).is_some());
-        facts.extend(existing.filter_map(|name| facts::definition(host, database, name)));
+        facts.extend(facts::definitions(host, database, existing.map(String::as_str)));
     }
     facts.extend(keeper_facts(context, arguments, target, observed, objects));
     context.facts.extend(facts);
@@ -68,7 +70,7 @@ pub fn create_in_world(context: &mut PlanContext<'_>, role: &str, database: &str
     let step = context.step;
     let Some(target) = context.world.targets.get_mut(role) else { return };
     let engines: Vec<Text> = order.iter().map(|(_, object, _)| engine_full(&object.created)).collect();
-    for host in &mut target.hosts {
+    target.hosts.par_iter_mut().for_each(|host| {
         let made: Vec<Table> = order
             .iter()
             .zip(&engines)
@@ -77,7 +79,7 @@ pub fn create_in_world(context: &mut PlanContext<'_>, role: &str, database: &str
             .map(|table| Table { promised_by: Some(step.clone()), ..table })
             .collect();
         host.tables.add(made);
-    }
+    });
 }
 
 /// The table an object becomes; a materialized view with an engine has its hidden table besides.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
-use crate::model::ids::{HostName, StepId};
+use crate::model::ids::StepId;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::plan::SHARE;
 use crate::plan::operation::Operation;
@@ -83,9 +83,10 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
     drop(target);
     let step = context.step;
     if let Some(target) = context.world.targets.get_mut(arguments.to.as_str()) {
-        for (host, entry) in &done {
-            play(target, host, entry, step);
-        }
+        target.hosts.par_iter_mut().for_each(|host| {
+            let name = host.name.clone();
+            done.iter().filter(|(on, _)| *on == name).for_each(|(_, entry)| play(host, entry, step));
+        });
     }
     Ok(operations)
 }
@@ -141,8 +142,7 @@ fn pairs(
 }
 
 /// The world afterwards, on one host.
-fn play(target: &mut TargetWorld, host: &HostName, entry: &SourceTable, step: &StepId) {
-    let Some(host) = target.hosts.iter_mut().find(|found| found.name == *host) else { return };
+fn play(host: &mut HostWorld, entry: &SourceTable, step: &StepId) {
     let rows = if entry.has_rows() { entry.rows } else { None };
     let is_there = host.tables.change(&entry.database, &entry.table, |table| {
         let added = rows.unwrap_or(0);

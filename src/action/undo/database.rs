@@ -108,7 +108,7 @@ pub fn purge(kept: &Kept, loss: Loss) -> Operation {
             "no database of that UUID, none of its tables in system.dropped_tables",
         )
         .with_data(&Data::Database(data));
-    operation.past = Some(kept.past.clone());
+    operation.past = Some(Box::new(kept.past.clone()));
     operation
 }
 

@@ -20,8 +20,8 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 const PORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Limit of one request; a request outlives short interruptions of the connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// Requests on their way at the same time while a subtree is read.
-const PARALLEL: usize = 16;
+/// Requests on their way at the same time while a subtree is read. They go through one connection, one behind the other.
+const PARALLEL: usize = 128;
 /// Attempts of a read whose connection was lost.
 const ATTEMPTS: usize = 3;
 

@@ -13,6 +13,7 @@ pub mod lab;
 pub mod man;
 pub mod plan;
 pub mod purge;
+pub mod report;
 pub mod resolve;
 pub mod resume;
 pub mod runs;

@@ -163,7 +163,8 @@ impl Making<'_> {
                 Undo::Nothing => {}
                 Undo::Operations(reverse) => operations.extend(reverse.into_iter().map(|mut reverse| {
                     reverse.wave = last_wave - operation.wave;
-                    reverse.past = Some(Past { run: self.run.id.clone(), operation: operation.id.clone() });
+                    let past = Past { run: self.run.id.clone(), operation: operation.id.clone() };
+                    reverse.past = Some(Box::new(past));
                     reverse
                 })),
                 Undo::Impossible { why, action } => problems.push(no_way_back(operation, why, action)),

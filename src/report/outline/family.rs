@@ -1,7 +1,6 @@
 //! Items that do the same to several objects: `create 24 tables on replica1, replica2`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use super::item::{Holding, Item, holdings};
 use super::told::{NAME, Told, replace_word, told};
@@ -9,6 +8,7 @@ use super::words::{deed, noun_of, verb};
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::text_diff::TextChange;
 use crate::report::text::count;
+use foldhash::{HashMap, HashMapExt};
 
 /// What a family does to the world, for the overview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,13 @@
 //! One thing that is done, on one host or on several alike.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
+use foldhash::{HashMap, HashMapExt};
+use rayon::prelude::*;
 use serde::Deserialize;
 
+use super::family::Family;
+use super::lists::holding_words;
 use super::sent::{Sent, is_besides, sent};
 use super::words::noun_of;
 use crate::model::ids::HostName;
@@ -74,6 +77,13 @@ impl<'p> Item<'p> {
     #[must_use]
     pub fn statements(&self) -> Vec<Sent<'p>> {
         sent(&self.operations)
+    }
+
+    /// What each of the operations takes away with its object, in words.
+    #[must_use]
+    pub fn held(&self) -> Vec<String> {
+        let words = |operation: &&Operation| holding_words(&Family::holdings(operation), str::to_owned);
+        self.operations.par_iter().map(words).collect()
     }
 
     /// What is taken away on all hosts.

@@ -35,11 +35,20 @@ pub fn holding_words(found: &[Holding], of: fn(&str) -> String) -> String {
         (None, true) => Some("rows not told".to_owned()),
         (None, false) => None,
     };
-    let with: Vec<String> =
-        found.iter().filter_map(|table| Some(format!("{} ({})", of(&table.name), words(table)?))).collect();
-    let without: Vec<String> =
-        found.iter().filter(|table| words(table).is_none()).map(|table| of(&table.name)).collect();
-    let listed = |words: &[String]| a_dozen(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let (with, without): (Vec<&Holding>, Vec<&Holding>) =
+        found.iter().partition(|table| table.rows.is_some() || table.untold);
+    let listed = |some: &[&Holding]| {
+        let name = |table: &&Holding| match words(table) {
+            Some(words) => format!("{} ({words})", of(&table.name)),
+            None => of(&table.name),
+        };
+        // One more name is not longer than the words on it.
+        if some.len() <= A_DOZEN + 1 {
+            return some.iter().map(name).collect::<Vec<_>>().join(", ");
+        }
+        let shown: Vec<String> = some[..A_DOZEN].iter().map(name).collect();
+        format!("{} and {} more", shown.join(", "), number((some.len() - A_DOZEN) as u64))
+    };
     match (with.is_empty(), without.is_empty()) {
         (_, true) => listed(&with),
         (true, _) => format!("nothing with rows of its own, only {}", listed(&without)),

@@ -1,10 +1,10 @@
 //! Texts that are the same for many operations but for the names in them, told once.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use super::item::Item;
 use crate::plan::operation::Operation;
+use foldhash::{HashMap, HashMapExt};
 
 /// Stands for the name of each object.
 pub const NAME: &str = "<name>";

@@ -1,7 +1,7 @@
 //! A plan as one file for a browser: nothing is loaded from elsewhere, and everything can be read without scripts.
 
 mod conversions;
-mod element;
+pub(super) mod element;
 mod overview;
 mod steps;
 
@@ -22,11 +22,7 @@ const SCRIPT: &str = include_str!("plan.js");
 pub fn render_html(plan: &Plan) -> String {
     let outline = Outline::of(plan);
     let title = format!("Plan of {} on {}", plan.runbook, plan.environment);
-    let mut out = String::from("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    // The page may not load or send anything, whatever name stands in the plan.
-    out.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n");
-    out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n");
-    out.push_str(&format!("<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n", escape(&title)));
+    let mut out = String::new();
     overview::head(&outline, &mut out);
     conversions::conversions(plan, &mut out);
     out.push_str("<section id=\"steps\">\n<h2>Steps</h2>\n<p class=\"dim\">In this order. An operation counts as done only when its check holds.</p>\n");
@@ -38,8 +34,18 @@ pub fn render_html(plan: &Plan) -> String {
     legend(&outline, &mut out);
     facts(&outline, &mut out);
     foot(plan, &mut out);
-    out.push_str(&format!("</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"));
-    out
+    page(&title, &out, &format!("<script>\n{SCRIPT}</script>\n"))
+}
+
+/// A whole file around the elements of `body`. It may not load or send anything, whatever name stands in it.
+pub(super) fn page(title: &str, body: &str, script: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n{script}</body>\n</html>\n",
+        escape(title)
+    )
 }
 
 fn notes(plan: &Plan, out: &mut String) {

@@ -2,7 +2,7 @@
 
 mod conversions;
 mod overview;
-mod span;
+pub(super) mod span;
 mod steps;
 
 use super::outline::Outline;

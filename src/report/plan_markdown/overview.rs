@@ -4,8 +4,8 @@ use super::span::{cell, code, line, prose, prose_with_code};
 use crate::plan::operation::{Loss, Operation};
 use crate::report::asked::asked;
 use crate::report::outline::{
-    A_DOZEN, Family, Item, Outline, Role, a_dozen, becomes, deed, destroyed_words, holding_words, limit_words, others,
-    ranges, told_words,
+    A_DOZEN, Family, Item, Outline, Role, a_dozen, becomes, deed, destroyed_words, limit_words, others, ranges,
+    told_words,
 };
 use crate::report::text::{bytes, count, number};
 
@@ -123,20 +123,18 @@ fn amounts(loss: Loss) -> String {
 
 /// What an object holds; once where all replicas hold the same.
 fn held(item: &Item<'_>, out: &mut String) {
-    let words = |operation: &Operation| holding_words(&Family::holdings(operation), str::to_owned);
+    let held = item.held();
     let object = code(&item.first().object);
-    let of_first = words(item.first());
-    if item.operations.len() > 1 && item.operations.iter().all(|operation| words(operation) == of_first) {
-        if !of_first.is_empty() {
-            line(out, &format!("- {object} holds on each of them {}", code(&of_first)));
+    if held.len() > 1 && held.iter().all(|words| *words == held[0]) {
+        if !held[0].is_empty() {
+            line(out, &format!("- {object} holds on each of them {}", code(&held[0])));
         }
         return;
     }
-    for operation in &item.operations {
-        let words = words(operation);
+    for (operation, words) in item.operations.iter().zip(&held) {
         if !words.is_empty() {
             let place = operation.host.as_ref().map_or(operation.lane.as_str(), |host| host.as_str());
-            line(out, &format!("- {object} on {} holds {}", code(place), code(&words)));
+            line(out, &format!("- {object} on {} holds {}", code(place), code(words)));
         }
     }
 }

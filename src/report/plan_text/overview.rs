@@ -1,10 +1,10 @@
 //! The answers first: what is destroyed, what is created, what data moves, how it is checked.
 
 use super::page::{Page, sign};
-use crate::plan::operation::{Loss, Operation};
+use crate::plan::operation::Loss;
 use crate::report::asked::asked;
 use crate::report::outline::{
-    A_DOZEN, Family, Item, Outline, Role, Told, becomes, deed, destroyed_words, holding_words, ranges, told_words,
+    A_DOZEN, Family, Item, Outline, Role, Told, becomes, deed, destroyed_words, ranges, told_words,
 };
 use crate::report::text::{Style, bytes, count, number, pad};
 
@@ -81,29 +81,25 @@ impl Page {
     fn destroyed_item(&mut self, item: &Item<'_>, room: usize) {
         self.with_side("- ", &deed(item.first()), &ranges(item.operations.iter().copied()), 2, Style::bad);
         // Replicas mostly hold the same: told once then.
-        let held = |operation: &Operation| holding_words(&Family::holdings(operation), str::to_owned);
-        let is_same =
-            item.operations.len() > 1 && item.operations.iter().all(|operation| held(operation) == held(item.first()));
-        for operation in &item.operations {
+        let held = item.held();
+        let is_same = held.len() > 1 && held.iter().all(|words| *words == held[0]);
+        for (operation, held) in item.operations.iter().zip(&held) {
             let place =
                 operation.host.as_ref().map_or_else(|| format!("in {}", operation.lane), |host| format!("on {host}"));
             self.amounts(&format!("      {place}"), operation.loss, room);
             if !is_same {
-                self.holdings("holds", operation);
+                self.holdings("holds", held);
             }
         }
         if is_same {
-            self.holdings("each holds", item.first());
+            self.holdings("each holds", &held[0]);
         }
     }
 
-    fn holdings(&mut self, verb: &str, operation: &Operation) {
-        let found = Family::holdings(operation);
-        if found.is_empty() {
-            return;
+    fn holdings(&mut self, verb: &str, words: &str) {
+        if !words.is_empty() {
+            self.wrapped(&format!("{verb} {words}"), "        ", "        ", Style::plain);
         }
-        let words = holding_words(&found, str::to_owned);
-        self.wrapped(&format!("{verb} {words}"), "        ", "        ", Style::plain);
     }
 
     fn amounts(&mut self, text: &str, loss: Loss, room: usize) {
