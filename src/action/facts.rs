@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use super::column_words::words_of;
 use crate::engine::untold::MUTATION;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table};
@@ -16,12 +17,10 @@ use crate::model::words::count;
 use crate::plan::SHARE;
 use crate::plan::fact::Fact;
 use crate::plan::plan_file::sha256;
-use crate::plan::sql::{Token, identifier, literal, tokenize};
+use crate::plan::sql::{identifier, literal};
 
 /// So many names are listed in the value of a fact.
-const LISTED: usize = 12;
-/// So many characters of a column are shown.
-const LONGEST: usize = 60;
+pub(super) const LISTED: usize = 12;
 /// What a fact says of a thing that is not there.
 pub const ABSENT: &str = "not there";
 
@@ -115,38 +114,6 @@ impl Definitions {
             })
         };
         Fact { subject: kept(fact.subject), query: kept(fact.query), ..fact }
-    }
-}
-
-fn words_of(create: &str) -> String {
-    let tokens = tokenize(create).unwrap_or_default();
-    let columns: Vec<&[Token<'_>]> = columns(&tokens).collect();
-    let listed: Vec<String> = columns.iter().take(LISTED).map(|column| words_of_column(create, column)).collect();
-    let shown = match columns.len() {
-        0 => String::new(),
-        number if number > LISTED => format!("{} and {} more; ", listed.join(", "), number - LISTED),
-        _ => format!("{}; ", listed.join(", ")),
-    };
-    format!("{shown}definition {}", short(create))
-}
-
-/// The tokens of each column of a CREATE statement.
-fn columns<'t>(tokens: &'t [Token<'t>]) -> impl Iterator<Item = &'t [Token<'t>]> {
-    let is_end = |token: &Token<'_>| token.depth == 0 && (token.is_word("ENGINE") || token.is_word("AS"));
-    let opens = |token: &Token<'_>| token.depth == 0 && token.is_symbol("(");
-    let head = &tokens[..tokens.iter().position(is_end).unwrap_or(tokens.len())];
-    let first = head.iter().position(opens).map_or(head.len(), |at| at + 1);
-    let inside = head[first..].iter().position(|token| token.depth == 0).map_or(head.len(), |length| first + length);
-    head[first..inside].split(|token| token.depth == 1 && token.is_symbol(",")).filter(|column| !column.is_empty())
-}
-
-/// What a CREATE statement says of a column, in its own words; cut where it is long.
-fn words_of_column(create: &str, column: &[Token<'_>]) -> String {
-    let (Some(first), Some(last)) = (column.first(), column.last()) else { return String::new() };
-    let text = create[first.start..last.end()].split_whitespace().collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
     }
 }
 
@@ -331,22 +298,13 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_told_in_the_words_of_the_statement() {
-        let columns = |create: &str| -> Vec<String> {
-            super::columns(&tokenize(create).unwrap()).map(|column| words_of_column(create, column)).collect()
-        };
-        let create = "CREATE TABLE d.t\n(\n    `a` UInt8,\n    `b` Decimal(12, 2) DEFAULT if(1, 2, 3),\n    INDEX i a TYPE minmax\n)\nENGINE = MergeTree(x)";
-        assert_eq!(columns(create), ["`a` UInt8", "`b` Decimal(12, 2) DEFAULT if(1, 2, 3)", "INDEX i a TYPE minmax"]);
-        assert_eq!(columns("CREATE VIEW d.v (`a` UInt8) AS SELECT (1, 2) AS a"), ["`a` UInt8"]);
-        assert!(columns("CREATE VIEW d.v AS SELECT (1, 2)").is_empty());
-        assert!(columns("CREATE TABLE d.t AS d.u ENGINE = Distributed(a, b)").is_empty());
+    fn of_many_columns_some_are_told() {
         let wide = Table {
             create_query: format!("CREATE TABLE t ({})", ["`a` Int8"; 14].join(", ")).into(),
             ..table("d", "t", "Log", None)
         };
         let words = Definitions::default().words(&wide);
         assert!(words.starts_with("UUID uuid-t, `a` Int8, ") && words.contains(" and 2 more; definition "), "{words}");
-        assert_eq!(columns(&format!("CREATE TABLE t (`e` Enum8({}))", "'x' = 1, ".repeat(20)))[0].chars().count(), 63);
     }
 
     #[test]

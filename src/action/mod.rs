@@ -3,6 +3,7 @@
 pub mod assert;
 pub mod backup;
 pub mod clear_keeper;
+mod column_words;
 pub mod create_replicated;
 pub mod exchange_tables;
 pub mod facts;
