@@ -29,7 +29,7 @@ torture: prepare
 
 ## Builds with the feature `otel`: its lints and the tests of traces. A build of its own, so not part of `test`.
 otel-test: prepare
-	$(CARGO) clippy --all-targets --features otel -- -D warnings
+	$(CARGO) clippy --all-targets --features otel,torture -- -D warnings
 	$(CARGO) build --workspace
 	$(CARGO) test --features otel --test it -- traces architecture
 
