@@ -1,7 +1,7 @@
 //! Keeper, asked and changed directly.
 
 use clickferry_lab::Lab;
-use zookeeper_client::{Acls, Client, CreateMode, Error};
+use zookeeper_client::{Acls, Client, CreateMode};
 
 use super::lab::files_below;
 
@@ -176,19 +176,6 @@ pub fn tree(lab: &Lab, path: &str, levels: usize) -> Vec<String> {
         found.sort();
         found
     })
-}
-
-/// Makes nodes without a value, parents first.
-pub fn create_all(lab: &Lab, paths: &[String]) {
-    with(lab, async |client| {
-        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-        for path in paths {
-            match client.create(path, b"", &options).await {
-                Ok(_) | Err(Error::NodeExists) => {}
-                Err(error) => panic!("{path}: {error}"),
-            }
-        }
-    });
 }
 
 /// Every node at and below a path with its value.
