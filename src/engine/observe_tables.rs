@@ -1,11 +1,9 @@
 //! Looks at the tables of a server: three statements, however many there are.
 
 use std::borrow::Cow;
-use std::hash::BuildHasher;
 use std::sync::{Mutex, PoisonError};
 
 use foldhash::HashMap;
-use foldhash::fast::RandomState;
 use serde_json::Value;
 
 use super::observe::{Asker, NO_UUID, OWN};
@@ -110,18 +108,12 @@ fn table(
 /// Definitions as the servers told them, and without the passwords and keys in them. Replicas of a table have the same
 /// one: it is read once and kept once.
 #[derive(Default)]
-pub(super) struct MaskedDefinitions {
-    /// Several, so that servers with other definitions do not wait for each other.
-    shelves: [Mutex<HashMap<Text, Text>>; 16],
-    hasher: RandomState,
-}
+pub(super) struct MaskedDefinitions(Mutex<HashMap<Text, Text>>);
 
 impl MaskedDefinitions {
     fn masked(&self, text: Option<String>) -> Text {
         let Some(text) = text else { return Text::default() };
-        let hash = self.hasher.hash_one(text.as_str());
-        let shelf = usize::try_from(hash % 16).unwrap_or_default();
-        let mut known = self.shelves[shelf].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(masked) = known.get(text.as_str()) {
             return masked.clone();
         }

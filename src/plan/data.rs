@@ -23,27 +23,26 @@ enum Kept {
     Whole(Arc<RawValue>),
     /// An object of which all fields but the last are shared with other operations.
     Joined {
-        shared: Shared,
+        shared: Arc<Shared>,
         last: (&'static str, Arc<RawValue>),
     },
 }
 
 /// The first fields of an object, which the data of several operations have in common.
-#[derive(Clone, Default)]
-pub struct Shared(Arc<Vec<(&'static str, Box<RawValue>)>>);
+#[derive(Default)]
+pub struct Shared(Vec<(&'static str, Box<RawValue>)>);
 
 impl Shared {
     /// As these fields, and one more.
     #[must_use]
-    pub fn with<T: Serialize>(self, name: &'static str, value: &T) -> Self {
-        let mut fields = Arc::unwrap_or_clone(self.0);
-        fields.push((name, raw(value)));
-        Self(Arc::new(fields))
+    pub fn with<T: Serialize>(mut self, name: &'static str, value: &T) -> Self {
+        self.0.push((name, raw(value)));
+        self
     }
 }
 
 /// Plain data with text keys always becomes JSON.
-fn raw<T: Serialize + ?Sized>(value: &T) -> Box<RawValue> {
+fn raw<T: Serialize>(value: &T) -> Box<RawValue> {
     to_raw_value(value).unwrap_or_default()
 }
 
@@ -56,8 +55,8 @@ impl Data {
 
     /// Keeps an object of fields that are shared, and a last one of its own.
     #[must_use]
-    pub fn joined<T: Serialize>(shared: &Shared, name: &'static str, value: &T) -> Self {
-        Self(Kept::Joined { shared: shared.clone(), last: (name, raw(value).into()) })
+    pub fn joined<T: Serialize>(shared: &Arc<Shared>, name: &'static str, value: &T) -> Self {
+        Self(Kept::Joined { shared: Arc::clone(shared), last: (name, raw(value).into()) })
     }
 
     /// Reads it as the action's own type.
@@ -99,7 +98,7 @@ impl Serialize for Exact<'_> {
             Kept::Whole(whole) => whole.serialize(serializer),
             Kept::Joined { shared, last: (name, value) } => {
                 let mut map = serializer.serialize_map(Some(shared.0.len() + 1))?;
-                for (name, value) in &*shared.0 {
+                for (name, value) in &shared.0 {
                     map.serialize_entry(name, value)?;
                 }
                 map.serialize_entry(name, value)?;
@@ -179,7 +178,7 @@ mod tests {
     #[test]
     fn fields_that_are_shared_are_written_like_those_of_one_value() {
         let whole: Value = serde_json::from_str(r#"{"kind":"k","columns":["a","b"],"place":{"x":1}}"#).unwrap();
-        let shared = Shared::default().with("kind", &"k").with("columns", &["a", "b"]);
+        let shared = Arc::new(Shared::default().with("kind", &"k").with("columns", &["a", "b"]));
         let joined = Data::joined(&shared, "place", &whole["place"]);
         assert_eq!(joined, Data::of(&whole));
         assert_eq!(serde_json::to_string(&joined).unwrap(), whole.to_string());

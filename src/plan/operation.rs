@@ -1,7 +1,6 @@
 //! One concrete change or check on one host: what a plan lists and a journal records.
 
 use std::fmt;
-
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -223,7 +222,7 @@ impl Operation {
 
     /// As [`Self::with_data`], of an object that has all fields but the last in common with other operations.
     #[must_use]
-    pub fn with_shared_data<T: Serialize>(mut self, shared: &Shared, name: &'static str, last: &T) -> Self {
+    pub fn with_shared_data<T: Serialize>(mut self, shared: &Arc<Shared>, name: &'static str, last: &T) -> Self {
         self.data = Data::joined(shared, name, last);
         self
     }

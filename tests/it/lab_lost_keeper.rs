@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clickferry::adapter::keeper::ZooKeeper;
 use clickferry::engine::ports::{Keeper, KeeperError};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::support::Output;
 use crate::support::cutter::Cut;
@@ -39,6 +40,12 @@ impl Left {
         scene.environment(|text| text.replace(&direct, &through));
         let runbook = scene.steps(CLEAR);
         Self { scene, root, way, runbook, before }
+    }
+
+    /// The engine's own client on the way, and what drives it.
+    fn client(&self) -> (Runtime, ZooKeeper) {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        (runtime, ZooKeeper::new(vec![self.way.address()], None))
     }
 
     /// Carries on as the program says, until it is over.
@@ -139,11 +146,9 @@ fn a_node_that_is_made_again_and_not_answered_for_is_made_once() {
 /// must not remove that one: the session goes on with another connection, and the servers take nothing more from the first.
 #[test]
 fn a_removal_that_arrives_late_removes_nothing_any_more() {
-    let base = Scene::new("lostkeeper");
-    let left = Left::new(&base);
+    let left = Left::new(&Scene::new("lostkeeper"));
     let node = format!("{}/ghost/log", left.root);
-    let runtime = runtime();
-    let keeper = ZooKeeper::new(vec![left.way.address()], None);
+    let (runtime, keeper) = left.client();
     let version = runtime.block_on(keeper.get(&node)).unwrap().unwrap().stat.version;
     left.way.aim(Some((1, Cut::Late)));
     let lost = runtime.block_on(keeper.delete(&node, version)).unwrap_err();
@@ -161,11 +166,9 @@ fn a_removal_that_arrives_late_removes_nothing_any_more() {
 /// A connection that a firewall forgot is not closed: nothing comes back through it any more.
 #[test]
 fn a_question_that_is_never_answered_is_asked_again_through_another_connection() {
-    let base = Scene::new("lostkeeper");
-    let left = Left::new(&base);
+    let left = Left::new(&Scene::new("lostkeeper"));
     let node = format!("{}/ghost/replicas/r1", left.root);
-    let runtime = runtime();
-    let keeper = ZooKeeper::new(vec![left.way.address()], None);
+    let (runtime, keeper) = left.client();
     assert!(runtime.block_on(keeper.get(&left.root)).unwrap().is_some());
     left.way.hold_answers(true);
     let found = std::thread::scope(|scope| {
@@ -176,8 +179,4 @@ fn a_question_that_is_never_answered_is_asked_again_through_another_connection()
         runtime.block_on(keeper.get(&node))
     });
     assert_eq!(found.unwrap().unwrap().value, b"lost");
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }

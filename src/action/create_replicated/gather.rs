@@ -20,7 +20,7 @@ use crate::plan::sql::literal;
 
 /// Questions to Keeper on their way at the same time. They go through one connection, one behind the other, and each is
 /// answered in microseconds: what takes time is the way there and back.
-const PARALLEL: usize = 256;
+const PARALLEL: usize = 128;
 
 /// What planning needs beyond the common observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

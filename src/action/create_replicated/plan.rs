@@ -179,6 +179,7 @@ fn planned_for<'a>(
         .with("database", &database)
         .with("name", name)
         .with("columns", &columns);
+    let shared = Arc::new(shared);
     let places = places_of(target, &object.created);
     let (mut operations, mut existing) = (Vec::with_capacity(target.hosts.len()), Vec::new());
     for (host, place) in target.hosts.iter().zip(&places) {
@@ -197,7 +198,7 @@ struct New<'a> {
     name: &'a str,
     object: &'a Object,
     /// What all hosts have in common of [`super::Data::Create`].
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     place: Option<&'a Place>,
 }
 

@@ -101,6 +101,11 @@ fn tables_come_before_what_reads_them_and_the_check_comes_last() {
         operations[0].statements[0].text,
         "CREATE TABLE d.t (`a` UInt8) ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/d/t', '{replica}') ORDER BY a SETTINGS index_granularity = 8192"
     );
+    // What is written field by field is what is read as a whole.
+    for operation in &operations {
+        let data: Data = operation.data.read().expect("data");
+        assert_eq!(operation.data, crate::plan::data::Data::of(&data));
+    }
     let r2 = &planned.world.targets[ROLE].hosts[1];
     let made: Vec<(&str, Option<&str>, Option<u64>)> =
         r2.tables.iter().map(|table| (table.name.as_str(), table.zookeeper_path.as_deref(), table.rows)).collect();

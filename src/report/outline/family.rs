@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use foldhash::{HashMap, HashMapExt};
+
 use super::item::{Holding, Item, holdings};
 use super::told::{NAME, Told, replace_word, told};
 use super::words::{deed, noun_of, verb};
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::text_diff::TextChange;
 use crate::report::text::count;
-use foldhash::{HashMap, HashMapExt};
 
 /// What a family does to the world, for the overview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

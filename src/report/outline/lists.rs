@@ -19,11 +19,17 @@ pub fn told_words(family: &Family<'_>, told: &Told) -> String {
 /// Names, at most a dozen.
 #[must_use]
 pub fn a_dozen(labels: &[&str]) -> String {
+    a_dozen_of(labels, |label| (*label).to_owned())
+}
+
+/// As [`a_dozen`], of things that `draw` gives words; what is not listed is not drawn.
+fn a_dozen_of<T>(all: &[T], draw: impl Fn(&T) -> String) -> String {
+    let listed = |some: &[T]| some.iter().map(&draw).collect::<Vec<_>>().join(", ");
     // One more name is not longer than the words on it.
-    if labels.len() <= A_DOZEN + 1 {
-        return labels.join(", ");
+    if all.len() <= A_DOZEN + 1 {
+        return listed(all);
     }
-    format!("{} and {} more", labels[..A_DOZEN].join(", "), number((labels.len() - A_DOZEN) as u64))
+    format!("{} and {} more", listed(&all[..A_DOZEN]), number((all.len() - A_DOZEN) as u64))
 }
 
 /// What a database or path holds, the largest first: `runs (500 rows), tags (0 rows); 2 without rows of their own: v, w`.
@@ -35,19 +41,12 @@ pub fn holding_words(found: &[Holding], of: fn(&str) -> String) -> String {
         (None, true) => Some("rows not told".to_owned()),
         (None, false) => None,
     };
-    let (with, without): (Vec<&Holding>, Vec<&Holding>) =
-        found.iter().partition(|table| table.rows.is_some() || table.untold);
+    let (with, without): (Vec<&Holding>, Vec<&Holding>) = found.iter().partition(|table| words(table).is_some());
     let listed = |some: &[&Holding]| {
-        let name = |table: &&Holding| match words(table) {
+        a_dozen_of(some, |table| match words(table) {
             Some(words) => format!("{} ({words})", of(&table.name)),
             None => of(&table.name),
-        };
-        // One more name is not longer than the words on it.
-        if some.len() <= A_DOZEN + 1 {
-            return some.iter().map(name).collect::<Vec<_>>().join(", ");
-        }
-        let shown: Vec<String> = some[..A_DOZEN].iter().map(name).collect();
-        format!("{} and {} more", shown.join(", "), number((some.len() - A_DOZEN) as u64))
+        })
     };
     match (with.is_empty(), without.is_empty()) {
         (_, true) => listed(&with),

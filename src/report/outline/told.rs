@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use foldhash::{HashMap, HashMapExt};
+
 use super::item::Item;
 use crate::plan::operation::Operation;
-use foldhash::{HashMap, HashMapExt};
 
 /// Stands for the name of each object.
 pub const NAME: &str = "<name>";

@@ -4,6 +4,7 @@
 mod html;
 mod markdown;
 mod steps;
+mod tables;
 mod timeline;
 
 use jiff::{SignedDuration, Timestamp};
@@ -21,7 +22,7 @@ use crate::engine::found_run::FoundRun;
 use crate::engine::journal::{Entry, Journal};
 use crate::model::ids::RunId;
 use crate::plan::operation::{Effect, Loss};
-use crate::plan::plan_file::Plan;
+use crate::plan::plan_file::{Plan, PlannedHost};
 use steps::{OperationLine, StepLine};
 use timeline::Event;
 
@@ -45,8 +46,8 @@ pub struct RunReport {
     pub verdict: String,
     /// What is known about the run as a whole, each with its name.
     pub about: Vec<(&'static str, String)>,
-    /// The servers: role, name, address, ClickHouse version.
-    pub hosts: Vec<[String; 4]>,
+    /// The servers.
+    pub hosts: Vec<PlannedHost>,
     /// What the finished operations took away.
     pub destroyed: String,
     /// Every step of the plan.
@@ -76,11 +77,7 @@ impl RunReport {
             state,
             verdict: verdict(state, journal, found.state.undone.as_ref()),
             about: about(plan, journal),
-            hosts: plan
-                .hosts
-                .iter()
-                .map(|host| [host.target.clone(), host.name.to_string(), host.url.clone(), host.version.clone()])
-                .collect(),
+            hosts: plan.hosts.clone(),
             destroyed: destroyed(plan, &operations),
             steps: steps::steps(plan, &operations),
             checks: matrix(&outcomes),

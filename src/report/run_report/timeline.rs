@@ -1,6 +1,6 @@
 //! What happened in a run, but for operations that simply succeeded: those stand in their step's two lines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub fn timeline(plan: &Plan, journal: &Journal) -> Vec<Event> {
         *left.entry(&operation.step).or_default() += 1;
     }
     let all = left.clone();
-    let mut begun: Vec<&StepId> = Vec::new();
+    let mut begun: HashSet<&StepId> = HashSet::new();
     for record in &journal.records {
         let at = record.at;
         if !matches!(record.entry, Entry::Reproved { .. }) {
@@ -44,9 +44,8 @@ pub fn timeline(plan: &Plan, journal: &Journal) -> Vec<Event> {
         match &record.entry {
             Entry::Intent { operation, .. } => {
                 if let Some(step) = step_of.get(operation)
-                    && !begun.contains(step)
+                    && begun.insert(step)
                 {
-                    begun.push(step);
                     line.push(at, format!("step `{step}` begins"), None);
                 }
             }
