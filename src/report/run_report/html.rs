@@ -7,6 +7,9 @@ use super::tables::{Cell, Row, Table, tables};
 use crate::report::plan_html::element::{code, escape, with_code};
 use crate::report::plan_html::page;
 
+/// Length of a name that always has room on one line.
+const SHORT: usize = 28;
+
 /// The report as HTML.
 #[must_use]
 pub fn render_html(report: &RunReport) -> String {
@@ -56,6 +59,8 @@ fn draw(table: &Table, out: &mut String) {
 fn draw_cell(cell: &Cell) -> String {
     match cell {
         Cell::Name(text) if text.is_empty() => String::new(),
+        // A short name that is broken in two is searched for in vain.
+        Cell::Name(text) if text.len() <= SHORT => format!("<span class=\"when\">{}</span>", code(text)),
         Cell::Name(text) => code(text),
         Cell::Words(text) => with_code(text),
         Cell::Plain(text) => format!("<span class=\"when\">{}</span>", escape(text)),
