@@ -65,6 +65,7 @@ fn a_table_emptied_meanwhile_is_restored_again_only_when_that_is_asked_for() {
 #[test]
 fn what_destroys_is_never_done_again_under_an_old_consent() {
     let scene = killed("redone", |records| has_intent(records, "create-tables/"));
+    scene.is_quiet();
     // Somebody else makes the database anew, with a table of their own.
     scene.on_node("replica1", "DROP DATABASE {db} SYNC");
     scene.on_node("replica1", "CREATE DATABASE {db}");

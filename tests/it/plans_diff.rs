@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::keeper;
 use crate::support::scene::Scene;
 use crate::support::{Output, root};
 
@@ -24,6 +25,16 @@ fn unwrapped(output: &Output) -> String {
         text.push('\n');
     }
     text
+}
+
+fn fits_schema(output: &Output) -> Value {
+    let report: Value = serde_json::from_str(&output.stdout).unwrap();
+    let schema: Value =
+        serde_json::from_str(&std::fs::read_to_string(root().join("schemas/diff.v1.json")).unwrap()).unwrap();
+    let errors: Vec<String> =
+        jsonschema::validator_for(&schema).unwrap().iter_errors(&report).map(|e| e.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    report
 }
 
 #[test]
@@ -58,13 +69,70 @@ fn a_difference_is_told_before_is_gone_after_and_comes_back_with_drift() {
 
     let json = diff(&["--format", "json"]);
     assert_eq!(json.code, Some(2), "{json}");
-    let report: Value = serde_json::from_str(&json.stdout).unwrap();
-    let schema: Value =
-        serde_json::from_str(&std::fs::read_to_string(root().join("schemas/diff.v1.json")).unwrap()).unwrap();
-    let errors: Vec<String> =
-        jsonschema::validator_for(&schema).unwrap().iter_errors(&report).map(|e| e.to_string()).collect();
-    assert_eq!(errors, Vec::<String>::new());
-    assert_eq!(report["version"], 1);
+    assert_eq!(fits_schema(&json)["version"], 1);
+    scene.nothing_changed();
+}
+
+#[test]
+fn what_stands_in_no_table_is_told_too() {
+    let scene = Scene::new("diffbeyond");
+    for node in ["replica1", "replica2"] {
+        scene.on_node(node, "CREATE DATABASE {db}");
+        for table in ["kept", "gone"] {
+            let engine =
+                format!("ReplicatedMergeTree('/clickhouse/tables/01/{{db}}/{table}', '{{replica}}') ORDER BY x");
+            scene.on_node(node, &format!("CREATE TABLE {{db}}.{table} (x UInt64) ENGINE = {engine}"));
+        }
+    }
+    scene.on_node("replica1", "INSERT INTO {db}.gone SELECT number FROM numbers(10)");
+    scene.on_node("replica2", "SYSTEM SYNC REPLICA {db}.gone");
+    scene.on_node("replica1", "ALTER TABLE {db}.gone DETACH PARTITION tuple() SETTINGS alter_sync = 2");
+    let path = format!("/clickhouse/tables/01/{}", scene.database);
+    for node in ["ghost/log", "ghost/replicas", "kept/replicas/r9", "left/over"] {
+        keeper::create(&scene.lab, &format!("{path}/{node}"), "");
+    }
+    let steps = "  - id: anew
+    recreate_database: { on: destination, every: replica, database: '{{ database }}' }
+  - id: clear
+    clear_keeper: { on: destination, paths: ['/clickhouse/tables/{shard}/{{ database }}'] }
+  - id: again
+    sql:
+      on: destination
+      every: replica
+      statements: ['CREATE TABLE {{ database }}.kept (x UInt64) ENGINE = ReplicatedMergeTree(''/clickhouse/tables/01/{db}/kept'', ''{replica}'') ORDER BY x']
+  - id: keep
+    backup: { from: destination, databases: ['{{ database }}'], to: backups, path: once }
+";
+    let runbook = scene.steps(steps);
+    let text = std::fs::read_to_string(scene.test.path().join(&runbook)).unwrap();
+    scene.test.write(&runbook, &text.replace("\nsteps:\n", "\nstorage:\n  backups: { kind: s3 }\nsteps:\n"));
+    let database = format!("database={}", scene.database);
+    scene.mark();
+    let _filters = scene.filters();
+    insta::assert_snapshot!(unwrapped(&scene.cli(&["diff", &runbook, "-p", &database])), @"
+    exit 2
+    --- stdout
+    steps on DB: what is there, and what it would leave
+
+    destination: DB-r1, DB-r2
+      - 1 table would be dropped in DB on DB-r1, DB-r2, with 0 rows on each: gone
+      - 1 detached part would be lost on DB-r1: DB.gone (1)
+      - 1 detached part would be lost on DB-r2: DB.gone (1)
+      - 1 table that no server has would be removed from Keeper: /clickhouse/tables/01/DB/ghost
+      - 1 replica that no server has would be removed from Keeper: /clickhouse/tables/01/DB/kept/replicas/r9
+      - 1 other node with what is below would be removed from Keeper: /clickhouse/tables/01/DB/left
+      = 2 objects would be dropped and made anew, alike: DB, DB.kept
+
+    source: DB-sa
+      as the runbook leaves it
+
+    storage backups
+      every run makes a backup of 1 table on DB-r1, database DB: once
+
+    7 differences on 2 of 3 hosts and in Keeper, N objects as the runbook leaves them.
+    ");
+    let json = scene.cli(&["diff", &runbook, "-p", &database, "--format", "json"]);
+    fits_schema(&json);
     scene.nothing_changed();
 }
 

@@ -247,7 +247,9 @@ fn forget(context: &mut PlanContext<'_>, role: &str, database: &str) {
         host.tables.retain(|table| table.database != database);
         host.pending_drops.retain(|name| !name.starts_with(&prefix));
         host.mutations.retain(|name| !name.starts_with(&prefix));
-        host.detached_parts.retain(|name, _| !name.starts_with(&prefix));
+        for numbers in [&mut host.detached_parts, &mut host.waiting_files, &mut host.waiting_rows] {
+            numbers.retain(|name, _| !name.starts_with(&prefix));
+        }
         host.databases.insert(database.to_owned(), Database { engine: "Atomic".to_owned(), uuid: String::new() });
     }
 }

@@ -7,7 +7,7 @@ use crate::cli::session::{given_parameters, read_source};
 use crate::diag::Failure;
 use crate::engine::planner::simulate;
 use crate::exit_code::Exit;
-use crate::plan::world_diff::{untold, world_diff};
+use crate::plan::world_diff::{backups_made, keeper_diff, untold, world_diff};
 use crate::report::diff_view::{DIFF_VERSION, DiffReport, DiffView};
 
 /// Runs the command. Only reads.
@@ -20,13 +20,18 @@ pub async fn run(args: &DiffArgs, common: &Common, printer: &Printer) -> Result<
     let seen = observed(&source, &given, args.against.as_deref(), common, printer).await?;
     let simulated = simulate(&seen.compiled, &seen.environment, &seen.observations)?;
     let untold = untold(&simulated.plan, &simulated.after);
-    let hosts = world_diff(&seen.observations.world, &simulated.after, &untold);
+    let (now, after) = (&seen.observations.world, &simulated.after);
+    let hosts = world_diff(now, after, &untold);
+    let keeper = keeper_diff(&simulated.plan, now, after);
+    let backups = backups_made(&simulated.plan);
     let report = DiffReport {
         version: DIFF_VERSION,
         runbook: simulated.plan.runbook,
         environment: simulated.plan.environment,
-        differs: hosts.iter().any(|host| !host.changes.is_empty()),
+        differs: !keeper.is_empty() || hosts.iter().any(|host| host.differences() > 0),
         hosts,
+        keeper,
+        backups,
         untold: untold.notes,
     };
     match common.format {

@@ -53,6 +53,19 @@ fn readable(text: &str, macros: &BTreeMap<String, String>) -> String {
     out.trim().to_owned()
 }
 
+/// Keeper path and replica name that a definition gives its table on a server; `None` where it leaves them to the server.
+pub(super) fn place(text: &str, macros: &BTreeMap<String, String>) -> Option<(String, String)> {
+    let ddl = Ddl::parse(text).ok()?;
+    let engine = ddl.engine().filter(|engine| engine.name.starts_with("Replicated"))?;
+    let [path, replica] = engine.arguments.get(..2)? else { return None };
+    let database = ddl.database.as_deref().unwrap_or_default();
+    let resolved = |range: &std::ops::Range<usize>| {
+        let value = text[range.clone()].trim().strip_prefix('\'')?.strip_suffix('\'')?;
+        Some(expand(&expand_names(value, database, &ddl.name), macros))
+    };
+    Some((resolved(path)?, resolved(replica)?))
+}
+
 /// The list of columns in one spelling; empty where there is none.
 fn columns(text: &str) -> String {
     let Ok(ddl) = Ddl::parse(text) else { return String::new() };
@@ -107,6 +120,19 @@ mod tests {
                 "`b` Int64)\nENGINE = ReplicatedMergeTree('/x/01/d/u', 'r1')"
             )]
         );
+    }
+
+    #[test]
+    fn the_place_of_a_table_is_read_from_its_definition() {
+        let macros = BTreeMap::from([("shard".to_owned(), "01".to_owned())]);
+        let found = place(
+            "CREATE TABLE d.t (a Int8) ENGINE = ReplicatedMergeTree('/x/{shard}/{table}', 'r') ORDER BY a",
+            &macros,
+        );
+        assert_eq!(found, Some(("/x/01/t".to_owned(), "r".to_owned())));
+        for unknown in ["ReplicatedMergeTree", "ReplicatedMergeTree()", "MergeTree", "CollapsingMergeTree(sign)"] {
+            assert_eq!(place(&format!("CREATE TABLE d.t (a Int8) ENGINE = {unknown} ORDER BY a"), &macros), None);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! UUIDs, sizes and parts are no difference: a plan does not promise them. Rows count only where they can be told
 //! before; see [`Untold`].
 
+mod beyond;
 mod definition;
 mod tables;
 mod untold;
@@ -12,6 +13,8 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::beyond::lost_with;
+pub use self::beyond::{BackupMade, KeeperDiff, KeeperObject, LostWith, backups_made, keeper_diff};
 use self::tables::tables;
 pub use self::untold::{Untold, untold};
 use crate::model::observed::{HostWorld, World};
@@ -34,6 +37,18 @@ pub struct HostDiff {
     pub made_anew: Vec<String>,
     /// Tables whose exact number of rows afterwards cannot be told before.
     pub rows_untold: Vec<String>,
+    /// What goes with tables that are dropped, made anew or not, and stands in no count of rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub lost: Vec<LostWith>,
+}
+
+impl HostDiff {
+    /// Number of differences.
+    #[must_use]
+    pub fn differences(&self) -> u64 {
+        (self.changes.len() + self.lost.len()) as u64
+    }
 }
 
 /// Kinds of objects.
@@ -134,6 +149,7 @@ pub fn world_diff(now: &World, after: &World, untold: &Untold) -> Vec<HostDiff> 
             };
             databases(host, left, &mut diff);
             tables(host, left, untold, &mut diff);
+            diff.lost = lost_with(host, left);
             diffs.push(diff);
         }
     }

@@ -87,3 +87,17 @@ fn a_hidden_table_is_its_view() {
     let emptied = diff(is, vec![planned(view), planned(hidden(".inner.v", 0))]);
     assert_eq!(emptied.changes[0].rows, Some(Sides { now: Some(3), expected: Some(0) }));
 }
+
+#[test]
+fn what_goes_with_a_table_is_lost_unless_the_table_stays() {
+    let mut now = world(vec![table("a", "MergeTree", None), table("b", "MergeTree", None)]);
+    let host = &mut now.targets.get_mut("destination").unwrap().hosts[0];
+    host.detached_parts = BTreeMap::from([("d.a".to_owned(), 3), ("d.b".to_owned(), 1)]);
+    host.waiting_files = BTreeMap::from([("d.a".to_owned(), 2)]);
+    let moved = Table { renamed_from: Some(("d".into(), "b".into())), ..table("c", "MergeTree", None) };
+    let after = world(vec![planned(table("a", "MergeTree", None)), moved]);
+    let found = world_diff(&now, &after, &Untold::default()).remove(0);
+    let lost = LostWith { table: "d.a".into(), detached_parts: 3, waiting_files: 2, waiting_rows: 0 };
+    assert_eq!(found.lost, [lost]);
+    assert_eq!(world_diff(&now, &now, &Untold::default())[0].lost, []);
+}

@@ -1,5 +1,6 @@
 //! How the servers differ from what a plan leaves, for people: objects that change alike are told once.
 
+mod beyond;
 mod groups;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use self::groups::{Group, groups, rows_words};
 use super::text::{Style, count, number, wrap};
-use crate::plan::world_diff::{Change, HostDiff, ObjectDiff, ObjectKind, Sides};
+use crate::plan::world_diff::{BackupMade, Change, HostDiff, KeeperDiff, ObjectDiff, ObjectKind, Sides};
 
 /// Most lines of names of one group where not everything is shown.
 const NAME_LINES: usize = 3;
@@ -34,6 +35,14 @@ pub struct DiffReport {
     pub differs: bool,
     /// Every host, in the order of the environment.
     pub hosts: Vec<HostDiff>,
+    /// What would not be in Keeper any longer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub keeper: Vec<KeeperDiff>,
+    /// Backups that would be made. A run makes one whatever is there, so they are no difference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub backups: Vec<BackupMade>,
     /// What cannot be told before the runbook has run.
     pub untold: Vec<String>,
 }
@@ -70,22 +79,26 @@ impl DiffView {
         let targets: BTreeSet<&str> = report.hosts.iter().map(|host| host.target.as_str()).collect();
         for target in targets {
             let hosts: Vec<&HostDiff> = report.hosts.iter().filter(|host| host.target == target).collect();
-            self.target(target, &hosts, &mut out);
+            self.target(target, &hosts, report, &mut out);
         }
+        self.backups(&report.backups, &mut out);
         self.untold(report, &mut out);
         self.end(report, &mut out);
         out
     }
 
-    fn target(&self, target: &str, hosts: &[&HostDiff], out: &mut String) {
+    fn target(&self, target: &str, hosts: &[&HostDiff], report: &DiffReport, out: &mut String) {
         let names: Vec<&str> = hosts.iter().map(|host| host.host.as_str()).collect();
         line(out, &self.style.heading(&format!("{target}: {}", names.join(", "))));
-        if hosts.iter().all(|host| host.changes.is_empty()) {
+        let keeper: Vec<&KeeperDiff> = report.keeper.iter().filter(|found| found.target == target).collect();
+        if keeper.is_empty() && hosts.iter().all(|host| host.differences() == 0) {
             line(out, &self.style.good("  as the runbook leaves it"));
         }
         for group in groups(hosts) {
             self.group(&group, hosts, out);
         }
+        self.lost(hosts, out);
+        self.keeper(&keeper, out);
         let anew: BTreeSet<&str> = hosts.iter().flat_map(|host| &host.made_anew).map(String::as_str).collect();
         if !anew.is_empty() {
             let text = format!(
@@ -240,8 +253,9 @@ impl DiffView {
     }
 
     fn end(&self, report: &DiffReport, out: &mut String) {
-        let differing: u64 = report.hosts.iter().map(|host| host.changes.len() as u64).sum();
-        let hosts = report.hosts.iter().filter(|host| !host.changes.is_empty()).count();
+        let of_hosts: u64 = report.hosts.iter().map(HostDiff::differences).sum();
+        let hosts = report.hosts.iter().filter(|host| host.differences() > 0).count();
+        let differing = of_hosts + report.keeper.len() as u64;
         let same: u64 = report.hosts.iter().map(|host| host.same).sum();
         if differing == 0 {
             let text = format!("Nothing differs: {} as the runbook leaves them.", count(same, "object"));
@@ -251,10 +265,11 @@ impl DiffView {
         line(
             out,
             &format!(
-                "{} on {} of {}, {} as the runbook leaves them.",
+                "{} on {} of {}{}, {} as the runbook leaves them.",
                 count(differing, "difference"),
                 number(hosts as u64),
                 count(report.hosts.len() as u64, "host"),
+                if report.keeper.is_empty() { "" } else { " and in Keeper" },
                 count(same, "object")
             ),
         );

@@ -31,6 +31,8 @@ fn report(changes: impl Fn(usize) -> Change) -> DiffReport {
         environment: "production".to_owned(),
         differs: true,
         hosts: vec![host("replica1"), host("replica2")],
+        keeper: Vec::new(),
+        backups: Vec::new(),
         untold: Vec::new(),
     }
 }

@@ -263,6 +263,15 @@ impl Scene {
         node_log::since(&self.lab, *self.marks.borrow())
     }
 
+    /// Waits until the nodes are through with what they were sent since the mark, as after an engine was killed.
+    pub fn is_quiet(&self) {
+        super::lab::wait_until("the end of what the nodes work on", || {
+            // Behind this question stands no request whose bytes had arrived before it.
+            NODES.iter().for_each(|node| drop(self.on_node(node, "SELECT 1")));
+            self.starts().len() == self.ends().len()
+        });
+    }
+
     /// No node was asked to change anything since the mark.
     pub fn nothing_changed(&self) {
         let changes: Vec<String> =

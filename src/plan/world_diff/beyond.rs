@@ -1,0 +1,190 @@
+//! What differs beside databases and their objects: nodes in Keeper, and what lies in the folders of tables and stands in
+//! no count of rows. Backups that a plan makes are no difference: a run adds one whatever is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::definition::place;
+use crate::model::observed::{HostWorld, World};
+use crate::plan::operation::{Effect, Operation};
+use crate::plan::plan_file::Plan;
+
+/// Kinds of what stands in Keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeeperObject {
+    /// A replicated table that no server has.
+    Table,
+    /// A replica that no server has, of a table that one has.
+    Replica,
+    /// Another node, with everything below it.
+    Node,
+}
+
+/// Something in Keeper that is there and would not be. What replicated tables of the servers have there comes and goes
+/// with them, and is told as theirs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct KeeperDiff {
+    /// Target role whose Keeper it is.
+    pub target: String,
+    /// Its kind.
+    pub object: KeeperObject,
+    /// Its path.
+    pub path: String,
+}
+
+/// A backup that the plan makes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BackupMade {
+    /// Storage role.
+    pub storage: String,
+    /// Path below the prefix of the storage; what is only known at the run stands as `${...}`.
+    pub path: String,
+    /// What is backed up.
+    pub of: String,
+    /// Host that makes it.
+    pub host: String,
+    /// Number of tables in it.
+    pub tables: u64,
+}
+
+/// What goes with a table and stands in no count of rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LostWith {
+    /// The table, as `database.name`.
+    pub table: String,
+    /// Its detached parts.
+    pub detached_parts: u64,
+    /// Files of rows that it has not sent to other servers.
+    pub waiting_files: u64,
+    /// Rows that it has not written to its table.
+    pub waiting_rows: u64,
+}
+
+/// What a `clear_keeper` knows of the nodes that it removes.
+#[derive(Deserialize)]
+struct Cleared {
+    #[serde(default)]
+    planned: Option<Known>,
+}
+
+#[derive(Deserialize)]
+struct Known {
+    outside: BTreeSet<String>,
+    tables: BTreeMap<String, KnownTable>,
+}
+
+#[derive(Deserialize)]
+struct KnownTable {
+    replicas: BTreeSet<String>,
+}
+
+/// Names of replicas by Keeper path.
+type Places = BTreeMap<String, BTreeSet<String>>;
+
+/// Nodes in Keeper that a plan removes and that nothing makes again.
+#[must_use]
+pub fn keeper_diff(plan: &Plan, now: &World, after: &World) -> Vec<KeeperDiff> {
+    let (is, will) = (replicas(now), replicas(after));
+    let mut found = BTreeSet::new();
+    for operation in changing(plan, "clear_keeper") {
+        let Ok(Cleared { planned: Some(known) }) = operation.data.read::<Cleared>() else { continue };
+        let mut add = |object: KeeperObject, path: String| {
+            found.insert(KeeperDiff { target: operation.target.clone().unwrap_or_default(), object, path });
+        };
+        for (path, table) in &known.tables {
+            let of_servers =
+                |name: &String| [&is, &will].iter().any(|all| all.get(path).is_some_and(|names| names.contains(name)));
+            let strangers: Vec<&String> = table.replicas.iter().filter(|name| !of_servers(name)).collect();
+            if strangers.len() == table.replicas.len() && !is_used(&will, path) {
+                add(KeeperObject::Table, path.clone());
+            } else {
+                strangers.iter().for_each(|name| add(KeeperObject::Replica, format!("{path}/replicas/{name}")));
+            }
+        }
+        let gone: BTreeSet<&str> =
+            known.outside.iter().map(String::as_str).filter(|path| !is_used(&will, path)).collect();
+        let is_topmost = |path: &&str| !path.rsplit_once('/').is_some_and(|(above, _)| gone.contains(above));
+        gone.iter().copied().filter(is_topmost).for_each(|path| add(KeeperObject::Node, path.to_owned()));
+    }
+    found.into_iter().collect()
+}
+
+/// Backups that a plan makes, in its order.
+#[must_use]
+pub fn backups_made(plan: &Plan) -> Vec<BackupMade> {
+    #[derive(Deserialize)]
+    struct Data {
+        storage: String,
+        path: String,
+        tables: Vec<serde::de::IgnoredAny>,
+    }
+    let made = |operation: &Operation| {
+        let data: Data = operation.data.read().ok()?;
+        Some(BackupMade {
+            storage: data.storage,
+            path: data.path.replace("${attempt}", ""),
+            of: operation.object.clone(),
+            host: operation.host.as_ref().map(|host| host.0.clone()).unwrap_or_default(),
+            tables: data.tables.len() as u64,
+        })
+    };
+    changing(plan, "backup").filter_map(made).collect()
+}
+
+/// What goes with the tables of a host that are dropped, those that are made anew too.
+pub(super) fn lost_with(now: &HostWorld, after: &HostWorld) -> Vec<LostWith> {
+    let moved: BTreeSet<String> =
+        after.tables.iter().filter_map(|table| table.renamed_from.as_ref()).map(|(d, n)| format!("{d}.{n}")).collect();
+    let names = now.detached_parts.keys().chain(now.waiting_files.keys()).chain(now.waiting_rows.keys());
+    let names: BTreeSet<&String> = names.filter(|name| !moved.contains(*name)).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let kept: BTreeSet<String> =
+        after.tables.iter().filter(|table| table.is_seen()).map(|table| table.full_name()).collect();
+    let number = |of: &BTreeMap<String, u64>, name: &String| of.get(name).copied().unwrap_or(0);
+    names
+        .into_iter()
+        .filter(|name| !kept.contains(*name))
+        .map(|name| LostWith {
+            table: name.clone(),
+            detached_parts: number(&now.detached_parts, name),
+            waiting_files: number(&now.waiting_files, name),
+            waiting_rows: number(&now.waiting_rows, name),
+        })
+        .collect()
+}
+
+fn changing<'p>(plan: &'p Plan, action: &'static str) -> impl Iterator<Item = &'p Operation> {
+    plan.operations.iter().filter(move |operation| operation.action == action && operation.effect != Effect::Read)
+}
+
+/// Names of the replicas of all tables, by Keeper path. Where a statement of the runbook's author makes a table, only its
+/// definition tells.
+fn replicas(world: &World) -> Places {
+    let mut all = Places::new();
+    for host in world.targets.values().flat_map(|target| &target.hosts) {
+        for table in &host.tables {
+            let found = match &table.zookeeper_path {
+                Some(path) => Some((path.clone(), table.replica_name.clone().unwrap_or_default())),
+                None if table.engine.starts_with("Replicated") => place(&table.create_query, &host.identity.macros),
+                None => None,
+            };
+            if let Some((path, replica)) = found {
+                all.entry(path).or_default().insert(replica);
+            }
+        }
+    }
+    all
+}
+
+/// Whether a table has its nodes at or below a path.
+fn is_used(replicas: &Places, path: &str) -> bool {
+    let below = format!("{path}/");
+    let first = replicas.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded)).next();
+    replicas.contains_key(path) || first.is_some_and(|(found, _)| found.starts_with(&below))
+}
