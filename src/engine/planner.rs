@@ -38,7 +38,10 @@ pub fn make_plan(
     environment: &Environment,
     observations: &Observations,
 ) -> Result<Plan, Failure> {
-    simulate(compiled, environment, observations).map(|simulated| simulated.plan)
+    let Simulated { plan, after } = unsealed(compiled, environment, observations).result?;
+    // Of thousands of tables it takes a while to be taken apart, and nobody has to wait for that.
+    rayon::spawn(move || drop(after));
+    Ok(plan.sealed())
 }
 
 /// As [`make_plan`], with the world that the plan leaves.
@@ -66,6 +69,13 @@ pub struct Attempt {
 
 /// As [`simulate`], with the facts told also where no plan can be made.
 pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observations: &Observations) -> Attempt {
+    let attempt = unsealed(compiled, environment, observations);
+    let result = attempt.result.map(|Simulated { plan, after }| Simulated { plan: plan.sealed(), after });
+    Attempt { result, ..attempt }
+}
+
+/// As [`attempt`], of a plan without its sums and its digest.
+fn unsealed(compiled: &CompiledRunbook, environment: &Environment, observations: &Observations) -> Attempt {
     let mut world = observations.world.clone();
     let (mut operations, mut notes, mut promises, mut problems) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
     let mut no_way_back = BTreeMap::new();
@@ -95,7 +105,8 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
                 let planned = numbered(step, planned);
                 let why = planned.iter().find_map(|operation| step.action.no_way_back(operation, &step.arguments));
                 no_way_back.extend(why.map(|why| (step.id.clone(), why)));
-                operations.reserve_exact(planned.len());
+                // What the steps behind a large one add is seldom more; room that is not used takes no memory.
+                operations.reserve(planned.len() * 2);
                 operations.extend(planned);
             }
             Err(found) => problems.extend(found),
@@ -109,6 +120,8 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
         }
         space.after(&step.id, &world);
     }
+    // What steps told each other is not needed any longer, and large where there are thousands of tables.
+    rayon::spawn(move || drop(promises));
     first_of_each(&mut facts);
     let (refused, told) = refused_by_guards(compiled, &observations.world, space);
     notes.extend(told);
@@ -120,8 +133,7 @@ pub fn attempt(compiled: &CompiledRunbook, environment: &Environment, observatio
     } else if refused.is_empty() {
         let facts = std::mem::take(&mut facts);
         let plan = plan_file(compiled, environment, &observations.world, operations, facts, notes);
-        let plan = Plan { no_way_back, conversions, ..plan }.sealed();
-        Ok(Simulated { plan, after: world })
+        Ok(Simulated { plan: Plan { no_way_back, conversions, ..plan }, after: world })
     } else {
         Err(Failure::Refused(refused))
     };

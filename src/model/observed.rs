@@ -135,6 +135,9 @@ impl HostWorld {
         let mut out = text.to_owned();
         // A macro may stand in the value of another one; servers give up at ten.
         for _ in 0..10 {
+            if !out.contains('{') {
+                break;
+            }
             let next = self.expand_once(&out);
             if next == out {
                 break;

@@ -1,13 +1,15 @@
 //! The digest of a plan, without a copy of it: SHA-256 over the JSON of [`Plan::binding`], written piece by piece.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
-use std::sync::Arc;
+use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use rayon::prelude::*;
 use serde::Serialize;
-use serde::ser::{SerializeSeq, Serializer};
+use serde::ser::Serializer;
 use sha2::{Digest, Sha256};
 
 use super::conversion::PlannedConversion;
@@ -20,42 +22,113 @@ use super::text_diff::TextDiff;
 use crate::model::ids::{HostName, OperationId, RunId, StepId};
 use crate::model::runbook::Guards;
 
-/// Bytes that are handed over at a time.
-const BLOCK: usize = 1 << 17;
+/// So many operations or facts are written at a time.
+const CHUNK: usize = 128;
+/// Chunks that are written side by side.
+const WINDOW: usize = 8;
 
-/// The digest, hexadecimal. Another thread computes it of what this one has written so far.
+/// The digest, hexadecimal. Operations and facts are written in pieces, side by side, and another thread computes the
+/// digest of what there is so far.
 pub fn of(plan: &Plan) -> serde_json::Result<String> {
-    let (written, blocks) = sync_channel::<Vec<u8>>(4);
+    let (written, pieces) = sync_channel::<Vec<u8>>(WINDOW);
+    let spare = Spare::default();
     thread::scope(|scope| {
-        let hashing = scope.spawn(move || {
+        let hashing = scope.spawn(|| {
             let mut hasher = Sha256::new();
-            blocks.iter().for_each(|block| hasher.update(&block));
+            pieces.into_iter().for_each(|piece| {
+                hasher.update(&piece);
+                spare.put(piece);
+            });
             hex(&hasher.finalize())
         });
-        let mut writer = BufWriter::with_capacity(BLOCK, Blocks(written));
-        serde_json::to_writer(&mut writer, &Binding::of(plan))?;
-        // The channel ends with it.
-        drop(writer.into_inner().map_err(|error| serde_json::Error::io(error.into_error()))?);
+        write(plan, &Pieces(written, &spare))?;
         hashing.join().map_err(|_| serde_json::Error::io(io::Error::other("the digest could not be computed")))
     })
 }
 
-struct Blocks(SyncSender<Vec<u8>>);
+/// Writes the JSON of the binding plan.
+fn write(plan: &Plan, out: &Pieces<'_>) -> serde_json::Result<()> {
+    let binding = Binding::of(plan);
+    out.put(b"{".to_vec())?;
+    out.put(fields(&binding.head)?)?;
+    out.put(b",\"operations\":[".to_vec())?;
+    out.list(binding.operations, BindingOperation::of)?;
+    out.put(b"],".to_vec())?;
+    out.put(fields(&binding.middle)?)?;
+    out.put(b",\"facts\":[".to_vec())?;
+    out.list(binding.facts, |fact| fact)?;
+    out.put(b"],".to_vec())?;
+    out.put(fields(&binding.tail)?)?;
+    out.put(b"}".to_vec())
+}
 
-impl Write for Blocks {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
-        Ok(bytes.len())
+/// The fields of an object, without the brackets around them.
+fn fields<T: Serialize>(object: &T) -> serde_json::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(object)?;
+    text.pop();
+    text.remove(0);
+    Ok(text)
+}
+
+/// Memory of pieces that have become a part of the digest: new one is given by the system page by page.
+#[derive(Default)]
+struct Spare(Mutex<Vec<Vec<u8>>>);
+
+impl Spare {
+    fn put(&self, mut piece: Vec<u8>) {
+        piece.clear();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+}
+
+/// What is written, on its way to the digest.
+struct Pieces<'s>(SyncSender<Vec<u8>>, &'s Spare);
+
+impl Pieces<'_> {
+    fn put(&self, piece: Vec<u8>) -> serde_json::Result<()> {
+        self.0.send(piece).map_err(|error| serde_json::Error::io(io::Error::other(error)))
+    }
+
+    /// Writes the entries of a list with commas between them.
+    fn list<'p, T: Sync, W: Serialize>(&self, all: &'p [T], of: impl Fn(&'p T) -> W + Sync) -> serde_json::Result<()> {
+        let mut is_first = true;
+        for window in all.chunks(CHUNK * WINDOW) {
+            let chunks: Vec<&[T]> = window.chunks(CHUNK).collect();
+            let written = chunks.par_iter().map(|chunk| {
+                let mut text = self.1.take();
+                for entry in *chunk {
+                    text.push(b',');
+                    serde_json::to_writer(&mut text, &of(entry))?;
+                }
+                Ok(text)
+            });
+            for mut piece in written.collect::<serde_json::Result<Vec<_>>>()? {
+                if std::mem::take(&mut is_first) {
+                    piece.remove(0);
+                }
+                self.put(piece)?;
+            }
+        }
         Ok(())
     }
 }
 
 /// The fields of a plan in their order, without what [`Plan::binding`] takes out.
-#[derive(Serialize)]
 struct Binding<'p> {
+    head: Head<'p>,
+    operations: &'p [Operation],
+    middle: Middle,
+    facts: &'p [Fact],
+    tail: Tail<'p>,
+}
+
+/// The fields before the operations.
+#[derive(Serialize)]
+struct Head<'p> {
     format_version: u32,
     tool_version: &'p str,
     runbook: &'p str,
@@ -69,10 +142,17 @@ struct Binding<'p> {
     parameters: &'p BTreeMap<String, serde_json::Value>,
     hosts: &'p [PlannedHost],
     steps: &'p [PlannedStep],
-    #[serde(serialize_with = "operations")]
-    operations: &'p [Operation],
+}
+
+/// The fields between the operations and the facts.
+#[derive(Serialize)]
+struct Middle {
     totals: Totals,
-    facts: &'p [Fact],
+}
+
+/// The fields behind the facts.
+#[derive(Serialize)]
+struct Tail<'p> {
     guards: &'p Guards,
     notes: &'p [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -110,7 +190,7 @@ impl<'p> Binding<'p> {
             undo_of,
             digest: _,
         } = plan;
-        Self {
+        let head = Head {
             format_version: *format_version,
             tool_version,
             runbook,
@@ -123,29 +203,19 @@ impl<'p> Binding<'p> {
             parameters,
             hosts,
             steps,
-            operations,
-            totals: Totals { loss: Loss { bytes: 0, ..totals.loss }, ..*totals },
-            facts,
-            guards,
-            notes,
-            no_way_back,
-            conversions,
-            undo_of,
-            digest: "",
-        }
+        };
+        let middle = Middle { totals: Totals { loss: Loss { bytes: 0, ..totals.loss }, ..*totals } };
+        let tail = Tail { guards, notes, no_way_back, conversions, undo_of, digest: "" };
+        Self { head, operations, middle, facts, tail }
     }
-}
-
-fn operations<S: Serializer>(all: &&[Operation], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut list = serializer.serialize_seq(Some(all.len()))?;
-    for operation in *all {
-        list.serialize_element(&BindingOperation::of(operation))?;
-    }
-    list.end()
 }
 
 fn conversions<S: Serializer>(all: &&[PlannedConversion], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(all.iter().map(PlannedConversion::binding))
+    // Few are left out with rows; the others are binding as they are.
+    serializer.collect_seq(all.iter().map(|conversion| match conversion.rows_behind {
+        Some(_) => Cow::Owned(conversion.binding()),
+        None => Cow::Borrowed(conversion),
+    }))
 }
 
 #[derive(Serialize)]
@@ -254,7 +324,7 @@ mod tests {
                 "step": "s", "database": "d", "name": "t", "fate": "left_out", "engine_before": "Log", "rows_behind": 7
             }]))
             .unwrap();
-            plan.facts = vec![Fact::new(&HostName::from("r1"), "a", "b", "c")];
+            plan.facts = (0..3000).map(|at| Fact::new(&HostName::from("r1"), format!("a{at}"), "b", "c")).collect();
             let plan = plan.sealed();
             let text = serde_json::to_vec(&plan.binding()).unwrap();
             assert_eq!(plan.digest, sha256(&text));

@@ -90,7 +90,7 @@ pub(crate) fn select<'a>(
         }
     }
     tables.sort_by(|a, b| (&a.database, &a.name).cmp(&(&b.database, &b.name)));
-    tables.dedup_by(|a, b| a.full_name() == b.full_name());
+    tables.dedup_by(|a, b| a.database == b.database && a.name == b.name);
     if tables.is_empty() && problems.is_empty() {
         problems.push(
             context

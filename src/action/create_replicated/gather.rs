@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::Arguments;
 use crate::action::gate::explain_keeper;
@@ -22,16 +22,43 @@ use crate::plan::sql::literal;
 /// answered in microseconds: what takes time is the way there and back.
 const PARALLEL: usize = 128;
 
+/// Lists of names by what they belong to.
+type Lists<T> = BTreeMap<T, Vec<T>>;
+
 /// What planning needs beyond the common observation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// By table of the source: `name type [kind of default]` of its columns.
-    pub columns: BTreeMap<String, Vec<String>>,
+    pub columns: Lists<String>,
     /// By path that exists in Keeper: names of its replicas. `None` where the environment names no Keeper.
-    pub keeper: Option<BTreeMap<String, Vec<String>>>,
+    pub keeper: Option<Lists<String>>,
     /// By host of the target: its users, where a definition names one and the host tells.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub users: BTreeMap<String, Vec<String>>,
+    pub users: Lists<String>,
+}
+
+impl Observed {
+    /// As a value that holds these very texts.
+    pub fn into_value(self) -> Value {
+        let texts = |list: Vec<String>| list.into_iter().map(Value::String).collect::<Vec<_>>();
+        let lists =
+            |all: Lists<String>| Value::Object(all.into_iter().map(|(of, list)| (of, texts(list).into())).collect());
+        let mut value = json!({ "columns": lists(self.columns), "keeper": self.keeper.map(lists) });
+        if !self.users.is_empty() {
+            value["users"] = lists(self.users);
+        }
+        value
+    }
+}
+
+/// [`Observed`] as planning reads it, without copies of its texts.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Known<'v> {
+    #[serde(borrow)]
+    pub columns: Lists<&'v str>,
+    #[serde(borrow)]
+    pub keeper: Option<Lists<&'v str>>,
+    #[serde(borrow, default)]
+    pub users: Lists<&'v str>,
 }
 
 /// Columns of a database's tables, as `name type [kind of default]`.
@@ -52,40 +79,54 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     let mut observed = Observed::default();
     let source = context.world.targets.get(arguments.from.as_str()).and_then(|target| target.hosts.first());
     let target = context.world.targets.get(arguments.on.as_str());
-    if let Some(source) = source {
-        observed.columns = columns(context, source, arguments.database.as_str()).await?;
-    }
-    if let (Some(source), Some(target)) = (source, target) {
+    let Some(source) = source else { return Ok(observed.into_value()) };
+    // The server and Keeper are asked side by side. Where both fail, what the server said is told.
+    let (columns, keeper) = tokio::join!(
+        columns(context, source, arguments.database.as_str()),
+        in_keeper(context, &arguments, source, target)
+    );
+    observed.columns = columns?;
+    if let Some(target) = target {
         observed.users = super::users::observe(context, &arguments, source, target).await?;
     }
-    if let (Some(source), Some(target), Some(keeper)) =
-        (source, target, context.ports.keepers.get(arguments.on.as_str()))
-    {
-        // One after the other, thousands of paths would take as many times the way to Keeper and back.
-        let looks: Vec<_> =
-            paths(&arguments, source, target).into_iter().map(|path| replicas_at(keeper.as_ref(), path)).collect();
-        let found: Vec<_> = stream::iter(looks).buffered(PARALLEL).try_collect().await?;
-        observed.keeper = Some(found.into_iter().flatten().collect());
-    }
-    serde_json::to_value(&observed).map_err(|error| Failure::simple(error.to_string(), "report this as a defect"))
+    observed.keeper = keeper?;
+    Ok(observed.into_value())
 }
 
-async fn columns(
+/// What stands at the paths of the new tables; `None` where the environment names no Keeper.
+async fn in_keeper(
     context: &ObserveContext<'_>,
+    arguments: &Arguments,
     source: &HostWorld,
-    database: &str,
-) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    target: Option<&TargetWorld>,
+) -> Result<Option<Lists<String>>, Failure> {
+    let (Some(target), Some(keeper)) = (target, context.ports.keepers.get(arguments.on.as_str())) else {
+        return Ok(None);
+    };
+    // One after the other, thousands of paths would take as many times the way to Keeper and back.
+    let looks: Vec<_> =
+        paths(arguments, source, target).into_iter().map(|path| replicas_at(keeper.as_ref(), path)).collect();
+    let found: Vec<_> = stream::iter(looks).buffered(PARALLEL).try_collect().await?;
+    Ok(Some(found.into_iter().flatten().collect()))
+}
+
+async fn columns(context: &ObserveContext<'_>, source: &HostWorld, database: &str) -> Result<Lists<String>, Failure> {
     let answer =
         context.ports.sql.call(&source.name, Call::read(columns_query(database))).await.map_err(|error| {
             Failure::error(explain_look(format!("reading the columns of database {database}"), &error))
         })?;
-    let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut columns: Vec<(String, Vec<String>)> = Vec::new();
     for [table, name, kind, default_kind] in answer.into_records(["table", "name", "type", "default_kind"]) {
-        let text = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
-        columns.entry(text(&table)).or_default().push(column_words(&text(&name), &text(&kind), &text(&default_kind)));
+        let [table, name, kind, default_kind] =
+            [&table, &name, &kind, &default_kind].map(|value| value.as_str().unwrap_or_default());
+        let words = column_words(name, kind, default_kind);
+        // The columns of a table follow each other.
+        match columns.last_mut() {
+            Some((last, of_table)) if last == table => of_table.push(words),
+            _ => columns.push((table.to_owned(), vec![words])),
+        }
     }
-    columns.retain(|table, _| !arguments_skip(table));
-    Ok(columns)
+    Ok(columns.into_iter().filter(|(table, _)| !arguments_skip(table)).collect())
 }
 
 /// Hidden tables come with their views.

@@ -14,6 +14,8 @@ mod undo;
 mod users;
 mod world;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -126,7 +128,7 @@ struct Place {
     path: String,
     replica: String,
     /// Names of all replicas that the plan creates at this path.
-    replicas: Vec<String>,
+    replicas: Arc<[String]>,
     /// Whether it is the hidden table of a materialized view.
     is_inner: bool,
 }

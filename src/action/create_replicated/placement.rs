@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::gather::Observed;
+use super::gather::Known;
 use super::plan::Object;
 use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
@@ -14,7 +14,7 @@ pub fn problems(
     context: &mut PlanContext<'_>,
     target: &TargetWorld,
     database: &str,
-    observed: &Observed,
+    observed: &Known<'_>,
     objects: &BTreeMap<String, Object>,
 ) -> Vec<Refusal> {
     let mut lacking: BTreeMap<String, Lacking> = BTreeMap::new();
@@ -94,14 +94,17 @@ fn query(demand: &Demand) -> &'static str {
 }
 
 /// What a host has of the kind; `None` where it did not tell.
-fn known(demand: &Demand, host: &HostWorld, observed: &Observed) -> Option<Vec<String>> {
+fn known(demand: &Demand, host: &HostWorld, observed: &Known<'_>) -> Option<Vec<String>> {
     match demand {
         Demand::Policy(_) => {
             (!host.storage.policies.is_empty()).then(|| host.storage.policies.keys().cloned().collect())
         }
         Demand::Disk(_) => (!host.storage.is_empty()).then(|| host.storage.disks.keys().cloned().collect()),
         Demand::Cluster(_) => host.clusters.clone(),
-        Demand::User(_) => observed.users.get(host.name.as_str()).cloned(),
+        Demand::User(_) => {
+            let users = observed.users.get(host.name.as_str())?;
+            Some(users.iter().map(|user| (*user).to_owned()).collect())
+        }
     }
 }
 

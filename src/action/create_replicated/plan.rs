@@ -1,11 +1,12 @@
 //! Planning: conversion, order, one operation per object and host, and the world afterwards.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::Deserialize;
 
-use super::gather::Observed;
+use super::gather::Known;
 use super::world::{create_in_world, facts};
 use super::{Arguments, CheckedData, Place, converting, hosts, placement, problems};
 use crate::diag::Refusal;
@@ -38,7 +39,7 @@ pub struct Object {
 
 pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal>> {
     let arguments: Arguments = context.arguments()?;
-    let observed = Observed::deserialize(context.observed).unwrap_or_default();
+    let observed = Known::deserialize(context.observed).unwrap_or_default();
     let database = arguments.database.as_str();
     let target = context.target(arguments.on.as_str())?.clone();
     let Some(source) = context.target(arguments.from.as_str())?.hosts.first().cloned() else {
@@ -70,14 +71,24 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     }
     let converted = converting::convert(context, &arguments, &source);
     let objects = &converted.objects;
-    facts(context, &arguments, &source, &target, &observed, objects);
+    let planning = &*context;
+    let ((facts, in_keeper), listed) = rayon::join(
+        || {
+            rayon::join(
+                || facts(planning, &arguments, &source, &target, &observed, objects),
+                || problems::of_keeper(planning, &arguments, &target, &observed, objects),
+            )
+        },
+        || converted.list(planning, database, &target),
+    );
+    context.facts.extend(facts);
     found.extend(problems::of_statements(context, &source, database, &converted.refused));
     found.extend(problems::of_needs(context, &target, database, objects));
     found.extend(placement::problems(context, &target, database, &observed, objects));
     for host in &target.hosts {
         found.extend(problems::of_existing(context, host, database, objects));
     }
-    found.extend(problems::of_keeper(context, &arguments, &target, &observed, objects));
+    found.extend(in_keeper);
     let places = levels(
         database,
         &objects
@@ -107,7 +118,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     if observed.keeper.is_none() {
         context.notes.push(format!("the environment names no Keeper for `{}`: what earlier tables left there is only found when a table is created", arguments.on.as_str()));
     }
-    context.conversions.extend(converted.list(context, database, &target));
+    context.conversions.extend(listed);
     let mut operations = Vec::with_capacity((order.len() + 1) * target.hosts.len());
     let mut checked: Vec<Vec<(&str, Place)>> = vec![Vec::new(); target.hosts.len()];
     // Not all at once, or every operation would be there twice for a moment.
@@ -125,9 +136,12 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         }
     }
     let last = order.last().map_or(0, |(_, _, level)| level + 1);
-    for (host, tables) in target.hosts.iter().zip(checked) {
-        operations.extend(check_operation(context, &arguments, host, &tables).map(|check| check.in_wave(last)));
-    }
+    let planning = &*context;
+    let checks =
+        target.hosts.par_iter().zip(checked).map(|(host, tables)| {
+            check_operation(planning, &arguments, host, &tables).map(|check| check.in_wave(last))
+        });
+    operations.extend(checks.collect::<Vec<_>>().into_iter().flatten());
     create_in_world(context, arguments.on.as_str(), database, &order);
     Ok(operations)
 }
@@ -137,10 +151,17 @@ pub(super) fn places_of(target: &TargetWorld, created: &Created) -> Vec<Option<P
     let Some((path, replica)) = &created.replicated else { return vec![None; target.hosts.len()] };
     let all: Vec<(String, String)> =
         target.hosts.iter().map(|host| (host.expand_macros(path), host.expand_macros(replica))).collect();
+    let mut beside: BTreeMap<&str, Arc<[String]>> = BTreeMap::new();
+    for (path, _) in &all {
+        beside.entry(path).or_insert_with(|| {
+            let mut replicas: Vec<String> =
+                all.iter().filter(|(other, _)| other == path).map(|(_, replica)| replica.clone()).collect();
+            replicas.sort();
+            replicas.into()
+        });
+    }
     let place = |(path, replica): &(String, String)| {
-        let mut replicas: Vec<String> =
-            all.iter().filter(|(other, _)| other == path).map(|(_, replica)| replica.clone()).collect();
-        replicas.sort();
+        let replicas = beside.get(path.as_str()).cloned().unwrap_or_default();
         let is_inner = created.kind == ObjectKind::MaterializedView;
         Some(Place { path: path.clone(), replica: replica.clone(), replicas, is_inner })
     };
@@ -169,11 +190,11 @@ fn planned_for<'a>(
     context: &PlanContext<'_>,
     arguments: &Arguments,
     target: &'a TargetWorld,
-    observed: &Observed,
+    observed: &Known<'_>,
     (name, object, level): &(&String, &Object, u32),
 ) -> Planned<'a> {
     let database = arguments.database.as_str();
-    let columns = observed.columns.get(*name).map(Vec::as_slice).unwrap_or_default();
+    let columns = observed.columns.get(name.as_str()).map(Vec::as_slice).unwrap_or_default();
     let shared = Shared::default()
         .with("kind", &"create")
         .with("database", &database)

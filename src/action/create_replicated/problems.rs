@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Arguments;
-use super::gather::Observed;
+use super::gather::Known;
 use super::plan::Object;
 use crate::action::clear_keeper::is_cleared;
 use crate::action::gate::first_of;
@@ -192,7 +192,7 @@ pub fn of_keeper(
     context: &PlanContext<'_>,
     arguments: &Arguments,
     target: &TargetWorld,
-    observed: &Observed,
+    observed: &Known<'_>,
     objects: &BTreeMap<String, Object>,
 ) -> Vec<Refusal> {
     let role = arguments.on.as_str();
@@ -217,14 +217,14 @@ pub fn of_keeper(
         if !others.is_empty() {
             used.push(format!("{path}: {}", others.join(", ")));
         }
-        let Some(replicas) = observed.keeper.as_ref().and_then(|paths| paths.get(&path)) else { continue };
+        let Some(replicas) = observed.keeper.as_ref().and_then(|paths| paths.get(path.as_str())) else { continue };
         if is_cleared(context.promises, role, &path) {
             continue;
         }
         // A drop with SYNC takes its replica out of Keeper, and the path with the last one.
         let leaving = at(&before, &path);
-        let leaves = |replica: &String| leaving.iter().any(|(_, table)| table.replica_name.as_ref() == Some(replica));
-        let stale: Vec<&str> = replicas.iter().filter(|replica| !leaves(replica)).map(String::as_str).collect();
+        let leaves = |replica: &str| leaving.iter().any(|(_, table)| table.replica_name.as_deref() == Some(replica));
+        let stale: Vec<&str> = replicas.iter().copied().filter(|replica| !leaves(replica)).collect();
         if !stale.is_empty() {
             left.push(format!("{path}: replicas {}", stale.join(", ")));
         } else if replicas.is_empty() {

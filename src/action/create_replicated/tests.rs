@@ -66,7 +66,7 @@ fn observed(keeper: &[(&str, &[&str])]) -> Value {
         ),
         ..Observed::default()
     };
-    serde_json::to_value(observed).expect("JSON")
+    observed.into_value()
 }
 
 fn refusals(planned: Planned) -> Vec<String> {
@@ -239,7 +239,7 @@ fn paths_without_a_table_or_with_a_uuid_are_mistakes() {
 #[test]
 fn created_things_are_compared_by_what_matters() {
     let place =
-        Place { path: "/p".into(), replica: "r1".into(), replicas: vec!["r1".into(), "r2".into()], is_inner: true };
+        Place { path: "/p".into(), replica: "r1".into(), replicas: ["r1".into(), "r2".into()].into(), is_inner: true };
     let mut seen = SeenReplica {
         table: ".inner_id.u-1".into(),
         path: "/p".into(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::Arguments;
-use super::gather::Observed;
+use super::gather::Known;
 use super::plan::Object;
 use crate::action::clear_keeper::is_cleared;
 use crate::action::facts;
@@ -18,13 +18,13 @@ use crate::plan::fact::Fact;
 use crate::plan::sql::literal;
 
 pub fn facts(
-    context: &mut PlanContext<'_>,
+    context: &PlanContext<'_>,
     arguments: &Arguments,
     source: &HostWorld,
     target: &TargetWorld,
-    observed: &Observed,
+    observed: &Known<'_>,
     objects: &BTreeMap<String, Object>,
-) {
+) -> Vec<Fact> {
     let database = arguments.database.as_str();
     let mut facts: Vec<Fact> = facts::tables_of(source, database).into_iter().collect();
     let read = source.tables_of(database).filter(|table| !table.is_inner() && !arguments.leaves_out(&table.name));
@@ -36,7 +36,7 @@ pub fn facts(
         facts.extend(facts::definitions(host, database, existing.map(String::as_str)));
     }
     facts.extend(keeper_facts(context, arguments, target, observed, objects));
-    context.facts.extend(facts);
+    facts
 }
 
 /// What stands at the paths of the new tables, where no earlier step clears them.
@@ -44,7 +44,7 @@ fn keeper_facts(
     context: &PlanContext<'_>,
     arguments: &Arguments,
     target: &TargetWorld,
-    observed: &Observed,
+    observed: &Known<'_>,
     objects: &BTreeMap<String, Object>,
 ) -> Vec<Fact> {
     let Some(seen) = &observed.keeper else { return Vec::new() };
@@ -55,8 +55,8 @@ fn keeper_facts(
         .filter(|path| !path.contains('{') && !is_cleared(context.promises, role, path))
         .collect();
     let fact = |path: String| {
-        let value = match seen.get(&path) {
-            Some(replicas) => facts::listed(replicas.iter().map(String::as_str), "replica"),
+        let value = match seen.get(path.as_str()) {
+            Some(replicas) => facts::listed(replicas.iter().copied(), "replica"),
             None => facts::ABSENT.to_owned(),
         };
         let query = format!("SELECT name FROM system.zookeeper WHERE path = {}", literal(&format!("{path}/replicas")));

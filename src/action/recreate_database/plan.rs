@@ -37,28 +37,32 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         forget(context, role, database);
         return Err(problems);
     }
-    let mut operations = Vec::new();
-    for host in &target.hosts {
+    let planning = &*context;
+    let of_host = |host: &HostWorld| {
         let former = host.databases.get(database);
-        context.notes.extend(notes(host, database));
+        let (mut notes, mut operations) = (notes(host, database), Vec::new());
         if arguments.keep_old.is_none() {
             let tables = || host.tables_of(database);
-            context.notes.extend(tables().filter_map(|table| facts::untold(&host.name, table)));
-            context.notes.extend(tables().filter_map(|table| facts::left_over(host, table)));
+            notes.extend(tables().filter_map(|table| facts::untold(&host.name, table)));
+            notes.extend(tables().filter_map(|table| facts::left_over(host, table)));
         }
         if let (Some(former), Some(keep)) = (former, &arguments.keep_old) {
-            let dropped = drop_operation(context, role, host, database, former);
-            operations.push(set_aside_operation(context, dropped, database, keep));
+            let dropped = drop_operation(planning, role, host, database, former);
+            operations.push(set_aside_operation(planning, dropped, database, keep));
         } else if let Some(former) = former {
-            operations.push(drop_operation(context, role, host, database, former));
+            operations.push(drop_operation(planning, role, host, database, former));
         }
-        operations.push(create_operation(context, role, host, database, former));
-    }
+        operations.push(create_operation(planning, role, host, database, former));
+        (notes, operations)
+    };
+    let planned: Vec<(Vec<String>, Vec<Operation>)> = target.hosts.par_iter().map(of_host).collect();
+    let (notes, operations): (Vec<Vec<String>>, Vec<Vec<Operation>>) = planned.into_iter().unzip();
+    context.notes.extend(notes.into_iter().flatten());
     if arguments.keep_old.is_some() {
         keep(context, role, database);
     }
     forget(context, role, database);
-    Ok(operations)
+    Ok(operations.into_iter().flatten().collect())
 }
 
 fn problems(context: &PlanContext<'_>, host: &HostWorld, database: &str) -> Vec<Refusal> {

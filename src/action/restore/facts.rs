@@ -1,5 +1,7 @@
 //! What a restore rests on: the backup in the bucket, and the tables that it goes to.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::action::facts;
@@ -40,12 +42,21 @@ fn about(existing: &ExistingBackup, value: String) -> Fact {
     Fact::new(&HostName::default(), format!("backup {path} in storage `{storage}`"), value, query)
 }
 
+/// The databases that entries go to, on the replicas of a shard.
+pub(crate) fn database_facts(hosts: &[&HostWorld], entries: &[SourceTable]) -> Vec<Fact> {
+    let databases: BTreeSet<&str> = entries.iter().map(|entry| entry.database.as_str()).collect();
+    let of_host = |host: &&HostWorld| {
+        let host: &HostWorld = host;
+        databases.iter().filter_map(|database| facts::database(host, database)).collect::<Vec<_>>()
+    };
+    hosts.iter().flat_map(of_host).collect()
+}
+
 /// What is there of one entry on the replicas of a shard: whether rows would come beside rows, and with which
 /// definition.
 pub(crate) fn place_facts(arguments: &RestoreArguments, hosts: &[&HostWorld], entry: &SourceTable) -> Vec<Fact> {
     let mut facts = Vec::new();
     for host in hosts {
-        facts.extend(facts::database(host, &entry.database));
         facts.extend(facts::definition(host, &entry.database, &entry.table));
         let Some(table) = host.table(&entry.database, &entry.table) else { continue };
         // Where rows may come beside rows, those that are there may move.

@@ -1,7 +1,5 @@
 //! Makes the operations of a restore: which shard gets what, in which order, with which statements.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 
 use crate::diag::Refusal;
@@ -12,8 +10,8 @@ use crate::plan::SHARE;
 use crate::plan::operation::Operation;
 
 use super::RestoreArguments;
-use super::facts::{backup_fact, place_facts};
-use super::operations::Work;
+use super::facts::{backup_fact, database_facts, place_facts};
+use super::operations::{Lanes, Work};
 use super::source::{Source, SourceTable, find, select};
 use super::way::{Place, Way};
 
@@ -32,15 +30,10 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         )]);
     };
     let target = context.target(arguments.to.as_str())?.clone();
-    let mut work = Work {
-        arguments: &arguments,
-        source: &source,
-        storage: &storage,
-        operations: Vec::new(),
-        lanes: BTreeMap::new(),
-        done: Vec::new(),
-    };
     let (mut problems, mut notes) = (Vec::new(), Vec::new());
+    let (mut operations, mut lanes) = (Vec::new(), Lanes::new());
+    // By shard of the target, what the world will have.
+    let mut done: Vec<(String, Vec<SourceTable>)> = Vec::new();
     let mut facts = Vec::new();
     for (from, to) in pairs(context, &arguments, &source, &target)? {
         let entries = match select(context, &arguments, source.shards.get(&from).map_or(&[], Vec::as_slice)) {
@@ -51,20 +44,30 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
             }
         };
         let hosts: Vec<&HostWorld> = target.replicas(&to).collect();
-        let mut left = Vec::new();
+        facts.extend(database_facts(&hosts, &entries));
+        let work = Work::new(&arguments, &source, &storage, &from, &to);
         let planning = &*context;
         let looked = entries.par_iter().with_min_len(SHARE).map(|entry| {
             let place = Place { context: planning, arguments: &arguments, hosts: &hosts, entry };
-            (place_facts(&arguments, &hosts, entry), place.way(), place)
+            let way = place.way();
+            let planned = way.as_ref().map_or_else(|_| Vec::new(), |way| work.operations(planning, &place, way));
+            (place_facts(&arguments, &hosts, entry), way, planned)
         });
-        for (about, way, place) in looked.collect::<Vec<_>>() {
+        let looked: Vec<_> = looked.collect();
+        let (mut left, mut filled) = (Vec::new(), Vec::new());
+        for ((about, way, mut planned), entry) in looked.into_iter().zip(&entries) {
             facts.extend(about);
             match way {
-                Ok(Way::Nothing) => left.push(place.entry.full_name()),
-                Ok(way) => work.add(context, &place, way, &from, &to),
+                Ok(Way::Nothing) => left.push(entry.full_name()),
+                Ok(_) => {
+                    work.spread(&mut lanes, &mut planned);
+                    operations.extend(planned);
+                    filled.push(entry.clone());
+                }
                 Err(found) => problems.extend(found),
             }
         }
+        done.push((to.clone(), filled));
         if !left.is_empty() {
             notes.push(format!(
                 "step `{}`: nothing to restore into {} (no rows of their own in the backup)",
@@ -73,7 +76,6 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
             ));
         }
     }
-    let Work { operations, done, .. } = work;
     context.facts.extend(facts);
     if !problems.is_empty() {
         return Err(problems);
@@ -84,8 +86,9 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
     let step = context.step;
     if let Some(target) = context.world.targets.get_mut(arguments.to.as_str()) {
         target.hosts.par_iter_mut().for_each(|host| {
-            let name = host.name.clone();
-            done.iter().filter(|(on, _)| *on == name).for_each(|(_, entry)| play(host, entry, step));
+            let shard = host.shard.clone();
+            let filled = done.iter().filter(|(on, _)| *on == shard).flat_map(|(_, entries)| entries);
+            filled.for_each(|entry| play(host, entry, step));
         });
     }
     Ok(operations)

@@ -111,7 +111,7 @@ fn tables(host: &HostWorld, scope: &Scope) -> BTreeMap<Key, LiveTable> {
             let live = LiveTable {
                 engine: table.engine.clone(),
                 uuid: String::new(),
-                create_query: table.create_query.to_string(),
+                create_query: table.create_query.clone(),
             };
             ((table.database.clone(), table.name.clone()), live)
         })

@@ -49,7 +49,7 @@ pub async fn tables(
             let table = LiveTable {
                 engine: text(&answer, row, "engine"),
                 uuid: text(&answer, row, "uuid"),
-                create_query: mask(&text(&answer, row, "create_table_query")).into_owned(),
+                create_query: mask(&text(&answer, row, "create_table_query")).into_owned().into(),
             };
             (key(&answer, row), table)
         })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::{Against, ContentRule, Health, RowsRule, SchemaRule, VerifyArguments};
@@ -16,6 +17,7 @@ use crate::model::formats::parse_table;
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, TargetWorld};
 use crate::model::words::count_of;
+use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 
 /// Shows which shard a server belongs to.
@@ -109,8 +111,8 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let sources = sources(context, &arguments, &target)?;
     let databases: Vec<String> = arguments.databases.iter().map(|name| name.0.clone()).collect();
     missing_databases(context, &role, &target, &databases)?;
-    let mut operations = Vec::new();
-    for host in select(&target, arguments.every) {
+    let planning = &*context;
+    let of_host = |host: &HostWorld| {
         let peers: Vec<HostName> = target.replicas(&host.shard).map(|replica| replica.name.clone()).collect();
         let mut data = VerifyData {
             role: role.clone(),
@@ -130,12 +132,16 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
             detached: BTreeMap::new(),
         };
         // All in one wave: where one replica differs, the others are still to be told of.
-        let known = Known::of(context, &arguments, &data, host);
+        let known = Known::of(planning, &arguments, &data, host);
         data.detached = detached(host, &known.databases);
-        context.facts.extend(host_facts(host, &known.databases, arguments.parts));
-        context.facts.extend(known.fact(host));
-        operations.push(operation(context, &arguments, data, host, known));
-    }
+        let mut facts: Vec<Fact> = host_facts(host, &known.databases, arguments.parts).into_iter().collect();
+        facts.extend(known.fact(host));
+        (facts, operation(planning, &arguments, data, host, known))
+    };
+    let hosts: Vec<&HostWorld> = select(&target, arguments.every).into_iter().collect();
+    let planned: Vec<(Vec<Fact>, Operation)> = hosts.into_par_iter().map(of_host).collect();
+    let (facts, operations): (Vec<Vec<Fact>>, Vec<Operation>) = planned.into_iter().unzip();
+    context.facts.extend(facts.into_iter().flatten());
     Ok(operations)
 }
 

@@ -3,6 +3,7 @@
 use super::rules::{Traits, merges_rows};
 use crate::engine::manifest::{deletes_rows_by_ttl, inner_engine_of, is_refreshable};
 use crate::model::observed::Table;
+use crate::model::text::Text;
 use crate::plan::sql::{literal, tokenize};
 
 /// Database and name of a table.
@@ -27,7 +28,7 @@ pub struct LiveTable {
     /// UUID.
     pub uuid: String,
     /// The server's CREATE statement.
-    pub create_query: String,
+    pub create_query: Text,
 }
 
 impl LiveTable {
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     fn live(engine: &str, create: &str) -> LiveTable {
-        LiveTable { engine: engine.to_owned(), uuid: String::new(), create_query: create.to_owned() }
+        LiveTable { engine: engine.to_owned(), uuid: String::new(), create_query: create.into() }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Reads a whole answer: JSONCompact to its end, or nothing at all.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::exception::{self, Exception};
@@ -24,11 +27,64 @@ struct Column {
 #[derive(Deserialize)]
 struct Compact {
     meta: Vec<Column>,
-    data: Vec<Vec<Value>>,
+    data: Rows,
     rows: Option<u64>,
     // Since 23.8 the JSON formats carry an error of the middle of the stream as a key of their own, which
     // makes a cut result well-formed.
     exception: Option<String>,
+}
+
+/// Rows as lists of values. A row is given the room that the one before it took, for there may be thousands of them.
+struct Rows(Vec<Vec<Value>>);
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfRows;
+        impl<'de> Visitor<'de> for OfRows {
+            type Value = Rows;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of rows")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Rows, A::Error> {
+                let (mut rows, mut width) = (Vec::new(), 0);
+                while let Some(row) = seq.next_element_seed(Row(width))? {
+                    width = row.len();
+                    rows.push(row);
+                }
+                Ok(Rows(rows))
+            }
+        }
+        deserializer.deserialize_seq(OfRows)
+    }
+}
+
+/// A row of so many values, as far as is known.
+struct Row(usize);
+
+impl<'de> DeserializeSeed<'de> for Row {
+    type Value = Vec<Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Value>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Row {
+    type Value = Vec<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row as a list of values")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Value>, A::Error> {
+        let mut row = Vec::with_capacity(self.0);
+        while let Some(value) = seq.next_element()? {
+            row.push(value);
+        }
+        Ok(row)
+    }
 }
 
 /// The answer in a body. An empty body is a statement without a result.
@@ -48,22 +104,23 @@ pub fn parse(body: &[u8]) -> Result<Answer, Unreadable> {
             None => Unreadable::Other("the result holds an error in an unknown form".to_owned()),
         });
     }
-    let count = compact.data.len() as u64;
-    if compact.rows.is_some_and(|rows| rows != count) {
+    let Rows(rows) = compact.data;
+    let count = rows.len() as u64;
+    if compact.rows.is_some_and(|told| told != count) {
         return Err(Unreadable::Other(format!(
             "the result says that it has {} and has {count}",
             words::count(compact.rows.unwrap_or_default(), "row")
         )));
     }
     let width = compact.meta.len();
-    if compact.data.iter().any(|row| row.len() != width) {
+    if rows.iter().any(|row| row.len() != width) {
         return Err(Unreadable::Other(format!(
             "a row of the result does not have {}",
             words::count_of(width, "column")
         )));
     }
     let columns = compact.meta.into_iter().map(|column| column.name).collect();
-    Ok(Answer { columns, rows: compact.data, display_name: None })
+    Ok(Answer { columns, rows, display_name: None })
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> Unreadable {

@@ -34,7 +34,11 @@ pub async fn run(args: &PlanArgs, common: &Common, printer: &Printer) -> Result<
     } else {
         let given = given_parameters(common)?;
         let seen = observed(&source, &given, args.against.as_deref(), common, printer).await?;
-        make_plan(&seen.compiled, &seen.environment, &seen.observations)?
+        let plan = make_plan(&seen.compiled, &seen.environment, &seen.observations)?;
+        let observations = seen.observations;
+        // While the plan is drawn.
+        rayon::spawn(move || drop(observations));
+        plan
     };
     if let Some(path) = &args.output {
         save(&plan, path).map_err(|error| {

@@ -44,10 +44,16 @@ pub fn engine_of(create: &str) -> String {
     engine_clause(&tokens).unwrap_or_default()
 }
 
+/// Whether the statement begins as that of a table does. Most do, and need not be cut into tokens to find out that they
+/// are no views.
+fn is_of_table(create: &str) -> bool {
+    create.get(..13).is_some_and(|head| head.eq_ignore_ascii_case("CREATE TABLE "))
+}
+
 /// The engine of a materialized view's hidden table; `None` for other statements and for views `TO` a table.
 #[must_use]
 pub fn inner_engine_of(create: &str) -> Option<String> {
-    if engine_of(create) != "MaterializedView" {
+    if is_of_table(create) || engine_of(create) != "MaterializedView" {
         return None;
     }
     let tokens = definition(create);
@@ -58,13 +64,18 @@ pub fn inner_engine_of(create: &str) -> Option<String> {
 /// Whether a materialized view is filled by a schedule; BACKUP leaves its rows out by default.
 #[must_use]
 pub fn is_refreshable(create: &str) -> bool {
-    engine_of(create) == "MaterializedView" && definition(create).iter().any(|token| token.is_word("REFRESH"))
+    !is_of_table(create)
+        && engine_of(create) == "MaterializedView"
+        && definition(create).iter().any(|token| token.is_word("REFRESH"))
 }
 
 /// Whether the table deletes rows by itself when their time has come. A TTL of a column stands in the brackets of
 /// the columns and only empties values; one that moves or packs parts keeps every row.
 #[must_use]
 pub fn deletes_rows_by_ttl(create: &str) -> bool {
+    if !create.as_bytes().windows(3).any(|word| word.eq_ignore_ascii_case(b"TTL")) {
+        return false;
+    }
     let tokens = definition(create);
     let Some(at) = tokens.iter().position(|token| token.is_word("TTL")) else { return false };
     let clause: Vec<&Token<'_>> = tokens[at..].iter().take_while(|token| !token.is_word("SETTINGS")).collect();
@@ -99,9 +110,10 @@ pub fn columns_of(create: &str) -> Vec<String> {
 /// for equal clauses. Parts that were sorted by one key must not be attached to a table with another.
 #[must_use]
 pub fn layout_of(create: &str) -> Vec<String> {
-    let definition_end = definition(create).last().map_or(0, Token::end);
-    let tokens: Vec<Token<'_>> =
-        tokenize(create).unwrap_or_default().into_iter().filter(|token| token.start < definition_end).collect();
+    let mut tokens = tokenize(create).unwrap_or_default();
+    if let Some(end) = tokens.iter().position(|token| token.depth == 0 && token.is_word("AS")) {
+        tokens.truncate(end);
+    }
     let starts = |token: &Token<'_>, next: Option<&Token<'_>>| {
         let by = next.is_some_and(|next| next.is_word("BY") || next.is_word("KEY"));
         token.depth == 0 && by && ["PARTITION", "ORDER", "PRIMARY", "SAMPLE"].iter().any(|word| token.is_word(word))

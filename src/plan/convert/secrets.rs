@@ -96,18 +96,22 @@ pub fn mask(text: &str) -> Cow<'_, str> {
 /// Bytes of each secret, in order, without overlaps.
 #[must_use]
 pub fn secrets(text: &str) -> Vec<Range<usize>> {
+    // A secret is a literal, and many definitions hold none.
+    if !text.contains('\'') {
+        return Vec::new();
+    }
     let Ok(tokens) = tokenize(text) else { return Vec::new() };
     // In a query only what reaches outside can hold a secret: `WHERE password = 'x'` compares a column.
-    let select = Ddl::of(text, tokens.clone()).ok().and_then(|ddl| ddl.select()).unwrap_or(tokens.len());
+    let select = select(text, &tokens).unwrap_or(tokens.len());
     let mut found = Vec::new();
-    let mut callers: Vec<String> = Vec::new();
+    let mut callers: Vec<Cow<'_, str>> = Vec::new();
     for at in 0..tokens.len() {
         let token = &tokens[at];
         // A bracket's depth is that of what stands around it.
         callers.truncate(token.depth);
         if token.kind == TokenKind::Symbol && matches!(token.text, "(" | "[" | "{") {
-            let caller = at.checked_sub(1).and_then(|before| tokens[before].name()).unwrap_or_default();
-            let caller = caller.to_ascii_lowercase();
+            let caller = at.checked_sub(1).and_then(|before| tokens[before].name_within()).unwrap_or_default();
+            let caller = lower(caller);
             if token.text == "(" {
                 let arguments = arguments(&tokens, at);
                 found.extend(by_place(&caller, &tokens, &arguments));
@@ -118,7 +122,7 @@ pub fn secrets(text: &str) -> Vec<Range<usize>> {
         if token.kind != TokenKind::Text {
             continue;
         }
-        let within = |names: &[&str]| callers.iter().any(|caller| names.contains(&caller.as_str()));
+        let within = |names: &[&str]| callers.iter().any(|caller| names.contains(&&**caller));
         let is_outside = within(&OUTSIDE);
         if at < select || is_outside {
             if is_named_secret(&tokens, at, &callers) {
@@ -141,13 +145,24 @@ pub fn secrets(text: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// The token before the query of a view.
+fn select(text: &str, tokens: &[Token<'_>]) -> Option<usize> {
+    // Only views have a query that is not a part of their brackets.
+    let is_view = tokens.iter().take(5).any(|token| token.is_word("VIEW"));
+    is_view.then(|| Ddl::of(text, tokens.to_vec()).ok()?.select()).flatten()
+}
+
+fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name }
+}
+
 /// Bytes of a literal without its quotes.
 fn inside(token: &Token<'_>) -> Range<usize> {
     token.start + 1..token.end() - 1
 }
 
 /// `key = 'secret'`, `PASSWORD 'secret'` of a dictionary's source, a header's value.
-fn is_named_secret(tokens: &[Token<'_>], at: usize, callers: &[String]) -> bool {
+fn is_named_secret(tokens: &[Token<'_>], at: usize, callers: &[Cow<'_, str>]) -> bool {
     let is_in = |name: &str| callers.iter().any(|caller| caller == name);
     let before = |steps: usize| at.checked_sub(steps).map(|at| &tokens[at]);
     let Some(previous) = before(1) else { return false };
@@ -157,10 +172,10 @@ fn is_named_secret(tokens: &[Token<'_>], at: usize, callers: &[String]) -> bool 
     if !previous.is_symbol("=") {
         return false;
     }
-    let Some(key) = before(2).and_then(Token::name).map(|key| key.to_ascii_lowercase()) else {
+    let Some(key) = before(2).and_then(Token::name_within).map(lower) else {
         return is_in("headers");
     };
-    key.ends_with("password") || KEYS.contains(&key.as_str()) || (key == "key" && is_in("disk"))
+    key.ends_with("password") || KEYS.contains(&&*key) || (key == "key" && is_in("disk"))
 }
 
 /// The arguments behind an open bracket, as ranges of tokens.

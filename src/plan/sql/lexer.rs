@@ -1,6 +1,8 @@
 //! A lexer for ClickHouse SQL: enough to find clauses at the top level without being fooled by strings,
 //! quoted names, comments or brackets.
 
+use std::borrow::Cow;
+
 /// Kinds of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
@@ -29,7 +31,7 @@ pub struct Token<'a> {
     pub depth: usize,
 }
 
-impl Token<'_> {
+impl<'a> Token<'a> {
     /// Whether this is the given keyword, in any case.
     #[must_use]
     pub fn is_word(&self, word: &str) -> bool {
@@ -45,9 +47,18 @@ impl Token<'_> {
     /// The name that a word or a quoted identifier stands for; `None` for other tokens.
     #[must_use]
     pub fn name(&self) -> Option<String> {
+        self.name_within().map(Cow::into_owned)
+    }
+
+    /// As [`Self::name`], without a copy where it stands in the statement as it is.
+    #[must_use]
+    pub fn name_within(&self) -> Option<Cow<'a, str>> {
         match self.kind {
-            TokenKind::Word => Some(self.text.to_owned()),
-            TokenKind::Quoted => Some(unescape(&self.text[1..self.text.len() - 1])),
+            TokenKind::Word => Some(self.text.into()),
+            TokenKind::Quoted => {
+                let body = &self.text[1..self.text.len() - 1];
+                Some(if body.contains('\\') { unescape(body).into() } else { body.into() })
+            }
             _ => None,
         }
     }

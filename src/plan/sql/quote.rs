@@ -3,13 +3,34 @@
 /// An identifier in backquotes, as ClickHouse writes it.
 #[must_use]
 pub fn identifier(name: &str) -> String {
-    format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
+    let mut out = String::with_capacity(name.len() + 2);
+    push_identifier(&mut out, name);
+    out
+}
+
+fn push_identifier(out: &mut String, name: &str) {
+    out.push('`');
+    for part in name.split_inclusive(['\\', '`']) {
+        match part.strip_suffix(['\\', '`']) {
+            Some(plain) => {
+                out.push_str(plain);
+                out.push('\\');
+                out.push_str(&part[plain.len()..]);
+            }
+            None => out.push_str(part),
+        }
+    }
+    out.push('`');
 }
 
 /// `database`.`table` with both parts quoted.
 #[must_use]
 pub fn qualified(database: &str, table: &str) -> String {
-    format!("{}.{}", identifier(database), identifier(table))
+    let mut out = String::with_capacity(database.len() + table.len() + 5);
+    push_identifier(&mut out, database);
+    out.push('.');
+    push_identifier(&mut out, table);
+    out
 }
 
 /// A string literal in single quotes.
@@ -39,6 +60,7 @@ mod tests {
     #[test]
     fn nothing_gets_out_of_its_quotes() {
         assert_eq!(identifier("a`; DROP"), "`a\\`; DROP`");
+        assert_eq!([identifier("\\`a\\"), identifier("")], ["`\\\\\\`a\\\\`", "``"]);
         assert_eq!(literal("it's \\ \n"), "'it\\'s \\\\ \\n'");
         assert_eq!(qualified("d", "t"), "`d`.`t`");
     }

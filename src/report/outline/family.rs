@@ -52,14 +52,18 @@ impl<'p> Family<'p> {
             let known: Vec<u64> = items.iter().filter_map(|item| of(item.first())).collect();
             (!known.is_empty()).then(|| known.iter().sum())
         };
+        let (after, (before, check)) = rayon::join(
+            || told(&items, |operation| &operation.after),
+            || (told(&items, |operation| &operation.before), told(&items, |operation| &operation.check)),
+        );
         Self {
             role: role(items[0].first()),
             loss: items.iter().fold(Loss::default(), |loss, item| loss.plus(item.loss())),
             rows: sum(|operation| operation.estimate_rows),
             bytes: sum(|operation| operation.estimate_bytes),
-            before: told(&items, |operation| &operation.before),
-            after: told(&items, |operation| &operation.after),
-            check: told(&items, |operation| &operation.check),
+            before,
+            after,
+            check,
             items,
         }
     }

@@ -23,6 +23,9 @@ pub use sent::{Sent, fold};
 pub use told::{HOST, NAME, Told, is_common};
 pub use words::{deed, destroyed_words, limit_words, loss_words, noun_of};
 
+use foldhash::{HashMap, HashMapExt};
+use rayon::prelude::*;
+
 use crate::engine::guard::check_budget;
 use crate::model::runbook::OnFailure;
 use crate::plan::fact::Fact;
@@ -37,6 +40,8 @@ pub struct Outline<'p> {
     pub steps: Vec<StepOutline<'p>>,
     /// Late values that stand in it, each once.
     pub late: Vec<LateToken>,
+    /// The facts by what they are about, in the order in which it first occurs.
+    pub fact_kinds: Vec<(&'p str, Vec<&'p Fact>)>,
 }
 
 /// A step of a plan.
@@ -83,18 +88,17 @@ impl<'p> Outline<'p> {
         for operation in &plan.operations {
             by_step.entry(operation.step.as_str()).or_default().push(operation);
         }
-        let steps = plan
-            .steps
-            .iter()
-            .enumerate()
-            .map(|(at, step)| StepOutline {
-                number: at + 1,
-                step,
-                no_way_back: plan.no_way_back.get(&step.id).map(String::as_str),
-                families: family::families(item::items(by_step.get(step.id.as_str()).map_or(&[], Vec::as_slice))),
-            })
-            .collect();
-        Self { plan, steps, late: late_tokens(plan) }
+        let outline = |(at, step): (usize, &'p PlannedStep)| StepOutline {
+            number: at + 1,
+            step,
+            no_way_back: plan.no_way_back.get(&step.id).map(String::as_str),
+            families: family::families(item::items(by_step.get(step.id.as_str()).map_or(&[], Vec::as_slice))),
+        };
+        let (steps, (kinds, late)) = rayon::join(
+            || plan.steps.par_iter().enumerate().map(outline).collect(),
+            || (fact_kinds(&plan.facts), late_tokens(plan)),
+        );
+        Self { plan, steps, late, fact_kinds: kinds }
     }
 
     /// All families of a role, in order.
@@ -111,27 +115,30 @@ impl<'p> Outline<'p> {
     /// What the facts are about and how many there are: `3 × version, 17 × definition`.
     #[must_use]
     pub fn facts(&self) -> String {
-        let kinds = self.fact_kinds().into_iter();
+        let kinds = self.fact_kinds.iter();
         kinds.map(|(kind, facts)| format!("{} × {kind}", facts.len())).collect::<Vec<_>>().join(", ")
     }
+}
 
-    /// The facts by what they are about, in the order in which it first occurs.
-    #[must_use]
-    pub fn fact_kinds(&self) -> Vec<(String, Vec<&'p Fact>)> {
-        let mut kinds: Vec<(String, Vec<&'p Fact>)> = Vec::new();
-        let mut known: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
-        for fact in &self.plan.facts {
-            let subject =
-                fact.subject.split(' ').take_while(|word| !word.contains(['`', '.', '/'])).collect::<Vec<_>>();
-            let subject = subject.join(" ").trim_end_matches(" of").trim_end_matches(" at").to_owned();
-            // The name of a database has no mark of its own.
-            let subject = if subject.starts_with("database ") { "database".to_owned() } else { subject };
-            let at = *known.entry(subject.clone()).or_insert_with(|| {
-                kinds.push((subject, Vec::new()));
-                kinds.len() - 1
-            });
-            kinds[at].1.push(fact);
-        }
-        kinds
+fn fact_kinds(facts: &[Fact]) -> Vec<(&str, Vec<&Fact>)> {
+    let mut kinds: Vec<(&str, Vec<&Fact>)> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for fact in facts {
+        let kind = kind_of(&fact.subject);
+        let at = *known.entry(kind).or_insert_with(|| {
+            kinds.push((kind, Vec::new()));
+            kinds.len() - 1
+        });
+        kinds[at].1.push(fact);
     }
+    kinds
+}
+
+/// What a fact is about: the words of its subject before the first name.
+fn kind_of(subject: &str) -> &str {
+    let mark = subject.find(['`', '.', '/']).unwrap_or(subject.len());
+    let end = if mark == subject.len() { mark } else { subject[..mark].rfind(' ').unwrap_or(0) };
+    let kind = subject[..end].trim_end_matches(" of").trim_end_matches(" at");
+    // The name of a database has no mark of its own.
+    if kind.starts_with("database ") { "database" } else { kind }
 }

@@ -76,7 +76,7 @@ fn facts(outline: &Outline<'_>, out: &mut String) {
         escape(&outline.facts())
     ));
     let all: Vec<&Fact> = facts.iter().collect();
-    let kinds = outline.fact_kinds();
+    let kinds = &outline.fact_kinds;
     let shown: Vec<(&[&Fact], usize)> = if facts.len() <= MOST_FACTS {
         out.push_str("<details><summary>All facts</summary>\n");
         vec![(all.as_slice(), 0)]
