@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use rayon::prelude::*;
 use serde::Serialize;
 use serde::ser::Serializer;
 use sha2::{Digest, Sha256};
@@ -16,16 +15,12 @@ use super::conversion::PlannedConversion;
 use super::data::Exact;
 use super::fact::Fact;
 use super::operation::{Effect, Loss, Operation, Past};
+use super::pieces::{Spare, WINDOW, in_pieces};
 use super::plan_file::{Plan, PlannedHost, PlannedStep, Totals, hex};
 use super::statement::Statement;
 use super::text_diff::TextDiff;
 use crate::model::ids::{HostName, OperationId, RunId, StepId};
 use crate::model::runbook::Guards;
-
-/// So many operations or facts are written at a time.
-const CHUNK: usize = 128;
-/// Chunks that are written side by side.
-const WINDOW: usize = 8;
 
 /// The digest, hexadecimal. Operations and facts are written in pieces, side by side, and another thread computes the
 /// digest of what there is so far.
@@ -70,21 +65,6 @@ fn fields<T: Serialize>(object: &T) -> serde_json::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Memory of pieces that have become a part of the digest: new one is given by the system page by page.
-#[derive(Default)]
-struct Spare(Mutex<Vec<Vec<u8>>>);
-
-impl Spare {
-    fn put(&self, mut piece: Vec<u8>) {
-        piece.clear();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
-    }
-
-    fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-}
-
 /// What is written, on its way to the digest.
 struct Pieces<'s>(SyncSender<Vec<u8>>, &'s Spare);
 
@@ -96,24 +76,16 @@ impl Pieces<'_> {
     /// Writes the entries of a list with commas between them.
     fn list<'p, T: Sync, W: Serialize>(&self, all: &'p [T], of: impl Fn(&'p T) -> W + Sync) -> serde_json::Result<()> {
         let mut is_first = true;
-        for window in all.chunks(CHUNK * WINDOW) {
-            let chunks: Vec<&[T]> = window.chunks(CHUNK).collect();
-            let written = chunks.par_iter().map(|chunk| {
-                let mut text = self.1.take();
-                for entry in *chunk {
-                    text.push(b',');
-                    serde_json::to_writer(&mut text, &of(entry))?;
-                }
-                Ok(text)
-            });
-            for mut piece in written.collect::<serde_json::Result<Vec<_>>>()? {
-                if std::mem::take(&mut is_first) {
-                    piece.remove(0);
-                }
-                self.put(piece)?;
+        let write = |entry: &'p T, piece: &mut Vec<u8>| {
+            piece.push(b',');
+            serde_json::to_writer(piece, &of(entry))
+        };
+        in_pieces(all, self.1, write, |mut piece| {
+            if std::mem::take(&mut is_first) {
+                piece.remove(0);
             }
-        }
-        Ok(())
+            self.put(piece)
+        })
     }
 }
 

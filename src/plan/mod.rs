@@ -8,6 +8,7 @@ mod digest;
 pub mod fact;
 pub mod layout;
 pub mod operation;
+pub(crate) mod pieces;
 pub mod plan_file;
 pub mod read;
 pub mod sql;
