@@ -30,6 +30,19 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Whether two roles may have one Keeper. They have not only where both name theirs and these share no server and root.
+    #[must_use]
+    pub fn may_share_keeper(&self, one: &str, other: &str) -> bool {
+        let keeper = |role: &str| self.targets.get(role).and_then(|binding| binding.keeper.as_ref());
+        match (keeper(one), keeper(other)) {
+            (Some(first), Some(second)) if one != other => {
+                let root = |text: &Option<String>| text.as_deref().unwrap_or("/").trim_matches('/').to_owned();
+                root(&first.root) == root(&second.root) && first.hosts.iter().any(|host| second.hosts.contains(host))
+            }
+            _ => true,
+        }
+    }
+
     /// Names of the variables of clickferry's own environment that hold secrets of this one.
     #[must_use]
     pub fn secret_variables(&self) -> Vec<String> {

@@ -28,7 +28,7 @@ impl Spare {
 /// Writes each entry with `write`, and hands piece after piece to `put`.
 ///
 /// # Errors
-/// The first of either.
+/// One of either.
 pub(crate) fn in_pieces<'p, T: Sync, E: Send>(
     all: &'p [T],
     spare: &Spare,

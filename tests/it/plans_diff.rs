@@ -127,7 +127,7 @@ fn what_stands_in_no_table_is_told_too() {
       as the runbook leaves it
 
     storage backups
-      every run makes a backup of 1 table on DB-r1, database DB: once
+      a run makes a backup of 1 table on DB-r1, database DB: once
 
     7 differences on 2 of 3 hosts and in Keeper, N objects as the runbook leaves them.
     ");

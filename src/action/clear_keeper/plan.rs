@@ -92,7 +92,7 @@ fn in_use(
     let touches = |used: &str| is_at_or_below(used, path) || is_at_or_below(path, used);
     let mut users = Vec::new();
     for (other, target) in &context.world.targets {
-        if !may_share_keeper(context, role, other) {
+        if !context.environment.may_share_keeper(role, other) {
             continue;
         }
         for host in &target.hosts {
@@ -136,21 +136,6 @@ fn in_use(
     problems
 }
 
-/// Two targets have different Keepers only where the environment names both and they share no server and root.
-fn may_share_keeper(context: &PlanContext<'_>, role: &str, other: &str) -> bool {
-    if role == other {
-        return true;
-    }
-    let keeper = |role: &str| context.environment.targets.get(role).and_then(|binding| binding.keeper.as_ref());
-    match (keeper(role), keeper(other)) {
-        (Some(one), Some(two)) => {
-            let root = |text: &Option<String>| text.as_deref().unwrap_or("/").trim_matches('/').to_owned();
-            root(&one.root) == root(&two.root) && one.hosts.iter().any(|host| two.hosts.contains(host))
-        }
-        _ => true,
-    }
-}
-
 fn operation(
     context: &PlanContext<'_>,
     role: &str,
@@ -164,7 +149,7 @@ fn operation(
         .targets
         .keys()
         .map(String::as_str)
-        .filter(|other| may_share_keeper(context, role, other))
+        .filter(|other| context.environment.may_share_keeper(role, other))
         .collect();
     let is_dropped = |table: &&LiveTable<'_>| is_at_or_below(table.path, path) && sharing.contains(table.target);
     let dropped: Vec<LiveTable<'_>> = before.iter().filter(is_dropped).copied().collect();

@@ -22,7 +22,7 @@ pub async fn run(args: &DiffArgs, common: &Common, printer: &Printer) -> Result<
     let untold = untold(&simulated.plan, &simulated.after);
     let (now, after) = (&seen.observations.world, &simulated.after);
     let hosts = world_diff(now, after, &untold);
-    let keeper = keeper_diff(&simulated.plan, now, after);
+    let keeper = keeper_diff(&simulated.plan, &seen.environment, now, after);
     let backups = backups_made(&simulated.plan);
     let report = DiffReport {
         version: DIFF_VERSION,

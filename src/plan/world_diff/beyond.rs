@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::definition::place;
-use crate::model::observed::{HostWorld, World};
+use crate::model::environment::Environment;
+use crate::model::observed::{HostWorld, Table, World};
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::plan_file::Plan;
 
@@ -51,7 +52,8 @@ pub struct BackupMade {
     pub tables: u64,
 }
 
-/// What goes with a table and stands in no count of rows.
+/// What goes with a table and stands in no count of rows. Detached parts are lost; what waits may still arrive where it is
+/// sent to, if the server gets it there before the table is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LostWith {
     /// The table, as `database.name`.
@@ -87,13 +89,14 @@ type Places = BTreeMap<String, BTreeSet<String>>;
 
 /// Nodes in Keeper that a plan removes and that nothing makes again.
 #[must_use]
-pub fn keeper_diff(plan: &Plan, now: &World, after: &World) -> Vec<KeeperDiff> {
-    let (is, will) = (replicas(now), replicas(after));
+pub fn keeper_diff(plan: &Plan, environment: &Environment, now: &World, after: &World) -> Vec<KeeperDiff> {
     let mut found = BTreeSet::new();
     for operation in changing(plan, "clear_keeper") {
         let Ok(Cleared { planned: Some(known) }) = operation.data.read::<Cleared>() else { continue };
+        let role = operation.target.as_deref().unwrap_or_default();
+        let (is, will) = (replicas(now, environment, role), replicas(after, environment, role));
         let mut add = |object: KeeperObject, path: String| {
-            found.insert(KeeperDiff { target: operation.target.clone().unwrap_or_default(), object, path });
+            found.insert(KeeperDiff { target: role.to_owned(), object, path });
         };
         for (path, table) in &known.tables {
             let of_servers =
@@ -105,8 +108,9 @@ pub fn keeper_diff(plan: &Plan, now: &World, after: &World) -> Vec<KeeperDiff> {
                 strangers.iter().for_each(|name| add(KeeperObject::Replica, format!("{path}/replicas/{name}")));
             }
         }
-        let gone: BTreeSet<&str> =
-            known.outside.iter().map(String::as_str).filter(|path| !is_used(&will, path)).collect();
+        // What stands above a table goes and comes with it.
+        let is_gone = |path: &&str| !is_used(&will, path) && !is_used(&known.tables, path);
+        let gone: BTreeSet<&str> = known.outside.iter().map(String::as_str).filter(is_gone).collect();
         let is_topmost = |path: &&str| !path.rsplit_once('/').is_some_and(|(above, _)| gone.contains(above));
         gone.iter().copied().filter(is_topmost).for_each(|path| add(KeeperObject::Node, path.to_owned()));
     }
@@ -137,41 +141,48 @@ pub fn backups_made(plan: &Plan) -> Vec<BackupMade> {
 
 /// What goes with the tables of a host that are dropped, those that are made anew too.
 pub(super) fn lost_with(now: &HostWorld, after: &HostWorld) -> Vec<LostWith> {
-    let moved: BTreeSet<String> =
-        after.tables.iter().filter_map(|table| table.renamed_from.as_ref()).map(|(d, n)| format!("{d}.{n}")).collect();
-    let names = now.detached_parts.keys().chain(now.waiting_files.keys()).chain(now.waiting_rows.keys());
-    let names: BTreeSet<&String> = names.filter(|name| !moved.contains(*name)).collect();
-    if names.is_empty() {
-        return Vec::new();
-    }
-    let kept: BTreeSet<String> =
-        after.tables.iter().filter(|table| table.is_seen()).map(|table| table.full_name()).collect();
     let number = |of: &BTreeMap<String, u64>, name: &String| of.get(name).copied().unwrap_or(0);
-    names
-        .into_iter()
-        .filter(|name| !kept.contains(*name))
-        .map(|name| LostWith {
-            table: name.clone(),
-            detached_parts: number(&now.detached_parts, name),
-            waiting_files: number(&now.waiting_files, name),
-            waiting_rows: number(&now.waiting_rows, name),
-        })
-        .collect()
+    let with = |table: &Table| {
+        let name = table.full_name();
+        let lost = LostWith {
+            detached_parts: number(&now.detached_parts, &name),
+            waiting_files: number(&now.waiting_files, &name),
+            waiting_rows: number(&now.waiting_rows, &name),
+            table: name,
+        };
+        (lost.detached_parts + lost.waiting_files + lost.waiting_rows > 0).then_some(lost)
+    };
+    let lost = now.tables.iter().filter_map(|table| Some((table, with(table)?)));
+    lost.filter(|(table, _)| !stays(table, after)).map(|(_, lost)| lost).collect()
+}
+
+/// Whether a table is still there afterwards, under this name or another one.
+fn stays(table: &Table, after: &HostWorld) -> bool {
+    let has_uuid = table.uuid.bytes().any(|byte| !matches!(byte, b'0' | b'-'));
+    after.tables.iter().any(|other| {
+        let was = other.renamed_from.as_ref().map(|(database, name)| (database, name));
+        let is_renamed = was == Some((&table.database, &table.name));
+        let is_it = other.is_seen() && other.database == table.database && other.name == table.name;
+        is_renamed || is_it || (has_uuid && other.uuid == table.uuid)
+    })
 }
 
 fn changing<'p>(plan: &'p Plan, action: &'static str) -> impl Iterator<Item = &'p Operation> {
     plan.operations.iter().filter(move |operation| operation.action == action && operation.effect != Effect::Read)
 }
 
-/// Names of the replicas of all tables, by Keeper path. Where a statement of the runbook's author makes a table, only its
-/// definition tells.
-fn replicas(world: &World) -> Places {
+/// Names of the replicas of all tables that may have the Keeper of a role, by Keeper path. Where a statement of the
+/// runbook's author or a restore makes a table, only its definition tells.
+fn replicas(world: &World, environment: &Environment, role: &str) -> Places {
     let mut all = Places::new();
-    for host in world.targets.values().flat_map(|target| &target.hosts) {
+    let targets = world.targets.iter().filter(|(other, _)| environment.may_share_keeper(role, other));
+    for host in targets.flat_map(|(_, target)| &target.hosts) {
         for table in &host.tables {
             let found = match &table.zookeeper_path {
                 Some(path) => Some((path.clone(), table.replica_name.clone().unwrap_or_default())),
-                None if table.engine.starts_with("Replicated") => place(&table.create_query, &host.identity.macros),
+                None if table.engine.starts_with("Replicated") || table.engine == "MaterializedView" => {
+                    place(&table.create_query, &host.identity.macros)
+                }
                 None => None,
             };
             if let Some((path, replica)) = found {
@@ -182,9 +193,9 @@ fn replicas(world: &World) -> Places {
     all
 }
 
-/// Whether a table has its nodes at or below a path.
-fn is_used(replicas: &Places, path: &str) -> bool {
+/// Whether there is one of these at or below a path.
+fn is_used<T>(paths: &BTreeMap<String, T>, path: &str) -> bool {
     let below = format!("{path}/");
-    let first = replicas.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded)).next();
-    replicas.contains_key(path) || first.is_some_and(|(found, _)| found.starts_with(&below))
+    let first = paths.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded)).next();
+    paths.contains_key(path) || first.is_some_and(|(found, _)| found.starts_with(&below))
 }

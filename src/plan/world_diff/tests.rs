@@ -1,8 +1,12 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::model::environment::Environment;
+use crate::model::ids::StepId;
 use crate::model::observed::{Database, Table, TargetWorld};
 use crate::model::runbook::Topology;
+use crate::plan::operation::{Effect, Operation};
+use crate::plan::plan_file::Plan;
 
 fn table(name: &str, engine: &str, rows: Option<u64>) -> Table {
     Table {
@@ -94,10 +98,77 @@ fn what_goes_with_a_table_is_lost_unless_the_table_stays() {
     let host = &mut now.targets.get_mut("destination").unwrap().hosts[0];
     host.detached_parts = BTreeMap::from([("d.a".to_owned(), 3), ("d.b".to_owned(), 1)]);
     host.waiting_files = BTreeMap::from([("d.a".to_owned(), 2)]);
+    // Tables of the server itself are no objects of a plan.
+    host.detached_parts.insert("system.query_log".to_owned(), 1);
     let moved = Table { renamed_from: Some(("d".into(), "b".into())), ..table("c", "MergeTree", None) };
     let after = world(vec![planned(table("a", "MergeTree", None)), moved]);
     let found = world_diff(&now, &after, &Untold::default()).remove(0);
     let lost = LostWith { table: "d.a".into(), detached_parts: 3, waiting_files: 2, waiting_rows: 0 };
     assert_eq!(found.lost, [lost]);
     assert_eq!(world_diff(&now, &now, &Untold::default())[0].lost, []);
+    // Set aside with its database.
+    let aside: Vec<Table> = ["a", "b"]
+        .iter()
+        .map(|name| Table { database: "kept".into(), ..table(name, "MergeTree", None) })
+        .map(|table| Table { uuid: format!("{}-1", table.name), ..table })
+        .collect();
+    for (at, table) in aside.iter().enumerate() {
+        now.targets.get_mut("destination").unwrap().hosts[0].tables[at].uuid.clone_from(&table.uuid);
+    }
+    assert_eq!(world_diff(&now, &world(aside), &Untold::default())[0].lost, []);
+}
+
+/// A plan that clears `/x`, in which these nodes and tables stand.
+fn clearing(outside: &[&str], tables: &[(&str, &[&str])]) -> Plan {
+    let known: BTreeMap<&str, _> = tables
+        .iter()
+        .map(|(path, replicas)| (*path, serde_json::json!({ "replicas": replicas, "children": [] })))
+        .collect();
+    let mut operation = Operation::new(&StepId::from("s"), "clear_keeper", "clear", "Keeper path /x", Effect::Destroy)
+        .with_data(&serde_json::json!({ "path": "/x", "planned": { "outside": outside, "tables": known } }));
+    operation.target = Some("destination".to_owned());
+    let mut plan: Plan = serde_json::from_value(serde_json::json!({
+        "format_version": 1, "tool_version": "t", "runbook": "r", "summary": "s", "runbook_digest": "d",
+        "runbook_text": "x", "runbook_file": "f", "environment": "e", "parameters": {}, "hosts": [],
+        "steps": [], "operations": [], "facts": [], "guards": {}, "notes": [], "digest": ""
+    }))
+    .unwrap();
+    plan.operations.push(operation);
+    plan
+}
+
+#[test]
+fn what_vanishes_from_keeper_is_told_once_and_of_its_own_keeper() {
+    let environment = |source: &str| -> Environment {
+        let host = |keeper: &str| serde_json::json!({ "hosts": [{ "name": "h", "url": "http://h" }], "keeper": { "hosts": [keeper] } });
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "clickferry/v1", "kind": "Environment", "metadata": { "name": "e" },
+            "targets": { "source": host(source), "destination": host("k1:2181") }
+        }))
+        .unwrap()
+    };
+    let found = |plan: &Plan, environment: &Environment, now: &World, after: &World| -> Vec<String> {
+        let found = keeper_diff(plan, environment, now, after);
+        found.into_iter().map(|one| format!("{:?} {}", one.object, one.path)).collect()
+    };
+    let none = world(Vec::new());
+    let plan = clearing(&["/x", "/x/left", "/x/left/over"], &[("/x/ghost", &[]), ("/x/t", &["r1", "r9"])]);
+    let mut at_t = table("t", "ReplicatedMergeTree", None);
+    (at_t.zookeeper_path, at_t.replica_name) = (Some("/x/t".to_owned()), Some("r1".to_owned()));
+    let there = world(vec![at_t.clone()]);
+    assert_eq!(
+        found(&plan, &environment("k1:2181"), &there, &none),
+        ["Table /x/ghost", "Replica /x/t/replicas/r9", "Node /x/left"]
+    );
+    assert_eq!(
+        found(&clearing(&["/x"], &[("/x/ghost", &[])]), &environment("k1:2181"), &none, &none),
+        ["Table /x/ghost"]
+    );
+    // What another target has in a Keeper of its own is not what stands in this one.
+    let mut elsewhere = none.clone();
+    let target = there.targets["destination"].clone();
+    elsewhere.targets.insert("source".to_owned(), target);
+    let plan = clearing(&["/x"], &[("/x/t", &["r1"])]);
+    assert_eq!(found(&plan, &environment("k1:2181"), &elsewhere, &elsewhere), Vec::<String>::new());
+    assert_eq!(found(&plan, &environment("k2:2181"), &elsewhere, &elsewhere), ["Table /x/t"]);
 }

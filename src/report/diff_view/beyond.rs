@@ -6,19 +6,19 @@ use super::super::text::{count, number};
 use super::{DiffView, hanging, line};
 use crate::plan::world_diff::{BackupMade, HostDiff, KeeperDiff, KeeperObject, LostWith};
 
-/// Of what is lost: words for one and for many, and the number that one table loses of it.
-type Kind = (&'static str, &'static str, fn(&LostWith) -> u64);
+/// Of what is lost: words for one and for many, what becomes of it, and the number that one table loses of it.
+type Kind = ([&'static str; 3], fn(&LostWith) -> u64);
 
 const LOST: [Kind; 3] = [
-    ("detached part", "detached parts", |lost| lost.detached_parts),
-    ("file of rows not sent yet", "files of rows not sent yet", |lost| lost.waiting_files),
-    ("row not written yet", "rows not written yet", |lost| lost.waiting_rows),
+    (["detached part", "detached parts", "would be lost"], |lost| lost.detached_parts),
+    (["file of rows not sent yet", "files of rows not sent yet", "may be lost"], |lost| lost.waiting_files),
+    (["row not written yet", "rows not written yet", "may be lost"], |lost| lost.waiting_rows),
 ];
 
 impl DiffView {
     /// What goes with tables and stands in no count of rows.
     pub(super) fn lost(&self, hosts: &[&HostDiff], out: &mut String) {
-        for (one, many, of) in LOST {
+        for ([one, many, becomes], of) in LOST {
             for host in hosts {
                 let tables: Vec<(&str, u64)> = host
                     .lost
@@ -33,7 +33,7 @@ impl DiffView {
                     tables.iter().map(|(table, lost)| format!("{table} ({})", number(*lost))).collect();
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 let sum = many_or_one(tables.iter().map(|(_, lost)| lost).sum(), one, many);
-                self.minus(&format!("{sum} would be lost on {}: ", host.host), &names, out);
+                self.minus(&format!("{sum} {becomes} on {}: ", host.host), &names, out);
             }
         }
     }
@@ -65,7 +65,7 @@ impl DiffView {
             line(out, &self.style.heading(&format!("storage {storage}")));
             for one in made {
                 let tables = count(one.tables, "table");
-                let text = format!("every run makes a backup of {tables} on {}, {}: {}", one.host, one.of, one.path);
+                let text = format!("a run makes a backup of {tables} on {}, {}: {}", one.host, one.of, one.path);
                 out.push_str(&hanging(&text, self.width, "  ", "    "));
             }
             out.push('\n');

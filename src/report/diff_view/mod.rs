@@ -257,6 +257,12 @@ impl DiffView {
         let hosts = report.hosts.iter().filter(|host| host.differences() > 0).count();
         let differing = of_hosts + report.keeper.len() as u64;
         let same: u64 = report.hosts.iter().map(|host| host.same).sum();
+        let on_hosts = format!("on {} of {}", number(hosts as u64), count(report.hosts.len() as u64, "host"));
+        let place = match (hosts, report.keeper.is_empty()) {
+            (0, _) => "in Keeper".to_owned(),
+            (_, true) => on_hosts,
+            (_, false) => format!("{on_hosts} and in Keeper"),
+        };
         if differing == 0 {
             let text = format!("Nothing differs: {} as the runbook leaves them.", count(same, "object"));
             line(out, &self.style.good(&text));
@@ -265,11 +271,9 @@ impl DiffView {
         line(
             out,
             &format!(
-                "{} on {} of {}{}, {} as the runbook leaves them.",
+                "{} {}, {} as the runbook leaves them.",
                 count(differing, "difference"),
-                number(hosts as u64),
-                count(report.hosts.len() as u64, "host"),
-                if report.keeper.is_empty() { "" } else { " and in Keeper" },
+                place,
                 count(same, "object")
             ),
         );
