@@ -269,6 +269,8 @@ pub enum SchemaOf {
     Plan,
     /// A line of `apply --format json` and `resume --format json`
     Event,
+    /// What `report --format json` prints
+    Report,
 }
 
 /// Arguments of `completions`.

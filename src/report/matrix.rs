@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::text::{Style, number};
 use crate::model::words::count_of;
 
 /// The verdicts of all checks of rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Matrix {
     /// Servers, in the order of their checks.
     pub hosts: Vec<String>,
@@ -19,7 +20,7 @@ pub struct Matrix {
 }
 
 /// One table.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct MatrixRow {
     /// `database.table`.
     pub table: String,
@@ -33,7 +34,7 @@ pub struct MatrixRow {
 }
 
 /// A table on a server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Cell {
     /// `pass`, `fail`, or why it cannot be told.
     pub verdict: String,

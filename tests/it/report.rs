@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::formats::{fixtures, state};
-use crate::support::{TestEnvironment, root};
+use crate::support::{TestEnvironment, fits_schema, root};
 
 /// The newest fixture: a run with every action and every kind of record.
 fn every_kind() -> (TestEnvironment, String) {
@@ -59,6 +59,7 @@ fn a_report_tells_what_was_done_when_on_whose_word_and_what_proves_it() {
 fn every_form_tells_the_same() {
     let (test, _) = every_kind();
     let report = json(&test);
+    fits_schema("report.v1.json", &report);
     assert_eq!((&report["version"], &report["state"]), (&Value::from(1), &Value::from("undone")));
     let html = test.run(&["report", "--state", "state", "--format", "html"]).stdout;
     let markdown = test.run(&["report", "--state", "state", "--format", "markdown"]).stdout;

@@ -14,6 +14,7 @@ use crate::exit_code::Exit;
 use crate::report::diff_view::diff_schema;
 use crate::report::plan_json::plan_schema;
 use crate::report::reference::{actions_page, commands_page};
+use crate::report::run_report::report_schema;
 
 /// Runs the command.
 ///
@@ -25,6 +26,7 @@ pub fn run(args: &DevArgs, printer: &Printer) -> Result<Exit, Failure> {
         ("schemas/environment.v1.json", format!("{:#}\n", environment_schema())),
         ("schemas/plan.v1.json", format!("{:#}\n", plan_schema())),
         ("schemas/diff.v1.json", format!("{:#}\n", diff_schema())),
+        ("schemas/report.v1.json", format!("{:#}\n", report_schema())),
         ("schemas/event.v1.json", format!("{:#}\n", event_schema())),
         ("docs/reference/actions.md", actions_page(CATALOGUE)),
         ("docs/reference/commands.md", commands_page(Cli::command())),

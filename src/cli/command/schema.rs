@@ -9,6 +9,7 @@ use crate::engine::schema::{environment_schema, runbook_schema};
 use crate::exit_code::Exit;
 use crate::report::diff_view::diff_schema;
 use crate::report::plan_json::plan_schema;
+use crate::report::run_report::report_schema;
 
 /// Runs the command.
 ///
@@ -21,6 +22,7 @@ pub fn run(args: &SchemaArgs, printer: &Printer) -> Result<Exit, Failure> {
         SchemaOf::Diff => diff_schema(),
         SchemaOf::Plan => plan_schema(),
         SchemaOf::Event => event_schema(),
+        SchemaOf::Report => report_schema(),
     };
     printer.result(&format!("{schema:#}\n"));
     Ok(Exit::Done)

@@ -8,8 +8,10 @@ mod tables;
 mod timeline;
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use html::render_html;
 pub use markdown::render_markdown;
@@ -30,7 +32,7 @@ use timeline::Event;
 pub const REPORT_VERSION: u32 = 1;
 
 /// A run as a report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RunReport {
     /// Version of this format.
     pub version: u32,
@@ -58,6 +60,15 @@ pub struct RunReport {
     pub timeline: Vec<Event>,
     /// Every operation of the plan.
     pub operations: Vec<OperationLine>,
+}
+
+/// Schema of [`RunReport`].
+#[must_use]
+pub fn report_schema() -> Value {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<RunReport>().to_value();
+    schema["properties"]["version"] =
+        json!({ "const": REPORT_VERSION, "type": "integer", "description": "Version of this format." });
+    schema
 }
 
 impl RunReport {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{moment, took};
@@ -15,7 +16,7 @@ use crate::plan::plan_file::Plan;
 use crate::report::outline::deed;
 
 /// A step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StepLine {
     /// Id.
     pub step: StepId,
@@ -30,7 +31,7 @@ pub struct StepLine {
 }
 
 /// An operation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct OperationLine {
     /// Id.
     pub operation: OperationId,

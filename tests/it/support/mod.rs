@@ -145,6 +145,15 @@ impl fmt::Display for Output {
     }
 }
 
+/// Fails when a value does not fit one of the published schemas.
+pub fn fits_schema(name: &str, value: &serde_json::Value) {
+    let text = std::fs::read_to_string(root().join("schemas").join(name)).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+}
+
 /// Root of the repository.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
