@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::engine::ports::{
     Answer, Call, Command, CommandLife, CommandOutput, Commands, Document, Held, Keeper, KeeperError, KeeperNode,
-    LockGuard, LockHolder, Ports, Sql, SqlError, StateError, StateStore,
+    LockGuard, LockHolder, Ports, SkipNode, Sql, SqlError, StateError, StateStore,
 };
 use crate::model::ids::{HostName, RunId};
 
@@ -215,8 +215,12 @@ impl Keeper for TorturedKeeper {
         self.0.children(path).await
     }
 
-    async fn subtree(&self, path: &str) -> Result<Vec<KeeperNode>, KeeperError> {
-        self.0.subtree(path).await
+    async fn subtree_without(&self, path: &str, skips: &SkipNode<'_>) -> Result<Vec<KeeperNode>, KeeperError> {
+        self.0.subtree_without(path, skips).await
+    }
+
+    async fn children_of(&self, paths: &[String]) -> Result<Vec<Option<Vec<String>>>, KeeperError> {
+        self.0.children_of(paths).await
     }
 
     async fn delete(&self, path: &str, version: i32) -> Result<(), KeeperError> {

@@ -10,7 +10,7 @@ use super::still::{Still, moves, still};
 use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
-use crate::engine::ports::KeeperNode;
+use crate::engine::ports::{Keeper, KeeperError, KeeperNode};
 use crate::model::observed::{TargetWorld, World};
 
 /// Everything that was looked at.
@@ -81,14 +81,47 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
             if path.contains('{') {
                 continue;
             }
-            let nodes = keeper.subtree(&path).await.map_err(|error| {
+            let failed = |error| {
                 Failure::error(explain_keeper(format!("looking below the Keeper path {path} of `{role}`"), &error))
-            })?;
+            };
+            let own = own_tables(context, role, &path, &**keeper).await.map_err(failed)?;
+            let nodes = keeper.subtree_without(&path, &|node| is_written(node, &own)).await.map_err(failed)?;
             let summary = summary(&nodes, &live);
             observed.paths.insert(path, summary);
         }
     }
     serde_json::to_value(&observed).map_err(|error| Failure::simple(error.to_string(), "report this as a defect"))
+}
+
+/// Paths of tables at or below a path whose replicas in Keeper are all known: the servers of the environment have them.
+async fn own_tables(
+    context: &ObserveContext<'_>,
+    role: &str,
+    path: &str,
+    keeper: &dyn Keeper,
+) -> Result<HashSet<String>, KeeperError> {
+    let mut replicas: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
+    let tables = live_tables(context.world);
+    for table in tables.iter().filter(|table| context.environment.may_share_keeper(role, table.target)) {
+        if is_at_or_below(table.path, path) {
+            replicas.entry(table.path).or_default().insert(table.replica);
+        }
+    }
+    let below: Vec<String> = replicas.keys().map(|path| format!("{path}/replicas")).collect();
+    let found = keeper.children_of(&below).await?;
+    let are_known = |known: &HashSet<&str>, found: &[String]| found.iter().all(|name| known.contains(name.as_str()));
+    let own = replicas
+        .iter()
+        .zip(found)
+        .filter(|((_, known), found)| found.as_ref().is_some_and(|found| are_known(known, found)));
+    Ok(own.map(|((path, _), _)| (*path).to_owned()).collect())
+}
+
+/// Whether a node is one that servers write into a table of theirs: there are a hundred of them for each table, they go with
+/// it, and nothing is told of them.
+fn is_written(node: &str, own: &HashSet<String>) -> bool {
+    let table = ancestors(node).skip(1).find(|above| own.contains(*above));
+    table.and_then(|table| node.get(table.len() + 1..)).is_some_and(moves)
 }
 
 /// The paths with macros filled in, each once, with the hosts it stands for; a path below another one of them is

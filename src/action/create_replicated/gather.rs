@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,15 +11,11 @@ use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
 use crate::engine::errors::explain_look;
-use crate::engine::ports::{Call, Keeper};
+use crate::engine::ports::Call;
 use crate::model::observed::{HostWorld, Table, TargetWorld};
 use crate::plan::SHARE;
 use crate::plan::convert::{Conversion, to_replicated};
 use crate::plan::sql::literal;
-
-/// Questions to Keeper on their way at the same time. They go through one connection, one behind the other, and each is
-/// answered in microseconds: what takes time is the way there and back.
-const PARALLEL: usize = 128;
 
 /// Lists of names by what they belong to.
 type Lists<T> = BTreeMap<T, Vec<T>>;
@@ -103,11 +98,17 @@ async fn in_keeper(
     let (Some(target), Some(keeper)) = (target, context.ports.keepers.get(arguments.on.as_str())) else {
         return Ok(None);
     };
-    // One after the other, thousands of paths would take as many times the way to Keeper and back.
-    let looks: Vec<_> =
-        paths(arguments, source, target).into_iter().map(|path| replicas_at(keeper.as_ref(), path)).collect();
-    let found: Vec<_> = stream::iter(looks).buffered(PARALLEL).try_collect().await?;
-    Ok(Some(found.into_iter().flatten().collect()))
+    let failed =
+        |error| Failure::error(explain_keeper("looking at the Keeper paths of the new tables".to_owned(), &error));
+    let paths: Vec<String> = paths(arguments, source, target).into_iter().collect();
+    let below: Vec<String> = paths.iter().map(|path| format!("{path}/replicas")).collect();
+    let replicas = keeper.children_of(&below).await.map_err(failed)?;
+    // A path with replicas exists: only where there are none does it have to be asked itself.
+    let (with, without): (Vec<_>, Vec<_>) = paths.into_iter().zip(replicas).partition(|(_, found)| found.is_some());
+    let without: Vec<String> = without.into_iter().map(|(path, _)| path).collect();
+    let there = keeper.children_of(&without).await.map_err(failed)?;
+    let bare = without.into_iter().zip(there).filter_map(|(path, found)| found.map(|_| (path, Vec::new())));
+    Ok(Some(with.into_iter().filter_map(|(path, found)| Some((path, found?))).chain(bare).collect()))
 }
 
 async fn columns(context: &ObserveContext<'_>, source: &HostWorld, database: &str) -> Result<Lists<String>, Failure> {
@@ -132,18 +133,6 @@ async fn columns(context: &ObserveContext<'_>, source: &HostWorld, database: &st
 /// Hidden tables come with their views.
 fn arguments_skip(table: &str) -> bool {
     table.starts_with(".inner.") || table.starts_with(".inner_id.")
-}
-
-/// The names of the replicas at a path; nothing where the path is not there.
-async fn replicas_at(keeper: &dyn Keeper, path: String) -> Result<Option<(String, Vec<String>)>, Failure> {
-    let failed = |error| Failure::error(explain_keeper(format!("looking at the Keeper path {path}"), &error));
-    // A path with replicas exists: only where there are none does it have to be asked itself.
-    let replicas = match keeper.children(&format!("{path}/replicas")).await.map_err(failed)? {
-        Some(replicas) => replicas,
-        None if keeper.children(&path).await.map_err(failed)?.is_some() => Vec::new(),
-        None => return Ok(None),
-    };
-    Ok(Some((path, replicas)))
 }
 
 /// Every path that the step would make, macros filled in.

@@ -92,6 +92,9 @@ pub trait LockGuard: Send + Sync {
     async fn release(&self);
 }
 
+/// Tells by its path whether a node is left out.
+pub type SkipNode<'s> = dyn Fn(&str) -> bool + Sync + 's;
+
 /// One Keeper ensemble.
 #[async_trait]
 pub trait Keeper: Send + Sync {
@@ -111,7 +114,21 @@ pub trait Keeper: Send + Sync {
     ///
     /// # Errors
     /// See [`KeeperError`].
-    async fn subtree(&self, path: &str) -> Result<Vec<KeeperNode>, KeeperError>;
+    async fn subtree(&self, path: &str) -> Result<Vec<KeeperNode>, KeeperError> {
+        self.subtree_without(path, &|_| false).await
+    }
+
+    /// As [`Self::subtree`], without the nodes that `skips` names by their paths, and without what is below these.
+    ///
+    /// # Errors
+    /// See [`KeeperError`].
+    async fn subtree_without(&self, path: &str, skips: &SkipNode<'_>) -> Result<Vec<KeeperNode>, KeeperError>;
+
+    /// As [`Self::children`], of many paths.
+    ///
+    /// # Errors
+    /// See [`KeeperError`].
+    async fn children_of(&self, paths: &[String]) -> Result<Vec<Option<Vec<String>>>, KeeperError>;
 
     /// Deletes one node without children, if its data version is still `version`.
     ///
