@@ -1,7 +1,8 @@
 //! What stands below the paths now.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::{HashMap, HashMapExt, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,7 +57,7 @@ pub struct KeeperReplica {
     pub nodes: u64,
     /// Whether its server holds a session.
     pub is_active: bool,
-    /// What `host` says, in one line.
+    /// What `host` says, in one line, where it is active.
     pub host: String,
 }
 
@@ -200,11 +201,10 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
     for (table, found) in &replicas {
         let seen = found.iter().map(|replica| {
             let beside = |name: &str| by_path.get(format!("{}/{name}", replica.path).as_str());
-            let state = KeeperReplica {
-                nodes: number(&replica.path),
-                is_active: beside("is_active").is_some(),
-                host: beside("host").map(|node| one_line(&node.value)).unwrap_or_default(),
-            };
+            let is_active = beside("is_active").is_some();
+            // Told of those alone that hold a session.
+            let host = beside("host").filter(|_| is_active).map(|node| one_line(&node.value)).unwrap_or_default();
+            let state = KeeperReplica { nodes: number(&replica.path), is_active, host };
             (replica.path.rsplit('/').next().unwrap_or_default().to_owned(), state)
         });
         let children = children.remove(table).unwrap_or_default();

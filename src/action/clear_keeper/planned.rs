@@ -3,8 +3,9 @@
 //! Below the path of a table that the plan drops, its server writes until the last moment, so there only the replicas
 //! and the kinds of nodes are compared. A table that no server has stands still, and everything outside of tables does.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::observe::{LiveTable, Subtree, is_at_or_below};
@@ -144,7 +145,7 @@ mod tests {
     /// `t` is dropped by an earlier step, `u` is of nobody.
     fn planned() -> Planned {
         let live = LiveTable { target: "to", path: "/x/t", replica: "r1" };
-        let subtree = super::super::observe::summary(&nodes(&[]), &HashSet::from([live.path]));
+        let subtree = super::super::observe::summary(&nodes(&[]), &HashSet::from_iter([live.path]));
         Planned::of(&subtree, &[live])
     }
 

@@ -4,8 +4,9 @@
 //! table's own and go with it when an earlier step drops it; everything else that appears, vanishes or changes below
 //! the path is told.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+use foldhash::HashSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -140,7 +141,7 @@ mod tests {
     const TABLE: &[&str] = &["/t", "/t/log", "/t/metadata", "/t/replicas", "/t/replicas/r1", "/t/replicas/r1/host"];
 
     fn seen(more: &[&str], live: bool) -> BTreeMap<String, Still> {
-        still(&nodes(&[TABLE, more].concat()), &HashSet::from(["/x/t"]), |_| live)
+        still(&nodes(&[TABLE, more].concat()), &HashSet::from_iter(["/x/t"]), |_| live)
     }
 
     #[test]
