@@ -86,7 +86,11 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
                 Failure::error(explain_keeper(format!("looking below the Keeper path {path} of `{role}`"), &error))
             };
             let own = own_tables(context, role, &path, &**keeper).await.map_err(failed)?;
-            let nodes = keeper.subtree_without(&path, &|node| is_written(node, &own)).await.map_err(failed)?;
+            let mut nodes = keeper.subtree_without(&path, &|node| is_written(node, &own)).await.map_err(failed)?;
+            if has_stranger(&nodes, &own) {
+                // A replica came in between, and whether it is alive stands in what was not read.
+                nodes = keeper.subtree(&path).await.map_err(failed)?;
+            }
             let summary = summary(&nodes, &live);
             observed.paths.insert(path, summary);
         }
@@ -94,13 +98,25 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     serde_json::to_value(&observed).map_err(|error| Failure::simple(error.to_string(), "report this as a defect"))
 }
 
-/// Paths of tables at or below a path whose replicas in Keeper are all known: the servers of the environment have them.
+/// Names of replicas by the path of their table.
+type OwnTables = HashMap<String, HashSet<String>>;
+
+/// Whether a table has a replica that its list did not have.
+fn has_stranger(nodes: &[KeeperNode], own: &OwnTables) -> bool {
+    nodes.iter().any(|node| {
+        let replica =
+            node.path.rsplit_once('/').and_then(|(above, name)| Some((above.strip_suffix("/replicas")?, name)));
+        replica.is_some_and(|(table, name)| own.get(table).is_some_and(|known| !known.contains(name)))
+    })
+}
+
+/// Tables at or below a path whose replicas in Keeper are all known: the servers of the environment have them.
 async fn own_tables(
     context: &ObserveContext<'_>,
     role: &str,
     path: &str,
     keeper: &dyn Keeper,
-) -> Result<HashSet<String>, KeeperError> {
+) -> Result<OwnTables, KeeperError> {
     let mut replicas: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
     let tables = live_tables(context.world);
     for table in tables.iter().filter(|table| context.environment.may_share_keeper(role, table.target)) {
@@ -110,18 +126,20 @@ async fn own_tables(
     }
     let below: Vec<String> = replicas.keys().map(|path| format!("{path}/replicas")).collect();
     let found = keeper.children_of(&below).await?;
-    let are_known = |known: &HashSet<&str>, found: &[String]| found.iter().all(|name| known.contains(name.as_str()));
-    let own = replicas
-        .iter()
-        .zip(found)
-        .filter(|((_, known), found)| found.as_ref().is_some_and(|found| are_known(known, found)));
-    Ok(own.map(|((path, _), _)| (*path).to_owned()).collect())
+    let are_known = |known: &HashSet<&str>, found: &[String]| {
+        !found.is_empty() && found.iter().all(|name| known.contains(name.as_str()))
+    };
+    let own = replicas.into_iter().zip(found).filter_map(|((path, known), found)| {
+        let found = found.filter(|found| are_known(&known, found))?;
+        Some((path.to_owned(), found.into_iter().collect()))
+    });
+    Ok(own.collect())
 }
 
 /// Whether a node is one that servers write into a table of theirs: there are a hundred of them for each table, they go with
 /// it, and nothing is told of them.
-fn is_written(node: &str, own: &HashSet<String>) -> bool {
-    let table = ancestors(node).skip(1).find(|above| own.contains(*above));
+fn is_written(node: &str, own: &OwnTables) -> bool {
+    let table = ancestors(node).skip(1).find(|above| own.contains_key(*above));
     table.and_then(|table| node.get(table.len() + 1..)).is_some_and(moves)
 }
 
@@ -229,4 +247,27 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
 
 fn one_line(value: &[u8]) -> String {
     String::from_utf8_lossy(value).lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ports::KeeperStat;
+
+    #[test]
+    fn what_servers_write_into_their_tables_is_left_out_and_nothing_else() {
+        let own = OwnTables::from_iter([("/x/t".to_owned(), HashSet::from_iter(["r1".to_owned()]))]);
+        for written in ["/x/t/log", "/x/t/log/log-1", "/x/t/replicas/r1/parts", "/x/t/replicas/r1/queue/q-1"] {
+            assert!(is_written(written, &own), "{written}");
+        }
+        for read in
+            ["/x", "/x/log", "/x/t", "/x/t/columns", "/x/t/more", "/x/t/replicas/r1/more", "/x/u/log", "/x/tt/log"]
+        {
+            assert!(!is_written(read, &own), "{read}");
+        }
+        let stat = KeeperStat { version: 0, children: 0, ephemeral: false, created_zxid: 1 };
+        let node = |path: &str| KeeperNode { path: path.to_owned(), value: Vec::new(), stat: stat.clone() };
+        assert!(!has_stranger(&["/x/t/replicas/r1", "/x/u/replicas/r9", "/x/t/r9"].map(node), &own));
+        assert!(has_stranger(&["/x/t/replicas/r1", "/x/t/replicas/r9"].map(node), &own));
+    }
 }

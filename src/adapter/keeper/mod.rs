@@ -1,12 +1,11 @@
 //! Keeper and ZooKeeper: reading, deleting with proof, and the lock on a target.
 
 mod lock;
-mod many;
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use zookeeper_client::{Acls, Client, CreateMode, Error as ClientError, Stat};
@@ -21,6 +20,8 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 const PORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Limit of one request; a request outlives short interruptions of the connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Requests on their way at the same time where many nodes are read. They go through one connection, one behind the other.
+const PARALLEL: usize = 128;
 /// Attempts of a read whose connection was lost.
 const ATTEMPTS: usize = 3;
 
@@ -29,8 +30,6 @@ pub struct ZooKeeper {
     hosts: Vec<String>,
     root: String,
     session: Mutex<Option<Client>>,
-    /// Whether a request for many nodes was not answered.
-    one_by_one: AtomicBool,
     clock: BootClock,
 }
 
@@ -39,7 +38,7 @@ impl ZooKeeper {
     #[must_use]
     pub fn new(hosts: Vec<String>, root: Option<&str>) -> Self {
         let root = root.unwrap_or_default().trim_end_matches('/').to_owned();
-        Self { hosts, root, session: Mutex::new(None), one_by_one: AtomicBool::new(false), clock: BootClock::default() }
+        Self { hosts, root, session: Mutex::new(None), clock: BootClock::default() }
     }
 
     /// A new session. The ports are tried first: the client reports a refused connection as a time-out
@@ -107,6 +106,17 @@ impl ZooKeeper {
         }
     }
 
+    /// A node with the names of its children; `None` when it does not exist (any more).
+    async fn visit(&self, path: &str) -> Result<Option<(KeeperNode, Vec<String>)>, KeeperError> {
+        let Some(node) = self.get(path).await? else {
+            return Ok(None);
+        };
+        if node.stat.children == 0 {
+            return Ok(Some((node, Vec::new())));
+        }
+        Ok(self.children(path).await?.map(|children| (node, children)))
+    }
+
     fn unreachable(&self, reason: String) -> KeeperError {
         KeeperError::Unreachable { hosts: self.hosts.join(", "), reason }
     }
@@ -138,11 +148,29 @@ impl Keeper for ZooKeeper {
     }
 
     async fn children_of(&self, paths: &[String]) -> Result<Vec<Option<Vec<String>>>, KeeperError> {
-        self.lists(paths).await
+        // One after the other, thousands of paths would take as many times the way to Keeper and back. Not `multiRead`:
+        // ClickHouse Keeper and ZooKeeper answer it in different forms where a node is missing, and the client knows one.
+        let asked = stream::iter(paths.to_vec()).map(|path| async move { self.children(&path).await });
+        asked.buffered(PARALLEL).try_collect().await
     }
 
     async fn subtree_without(&self, path: &str, skips: &SkipNode<'_>) -> Result<Vec<KeeperNode>, KeeperError> {
-        self.tree(path, skips).await
+        let mut all = Vec::new();
+        let mut level = vec![clean(path).to_owned()];
+        while !level.is_empty() {
+            // Whatever vanished between its parent's listing and its own reading is left out.
+            // A level may have a hundred thousand nodes, and a visit that waits takes more memory than its node.
+            let visits = stream::iter(level).map(|path| async move { self.visit(&path).await });
+            let visited: Vec<_> = visits.buffered(PARALLEL).try_collect().await?;
+            let visited: Vec<_> = visited.into_iter().flatten().collect();
+            level = visited
+                .iter()
+                .flat_map(|(node, children)| children.iter().map(|name| join(&node.path, name)))
+                .filter(|path| !skips(path))
+                .collect();
+            all.extend(visited.into_iter().map(|(node, _)| node));
+        }
+        Ok(all)
     }
 
     async fn delete(&self, path: &str, version: i32) -> Result<(), KeeperError> {

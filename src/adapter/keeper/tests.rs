@@ -1,7 +1,6 @@
 //! Against a real ZooKeeper, which speaks the same protocol as ClickHouse Keeper.
 
 use std::process::{Child, Stdio};
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use zookeeper_client::{Acls, CreateMode};
@@ -110,26 +109,15 @@ async fn reads_and_deletes() {
     assert!(keeper.subtree("/none").await.unwrap().is_empty());
     assert!(paths(keeper.subtree("/").await.unwrap()).contains(&"/ch/a/x".to_owned()));
 
-    // Asked for one by one, as of a server that does not take many at once, they are the same.
-    let single = ensemble.keeper(None);
-    single.one_by_one.store(true, Ordering::Relaxed);
-    for path in ["/", "/ch", "/ch/b", "/none"] {
-        assert_eq!(single.subtree(path).await.unwrap(), keeper.subtree(path).await.unwrap(), "{path}");
-    }
-    assert!(!keeper.one_by_one.load(Ordering::Relaxed));
-    let without = |keeper: ZooKeeper| async move { keeper.subtree_without("/ch", &|path| path.ends_with("/a")).await };
-    for keeper in [ensemble.keeper(None), single] {
-        let asked = ["/ch/a", "/none", "/ch/", "/ch/a/x"].map(str::to_owned);
-        let children = keeper.children_of(&asked).await.unwrap();
-        let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-        assert_eq!(children, [names(&["x", "y"]), None, names(&["a", "b"]), names(&[])]);
-        assert_eq!(paths(without(keeper).await.unwrap()), ["/ch", "/ch/b", "/ch/b/is_active"]);
-    }
+    let without = keeper.subtree_without("/ch", &|path| path.ends_with("/a")).await.unwrap();
+    assert_eq!(paths(without), ["/ch", "/ch/b", "/ch/b/is_active"]);
+    let children = keeper.children_of(&["/ch/a", "/none", "/ch/", "/ch/a/x"].map(str::to_owned)).await.unwrap();
+    let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(children, [names(&["x", "y"]), None, names(&["a", "b"]), names(&[])]);
 
     // The same nodes below a root, as the servers see them.
     let rooted = ensemble.keeper(Some("/ch/"));
     assert_eq!(paths(rooted.subtree("/a").await.unwrap()), ["/a", "/a/x", "/a/y"]);
-    assert_eq!(rooted.children_of(&["/".to_owned(), "/b".to_owned()]).await.unwrap().len(), 2);
     assert_eq!(rooted.children("/").await.unwrap().unwrap(), ["a", "b"]);
     assert_eq!(rooted.describe(), format!("{}/ch", ensemble.address));
     assert!(ensemble.keeper(Some("/nowhere")).get("/a").await.unwrap().is_none());

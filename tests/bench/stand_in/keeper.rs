@@ -66,10 +66,6 @@ fn session(mut stream: TcpStream, size: Size, counts: &Counts) -> std::io::Resul
                 Some(out)
             }
             4 if made.contains(&path()) => Some(body(kind, SESSION, &[])),
-            22 => {
-                counts.add("keeper");
-                Some(many(&request[8..], size))
-            }
             3 | 4 | 8 | 12 => {
                 counts.add("keeper");
                 let owner = if path().ends_with("/is_active") { 77 } else { 0 };
@@ -85,37 +81,6 @@ fn session(mut stream: TcpStream, size: Size, counts: &Counts) -> std::io::Resul
         if kind == -11 {
             return Ok(());
         }
-    }
-}
-
-/// The answers to many questions: each behind a head of its own.
-fn many(mut rest: &[u8], size: Size) -> Vec<u8> {
-    let mut out = Vec::new();
-    let head = |out: &mut Vec<u8>, kind: i32, is_last: bool, error: i32| {
-        out.extend_from_slice(&kind.to_be_bytes());
-        out.push(u8::from(is_last));
-        out.extend_from_slice(&error.to_be_bytes());
-    };
-    loop {
-        let word = |at: usize| i32::from_be_bytes(rest[at..at + 4].try_into().unwrap());
-        if rest[4] != 0 {
-            head(&mut out, -1, true, -1);
-            return out;
-        }
-        let (kind, length) = (word(0), usize::try_from(word(9)).unwrap());
-        let path = std::str::from_utf8(&rest[13..13 + length]).unwrap();
-        match children(size, path) {
-            Some(children) => {
-                head(&mut out, kind, false, 0);
-                out.extend(body(kind, if path.ends_with("/is_active") { 77 } else { 0 }, &children));
-            }
-            None => {
-                head(&mut out, -1, false, -101);
-                out.extend_from_slice(&(-101_i32).to_be_bytes());
-            }
-        }
-        // The path, and whether to watch it.
-        rest = &rest[13 + length + 1..];
     }
 }
 
