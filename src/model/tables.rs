@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 
 use foldhash::HashMap;
 use foldhash::fast::FixedState;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::observed::Table;

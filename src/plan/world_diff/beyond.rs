@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use foldhash::HashSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -152,19 +153,38 @@ pub(super) fn lost_with(now: &HostWorld, after: &HostWorld) -> Vec<LostWith> {
         };
         (lost.detached_parts + lost.waiting_files + lost.waiting_rows > 0).then_some(lost)
     };
-    let lost = now.tables.iter().filter_map(|table| Some((table, with(table)?)));
-    lost.filter(|(table, _)| !stays(table, after)).map(|(_, lost)| lost).collect()
+    let lost: Vec<(&Table, LostWith)> = now.tables.iter().filter_map(|table| Some((&**table, with(table)?))).collect();
+    if lost.is_empty() {
+        return Vec::new();
+    }
+    let kept = Kept::of(after);
+    lost.into_iter().filter(|(table, _)| !kept.holds(table)).map(|(_, lost)| lost).collect()
 }
 
-/// Whether a table is still there afterwards, under this name or another one.
-fn stays(table: &Table, after: &HostWorld) -> bool {
-    let has_uuid = table.uuid.bytes().any(|byte| !matches!(byte, b'0' | b'-'));
-    after.tables.iter().any(|other| {
-        let was = other.renamed_from.as_ref().map(|(database, name)| (database, name));
-        let is_renamed = was == Some((&table.database, &table.name));
-        let is_it = other.is_seen() && other.database == table.database && other.name == table.name;
-        is_renamed || is_it || (has_uuid && other.uuid == table.uuid)
-    })
+/// The tables that are still there afterwards, under their name or another one.
+struct Kept<'w> {
+    uuids: HashSet<&'w str>,
+    /// Databases and names that they have now.
+    names: HashSet<(&'w str, &'w str)>,
+}
+
+impl<'w> Kept<'w> {
+    fn of(after: &'w HostWorld) -> Self {
+        let name = |table: &'w Table| match &table.renamed_from {
+            Some((database, name)) => Some((database.as_str(), name.as_str())),
+            None => table.is_seen().then_some((table.database.as_str(), table.name.as_str())),
+        };
+        // Servers and engines without UUIDs tell one of zeros.
+        let has_uuid = |uuid: &&str| uuid.bytes().any(|byte| !matches!(byte, b'0' | b'-'));
+        Self {
+            uuids: after.tables.iter().map(|table| table.uuid.as_str()).filter(has_uuid).collect(),
+            names: after.tables.iter().filter_map(|table| name(table)).collect(),
+        }
+    }
+
+    fn holds(&self, table: &Table) -> bool {
+        self.uuids.contains(table.uuid.as_str()) || self.names.contains(&(table.database.as_str(), table.name.as_str()))
+    }
 }
 
 fn changing<'p>(plan: &'p Plan, action: &'static str) -> impl Iterator<Item = &'p Operation> {
