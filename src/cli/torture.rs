@@ -17,8 +17,8 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde_json::Value;
 
 use crate::engine::ports::{
-    Answer, Call, Command, CommandLife, CommandOutput, Commands, Document, Held, Keeper, KeeperError, KeeperNode,
-    LockGuard, LockHolder, Ports, SkipNode, Sql, SqlError, StateError, StateStore,
+    Answer, Call, Command, CommandLife, CommandOutput, Commands, Document, EachChildren, Held, Keeper, KeeperError,
+    KeeperNode, LockGuard, LockHolder, Ports, SkipNode, Sql, SqlError, StateError, StateStore,
 };
 use crate::model::ids::{HostName, RunId};
 
@@ -215,12 +215,12 @@ impl Keeper for TorturedKeeper {
         self.0.children(path).await
     }
 
-    async fn subtree_without(&self, path: &str, skips: &SkipNode<'_>) -> Result<Vec<KeeperNode>, KeeperError> {
-        self.0.subtree_without(path, skips).await
+    async fn subtrees_without(&self, paths: &[String], skips: &SkipNode<'_>) -> Result<Vec<KeeperNode>, KeeperError> {
+        self.0.subtrees_without(paths, skips).await
     }
 
-    async fn children_of(&self, paths: &[String]) -> Result<Vec<Option<Vec<String>>>, KeeperError> {
-        self.0.children_of(paths).await
+    async fn children_of(&self, paths: &[String], each: &mut EachChildren<'_>) -> Result<(), KeeperError> {
+        self.0.children_of(paths, each).await
     }
 
     async fn delete(&self, path: &str, version: i32) -> Result<(), KeeperError> {

@@ -1,6 +1,7 @@
 //! Plans as data, and the pure functions that make them: templates, SQL text, digests. No network, no clock.
 
 pub mod classify;
+pub mod cleared;
 pub mod conversion;
 pub mod convert;
 pub mod data;

@@ -1,6 +1,7 @@
 //! `clear_keeper`: removes what dropped tables left behind in Keeper.
 
 mod observe;
+mod own;
 mod plan;
 mod planned;
 mod run;
@@ -20,6 +21,7 @@ use crate::engine::context::{ObserveContext, PlanContext, RunContext};
 use crate::engine::undo::{Undo, UndoContext};
 use crate::model::formats::{KeeperPath, TargetRole};
 use crate::model::ids::OperationId;
+use crate::plan::cleared::Cleared;
 use crate::plan::operation::Operation;
 
 pub use plan::is_cleared;
@@ -47,7 +49,7 @@ struct Data {
     only_look: bool,
     /// What stood there at planning; plans of older versions do not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    planned: Option<planned::Planned>,
+    planned: Option<Cleared>,
 }
 
 #[async_trait]

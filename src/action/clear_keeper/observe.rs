@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Arguments;
+use super::own::{Other, OwnTables};
 use super::still::{Still, moves, still};
 use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
-use crate::engine::ports::{Keeper, KeeperError, KeeperNode};
+use crate::engine::ports::{KeeperNode, KeeperStat};
 use crate::model::observed::{TargetWorld, World};
 
 /// Everything that was looked at.
@@ -28,6 +29,9 @@ pub struct Subtree {
     pub nodes: u64,
     /// Tables by their path.
     pub tables: BTreeMap<String, KeeperTable>,
+    /// Tables whose replicas servers of the environment have, and in which nothing else stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alike: Vec<Alike>,
     /// Ephemeral nodes that are not `is_active` of a replica.
     pub sessions: Vec<String>,
     /// What stands still, by the path that it stands below.
@@ -38,16 +42,41 @@ pub struct Subtree {
     pub outside: BTreeSet<String>,
 }
 
+/// Tables that differ in nothing but their path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alike {
+    /// Their paths, sorted.
+    pub paths: Vec<String>,
+    /// Nodes at and below each path, without those that its servers make and remove by themselves.
+    pub nodes: u64,
+    /// Names of the replicas.
+    pub replicas: Vec<String>,
+    /// Children, but for those that servers make and remove by themselves.
+    pub children: BTreeSet<String>,
+    /// What stands still in each.
+    pub still: Still,
+}
+
 /// A replicated table in Keeper.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeeperTable {
     /// Nodes at and below its path.
     pub nodes: u64,
-    /// Replicas by name.
+    /// Replicas by name, but for those of `own`.
     pub replicas: BTreeMap<String, KeeperReplica>,
+    /// Names of the replicas where servers of the environment have all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<String>,
     /// Its children, but for those that servers make and remove by themselves.
     #[serde(default)]
     pub children: BTreeSet<String>,
+}
+
+impl KeeperTable {
+    /// Names of all replicas, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.own.iter().chain(self.replicas.keys()).map(String::as_str)
+    }
 }
 
 /// A replica of a table in Keeper.
@@ -85,38 +114,20 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
             let failed = |error| {
                 Failure::error(explain_keeper(format!("looking below the Keeper path {path} of `{role}`"), &error))
             };
-            let own = own_tables(context, role, &path, &**keeper).await.map_err(failed)?;
-            let mut nodes = keeper.subtree_without(&path, &|node| is_written(node, &own)).await.map_err(failed)?;
-            if has_stranger(&nodes, &own) {
-                // A replica came in between, and whether it is alive stands in what was not read.
-                nodes = keeper.subtree(&path).await.map_err(failed)?;
-            }
-            let summary = summary(&nodes, &live);
+            let own = OwnTables::read(&known_replicas(context, role, &path), &**keeper).await.map_err(failed)?;
+            let mut roots = vec![path.clone()];
+            roots.extend(own.strange().map(str::to_owned));
+            let mut nodes = keeper.subtrees_without(&roots, &|node| own.hold(node)).await.map_err(failed)?;
+            nodes.extend(own.paths().filter(|table| *table != path).map(of_table));
+            let summary = summary(&nodes, &live, &own);
             observed.paths.insert(path, summary);
         }
     }
     serde_json::to_value(&observed).map_err(|error| Failure::simple(error.to_string(), "report this as a defect"))
 }
 
-/// Names of replicas by the path of their table.
-type OwnTables = HashMap<String, HashSet<String>>;
-
-/// Whether a table has a replica that its list did not have.
-fn has_stranger(nodes: &[KeeperNode], own: &OwnTables) -> bool {
-    nodes.iter().any(|node| {
-        let replica =
-            node.path.rsplit_once('/').and_then(|(above, name)| Some((above.strip_suffix("/replicas")?, name)));
-        replica.is_some_and(|(table, name)| own.get(table).is_some_and(|known| !known.contains(name)))
-    })
-}
-
-/// Tables at or below a path whose replicas in Keeper are all known: the servers of the environment have them.
-async fn own_tables(
-    context: &ObserveContext<'_>,
-    role: &str,
-    path: &str,
-    keeper: &dyn Keeper,
-) -> Result<OwnTables, KeeperError> {
+/// Replicas that servers have of the tables at or below a path, by the path of their table.
+fn known_replicas<'w>(context: &ObserveContext<'w>, role: &str, path: &str) -> BTreeMap<&'w str, HashSet<&'w str>> {
     let mut replicas: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
     let tables = live_tables(context.world);
     for table in tables.iter().filter(|table| context.environment.may_share_keeper(role, table.target)) {
@@ -124,23 +135,13 @@ async fn own_tables(
             replicas.entry(table.path).or_default().insert(table.replica);
         }
     }
-    let below: Vec<String> = replicas.keys().map(|path| format!("{path}/replicas")).collect();
-    let found = keeper.children_of(&below).await?;
-    let are_known = |known: &HashSet<&str>, found: &[String]| {
-        !found.is_empty() && found.iter().all(|name| known.contains(name.as_str()))
-    };
-    let own = replicas.into_iter().zip(found).filter_map(|((path, known), found)| {
-        let found = found.filter(|found| are_known(&known, found))?;
-        Some((path.to_owned(), found.into_iter().collect()))
-    });
-    Ok(own.collect())
+    replicas
 }
 
-/// Whether a node is one that servers write into a table of theirs: there are a hundred of them for each table, they go with
-/// it, and nothing is told of them.
-fn is_written(node: &str, own: &OwnTables) -> bool {
-    let table = ancestors(node).skip(1).find(|above| own.contains_key(*above));
-    table.and_then(|table| node.get(table.len() + 1..)).is_some_and(moves)
+/// A table that was listed and not read: nothing is told of its own node but that it is there.
+pub fn of_table(path: &str) -> KeeperNode {
+    let stat = KeeperStat { version: 0, children: 0, ephemeral: false, created_zxid: 0 };
+    KeeperNode { path: path.to_owned(), value: Vec::new(), stat }
 }
 
 /// The paths with macros filled in, each once, with the hosts it stands for; a path below another one of them is
@@ -163,7 +164,7 @@ pub fn is_at_or_below(path: &str, above: &str) -> bool {
 }
 
 /// A path, and every one that it stands below.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |at| at.rsplit_once('/').map(|(above, _)| above))
 }
 
@@ -179,9 +180,9 @@ pub fn live_tables(world: &World) -> Vec<LiveTable<'_>> {
     tables
 }
 
-/// Tables are nodes with `replicas` and one of the other nodes every table has. Those at the paths of `live` are
-/// written to by their servers. Every node is looked at a few times, however many tables there are.
-pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
+/// Tables are nodes with `replicas` and one of the other nodes every table has, and those of `own`. Those at the paths
+/// of `live` are written to by their servers. Every node is looked at a few times, however many tables there are.
+pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>, own: &OwnTables) -> Subtree {
     let by_path: HashMap<&str, &KeeperNode> = nodes.iter().map(|node| (node.path.as_str(), node)).collect();
     let mut replicas: BTreeMap<&str, Vec<&KeeperNode>> = BTreeMap::new();
     for node in nodes {
@@ -206,7 +207,8 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
         }
     }
     let counted = replicas.values().flatten().map(|node| node.path.as_str());
-    let mut below: HashMap<&str, u64> = replicas.keys().copied().chain(counted).map(|path| (path, 0)).collect();
+    let mut below: HashMap<&str, u64> =
+        replicas.keys().copied().chain(counted).chain(own.paths()).map(|path| (path, 0)).collect();
     for node in nodes {
         for at in ancestors(&node.path) {
             if let Some(number) = below.get_mut(at) {
@@ -226,15 +228,25 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
             (replica.path.rsplit('/').next().unwrap_or_default().to_owned(), state)
         });
         let children = children.remove(table).unwrap_or_default();
-        let table_seen = KeeperTable { nodes: number(table), replicas: seen.collect(), children };
+        let table_seen = KeeperTable { nodes: number(table), replicas: seen.collect(), own: Vec::new(), children };
         subtree.tables.insert((*table).to_owned(), table_seen);
     }
-    let tables: HashSet<&str> = replicas.keys().copied().collect();
+    let others = own.others();
+    for other in &others {
+        let mut table = other.seen();
+        subtree.nodes += table.nodes;
+        table.nodes += number(other.path);
+        subtree.tables.insert(other.path.to_owned(), table);
+    }
+    subtree.alike = own.alike();
+    // The nodes of the tables themselves are among those that were read.
+    subtree.nodes += subtree.alike.iter().map(|alike| (alike.nodes - 1) * alike.paths.len() as u64).sum::<u64>();
+    let tables: HashSet<&str> = replicas.keys().copied().chain(own.paths()).collect();
     let is_live = |path: &str| {
         let is_active = |table: &KeeperTable| table.replicas.values().any(|replica| replica.is_active);
         live.contains(path) || subtree.tables.get(path).is_some_and(is_active)
     };
-    subtree.still = still(nodes, &tables, is_live);
+    subtree.still = still(nodes, &tables, others.iter().map(Other::entries), is_live);
     let is_outside = |path: &&str| !ancestors(path).any(|above| tables.contains(above));
     subtree.outside = nodes.iter().map(|node| node.path.as_str()).filter(is_outside).map(str::to_owned).collect();
     subtree.sessions = nodes
@@ -247,27 +259,4 @@ pub fn summary(nodes: &[KeeperNode], live: &HashSet<&str>) -> Subtree {
 
 fn one_line(value: &[u8]) -> String {
     String::from_utf8_lossy(value).lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::ports::KeeperStat;
-
-    #[test]
-    fn what_servers_write_into_their_tables_is_left_out_and_nothing_else() {
-        let own = OwnTables::from_iter([("/x/t".to_owned(), HashSet::from_iter(["r1".to_owned()]))]);
-        for written in ["/x/t/log", "/x/t/log/log-1", "/x/t/replicas/r1/parts", "/x/t/replicas/r1/queue/q-1"] {
-            assert!(is_written(written, &own), "{written}");
-        }
-        for read in
-            ["/x", "/x/log", "/x/t", "/x/t/columns", "/x/t/more", "/x/t/replicas/r1/more", "/x/u/log", "/x/tt/log"]
-        {
-            assert!(!is_written(read, &own), "{read}");
-        }
-        let stat = KeeperStat { version: 0, children: 0, ephemeral: false, created_zxid: 1 };
-        let node = |path: &str| KeeperNode { path: path.to_owned(), value: Vec::new(), stat: stat.clone() };
-        assert!(!has_stranger(&["/x/t/replicas/r1", "/x/u/replicas/r9", "/x/t/r9"].map(node), &own));
-        assert!(has_stranger(&["/x/t/replicas/r1", "/x/t/replicas/r9"].map(node), &own));
-    }
 }

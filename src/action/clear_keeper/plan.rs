@@ -1,12 +1,15 @@
 //! Planning: one operation per path, and everything that speaks against it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+use foldhash::HashSet;
+use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::observe::{LiveTable, Observed, Subtree, expanded, is_at_or_below, live_tables};
-use super::planned::Planned;
+use super::planned::known;
+use super::still::Still;
 use super::{Arguments, Data};
 use crate::action::facts::ABSENT;
 use crate::action::gate::first_of;
@@ -14,6 +17,7 @@ use crate::diag::Refusal;
 use crate::engine::context::PlanContext;
 use crate::model::ids::{HostName, StepId};
 use crate::model::words::count;
+use crate::plan::SHARE;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Loss, Operation};
 use crate::plan::sql::literal;
@@ -63,8 +67,9 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     }
     let mut operations = Vec::new();
     for path in paths.keys() {
-        let subtree = observed.paths.get(path).cloned().unwrap_or_default();
-        operations.push(operation(context, role, path, &subtree, &before));
+        let nothing = Subtree::default();
+        let subtree = observed.paths.get(path).unwrap_or(&nothing);
+        operations.push(operation(context, role, path, subtree, &before));
     }
     Ok(operations)
 }
@@ -166,7 +171,7 @@ fn operation(
         };
         (effect, words, "gone, with everything below; exported before")
     };
-    let planned = (!only_look).then(|| Planned::of(subtree, &dropped));
+    let planned = (!only_look).then(|| known(subtree, &dropped));
     let mut operation = Operation::new(
         context.step,
         NAME,
@@ -195,12 +200,17 @@ fn dropped_nodes(subtree: &Subtree, dropped: &[LiveTable<'_>]) -> u64 {
     let mut nodes = 0;
     for (path, table) in &subtree.tables {
         let gone = |replica: &str| known.contains(&(path.as_str(), replica));
-        let all_gone = !table.replicas.is_empty() && table.replicas.keys().all(|name| gone(name));
+        let all_gone = table.names().next().is_some() && table.names().all(gone);
         nodes += if all_gone {
             table.nodes
         } else {
             table.replicas.iter().filter(|(name, _)| gone(name)).map(|(_, replica)| replica.nodes).sum()
         };
+    }
+    for alike in &subtree.alike {
+        let all_gone =
+            |path: &&String| alike.replicas.iter().all(|name| known.contains(&(path.as_str(), name.as_str())));
+        nodes += alike.nodes * alike.paths.iter().filter(all_gone).count() as u64;
     }
     nodes
 }
@@ -211,22 +221,22 @@ fn facts(role: &str, path: &str, subtree: &Subtree) -> Vec<Fact> {
         |columns: &str, path: &str| format!("SELECT {columns} FROM system.zookeeper WHERE path = {}", literal(path));
     let state = if subtree.nodes == 0 { ABSENT } else { "there" };
     let mut facts = vec![Fact::new(&nowhere, format!("Keeper path {path} of {role}"), state, query("name", path))];
+    let of_replicas = |table: &str, names: &str| {
+        let subject = format!("replicas in Keeper at {table} of {role}");
+        Fact::new(&nowhere, subject, names, query("name", &format!("{table}/replicas")))
+    };
+    let of_still = |above: &str, seen: &str| {
+        Fact::new(&nowhere, format!("Keeper nodes below {above} of {role}"), seen, query("name, value", above))
+    };
+    let words = |still: &Still| format!("{} ({})", still.names, still.digest);
     for (table, seen) in &subtree.tables {
-        let replicas: Vec<&str> = seen.replicas.keys().map(String::as_str).collect();
-        facts.push(Fact::new(
-            &nowhere,
-            format!("replicas in Keeper at {table} of {role}"),
-            replicas.join(", "),
-            query("name", &format!("{table}/replicas")),
-        ));
+        facts.push(of_replicas(table, &seen.names().collect::<Vec<_>>().join(", ")));
     }
-    for (above, still) in &subtree.still {
-        facts.push(Fact::new(
-            &nowhere,
-            format!("Keeper nodes below {above} of {role}"),
-            format!("{} ({})", still.names, still.digest),
-            query("name, value", above),
-        ));
+    facts.extend(subtree.still.iter().map(|(above, still)| of_still(above, &words(still))));
+    for alike in &subtree.alike {
+        let (names, still) = (alike.replicas.join(", "), words(&alike.still));
+        let each = alike.paths.par_iter().with_min_len(SHARE);
+        facts.par_extend(each.flat_map_iter(|table| [of_replicas(table, &names), of_still(table, &still)]));
     }
     facts
 }

@@ -3,89 +3,71 @@
 //! Below the path of a table that the plan drops, its server writes until the last moment, so there only the replicas
 //! and the kinds of nodes are compared. A table that no server has stands still, and everything outside of tables does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use foldhash::{HashMap, HashSet};
 
-use foldhash::HashSet;
-use serde::{Deserialize, Serialize};
-
-use super::observe::{LiveTable, Subtree, is_at_or_below};
+use super::observe::{LiveTable, Subtree, ancestors};
 use super::still::{moves, still};
 use crate::engine::ports::KeeperNode;
+use crate::plan::cleared::{Alike, Cleared, ClearedTable};
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::sql::{TokenKind, tokenize};
 
-/// What is known of a path.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Planned {
-    /// Nodes outside of tables.
-    pub outside: BTreeSet<String>,
-    /// Tables by their path.
-    pub tables: BTreeMap<String, PlannedTable>,
-}
-
-/// What is known of a table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedTable {
-    /// Its replicas.
-    pub replicas: BTreeSet<String>,
-    /// Its children that its servers do not come and go with.
-    pub children: BTreeSet<String>,
-    /// Digest of all of it, where no server has the table.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub still: Option<String>,
-}
-
-impl Planned {
-    /// From what was observed; `dropped` are the tables that earlier steps drop.
-    pub fn of(subtree: &Subtree, dropped: &[LiveTable<'_>]) -> Self {
-        let dropped: HashSet<&str> = dropped.iter().map(|table| table.path).collect();
-        let table = |(path, seen): (&String, &super::observe::KeeperTable)| {
-            let is_live = dropped.contains(path.as_str());
-            let still = subtree.still.get(path).map(|still| still.digest.clone()).filter(|_| !is_live);
-            let planned = PlannedTable {
-                replicas: seen.replicas.keys().cloned().collect(),
-                children: seen.children.clone(),
-                still,
-            };
-            (path.clone(), planned)
-        };
-        Self { outside: subtree.outside.clone(), tables: subtree.tables.iter().map(table).collect() }
+/// What is known by what was observed; `dropped` are the tables that earlier steps drop.
+pub fn known(subtree: &Subtree, dropped: &[LiveTable<'_>]) -> Cleared {
+    let dropped: HashSet<&str> = dropped.iter().map(|table| table.path).collect();
+    let table = |(path, seen): (&String, &super::observe::KeeperTable)| {
+        let is_live = dropped.contains(path.as_str());
+        let still = subtree.still.get(path).map(|still| still.digest.clone()).filter(|_| !is_live);
+        let replicas = seen.names().map(str::to_owned).collect();
+        (path.clone(), ClearedTable { replicas, children: seen.children.clone(), still })
+    };
+    let alike = |alike: &super::observe::Alike| {
+        let replicas = alike.replicas.iter().cloned().collect();
+        // Refused where nothing drops them: servers of the environment have them.
+        let table = ClearedTable { replicas, children: alike.children.clone(), still: None };
+        Alike { paths: alike.paths.clone(), table }
+    };
+    Cleared {
+        outside: subtree.outside.clone(),
+        tables: subtree.tables.iter().map(table).collect(),
+        alike: subtree.alike.iter().map(alike).collect(),
     }
+}
 
-    /// Nodes that are there now and that the plan does not know. What is left of a table by an attempt before may be
-    /// less than what stood there.
-    pub fn strangers(&self, nodes: &[KeeperNode], made: &[Vec<String>], is_first: bool) -> Vec<String> {
-        let mut strangers: Vec<String> = nodes
-            .iter()
-            .map(|node| node.path.as_str())
-            .filter(|path| !self.knows(path) && !made.iter().any(|pattern| is_made(path, pattern)))
-            .map(str::to_owned)
-            .collect();
-        if is_first {
-            let tables: HashSet<&str> = self.tables.keys().map(String::as_str).collect();
-            let now = still(nodes, &tables, |_| false);
-            for (path, table) in &self.tables {
-                let Some(before) = &table.still else { continue };
-                if now.get(path).is_some_and(|now| now.digest != *before) {
-                    strangers.push(format!("{path} (it has changed)"));
-                }
+/// Nodes that are there now and that the plan does not know. What is left of a table by an attempt before may be less
+/// than what stood there.
+pub fn strangers(known: &Cleared, nodes: &[KeeperNode], made: &[Vec<String>], is_first: bool) -> Vec<String> {
+    let tables: HashMap<&str, &ClearedTable> = known.all_tables().collect();
+    let mut strangers: Vec<String> = nodes
+        .iter()
+        .map(|node| node.path.as_str())
+        .filter(|path| !knows(known, &tables, path) && !made.iter().any(|pattern| is_made(path, pattern)))
+        .map(str::to_owned)
+        .collect();
+    if is_first {
+        let paths: HashSet<&str> = tables.keys().copied().collect();
+        let now = still(nodes, &paths, std::iter::empty(), |_| false);
+        for (path, table) in known.all_tables() {
+            let Some(before) = &table.still else { continue };
+            if now.get(path).is_some_and(|now| now.digest != *before) {
+                strangers.push(format!("{path} (it has changed)"));
             }
         }
-        strangers
     }
+    strangers
+}
 
-    fn knows(&self, path: &str) -> bool {
-        let table =
-            self.tables.iter().filter(|(table, _)| is_at_or_below(path, table)).max_by_key(|(table, _)| table.len());
-        let Some((above, table)) = table else { return self.outside.contains(path) };
-        let inside = path.strip_prefix(above.as_str()).unwrap_or_default().trim_start_matches('/');
-        let mut parts = inside.split('/');
-        match (parts.next(), parts.next()) {
-            (Some("replicas"), Some(replica)) => table.replicas.contains(replica),
-            // What a server leaves that was killed while it dropped the table.
-            (Some("" | "dropped") | None, _) => true,
-            (Some(child), _) => table.children.contains(child) || moves(inside),
-        }
+fn knows(known: &Cleared, tables: &HashMap<&str, &ClearedTable>, path: &str) -> bool {
+    let Some((above, table)) = ancestors(path).find_map(|above| tables.get_key_value(above)) else {
+        return known.outside.contains(path);
+    };
+    let inside = path.strip_prefix(above).unwrap_or_default().trim_start_matches('/');
+    let mut parts = inside.split('/');
+    match (parts.next(), parts.next()) {
+        (Some("replicas"), Some(replica)) => table.replicas.contains(replica),
+        // What a server leaves that was killed while it dropped the table.
+        (Some("" | "dropped") | None, _) => true,
+        (Some(child), _) => table.children.contains(child) || moves(inside),
     }
 }
 
@@ -143,28 +125,27 @@ mod tests {
     }
 
     /// `t` is dropped by an earlier step, `u` is of nobody.
-    fn planned() -> Planned {
+    fn planned() -> Cleared {
         let live = LiveTable { target: "to", path: "/x/t", replica: "r1" };
-        let subtree = super::super::observe::summary(&nodes(&[]), &HashSet::from_iter([live.path]));
-        Planned::of(&subtree, &[live])
+        let subtree =
+            super::super::observe::summary(&nodes(&[]), &HashSet::from_iter([live.path]), &Default::default());
+        known(&subtree, &[live])
     }
 
     #[test]
     fn what_the_plan_knows_may_go_and_nothing_else() {
         let planned = planned();
-        let strangers = |more: &[&str]| planned.strangers(&nodes(more), &[], true);
-        assert!(strangers(&[]).is_empty());
+        let found = |more: &[&str]| strangers(&planned, &nodes(more), &[], true);
+        assert!(found(&[]).is_empty());
         // What the server of a dropped table has written until the end.
-        assert!(
-            strangers(&["/t/log/log-1", "/t/block_numbers", "/t/replicas/r1/parts", "/t/lost_part_count"]).is_empty()
-        );
+        assert!(found(&["/t/log/log-1", "/t/block_numbers", "/t/replicas/r1/parts", "/t/lost_part_count"]).is_empty());
         for stranger in ["/more", "/left/more", "/t/more", "/t/replicas/r2"] {
-            assert_eq!(strangers(&[stranger]), [format!("/x{stranger}")]);
+            assert_eq!(found(&[stranger]), [format!("/x{stranger}")]);
         }
-        assert_eq!(strangers(&["/u/log/log-1"]), ["/x/u (it has changed)"]);
+        assert_eq!(found(&["/u/log/log-1"]), ["/x/u (it has changed)"]);
         // An attempt that stopped halfway has left less.
         let left: Vec<KeeperNode> = nodes(&[]).into_iter().filter(|node| !node.path.ends_with("/host")).collect();
-        assert!(planned.strangers(&left, &[], false).is_empty());
+        assert!(strangers(&planned, &left, &[], false).is_empty());
     }
 
     #[test]
@@ -172,8 +153,8 @@ mod tests {
         let made = paths_in(
             "CREATE TABLE a.b (x Int8) ENGINE = ReplicatedMergeTree('/x/{shard}/made', '{replica}') ORDER BY x",
         );
-        let strangers = |more: &[&str]| planned().strangers(&nodes(more), &made, true);
-        assert!(strangers(&["/01", "/01/made", "/01/made/log"]).is_empty());
-        assert_eq!(strangers(&["/01/other"]), ["/x/01/other"]);
+        let found = |more: &[&str]| strangers(&planned(), &nodes(more), &made, true);
+        assert!(found(&["/01", "/01/made", "/01/made/log"]).is_empty());
+        assert_eq!(found(&["/01/other"]), ["/x/01/other"]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::observe::is_at_or_below;
-use super::planned::made_before;
+use super::planned::{made_before, strangers};
 use super::{Data, export_name, exported};
 use crate::action::gate::{PAUSE, explain_keeper, first_of, pause, same_server, since};
 use crate::engine::action::{Probe, RunError, RunErrorKind};
@@ -93,7 +93,7 @@ fn check_planned(
     let made = made_before(&context.plan.operations, context.operation);
     // Behind the first removal there is less than what was planned.
     let is_first = context.attempt == 1 && kind == RunErrorKind::NotSent;
-    let strangers = planned.strangers(nodes, &made, is_first);
+    let strangers = strangers(planned, nodes, &made, is_first);
     let Some(first) = strangers.first() else { return Ok(()) };
     let above = first.rsplit_once('/').map_or("/", |(above, _)| above);
     Err(context.fail(

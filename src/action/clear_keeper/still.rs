@@ -48,6 +48,11 @@ const OF_REPLICAS: &[&str] = &[
     "queue",
 ];
 
+/// Children of a table that ClickHouse makes once, and nothing below them.
+pub const LEAVES_OF_TABLES: &[&str] = &["columns", "metadata", "table_shared_id"];
+/// Children of a replica that ClickHouse makes once, and nothing below them.
+pub const LEAVES_OF_REPLICAS: &[&str] = &["columns", "host", "metadata", "metadata_version"];
+
 /// The still nodes directly below a node that is in no table, or all of those of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Still {
@@ -57,12 +62,28 @@ pub struct Still {
     pub digest: String,
 }
 
-/// Still nodes by their place below their group's path, with their values where nobody writes these.
-type Group<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
+/// Still nodes of one group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry<'a> {
+    /// Place below the path of the group.
+    pub inside: &'a str,
+    /// The node's value where nobody writes it, or what else tells of it.
+    pub value: Option<&'a [u8]>,
+    /// Nodes that it stands for: itself, and those that are not told of one by one.
+    pub nodes: u64,
+}
 
-/// Groups of still nodes, by the path that they stand below.
-pub fn still(nodes: &[KeeperNode], tables: &HashSet<&str>, is_live: impl Fn(&str) -> bool) -> BTreeMap<String, Still> {
-    let mut groups: BTreeMap<&str, (bool, Group<'_>)> = BTreeMap::new();
+/// Entries, and whether servers write there.
+type Group<'a> = (bool, Vec<Entry<'a>>);
+
+/// Groups of still nodes, by the path that they stand below. `own` are what is known without its node, by table.
+pub fn still<'a>(
+    nodes: &'a [KeeperNode],
+    tables: &HashSet<&str>,
+    own: impl Iterator<Item = (&'a str, Vec<Entry<'a>>)>,
+    is_live: impl Fn(&str) -> bool,
+) -> BTreeMap<String, Still> {
+    let mut groups: BTreeMap<&str, Group<'_>> = own.map(|(table, entries)| (table, (true, entries))).collect();
     for node in nodes.iter().skip(1) {
         let path = node.path.as_str();
         // A path within another table's does not occur; the longest would be the table's own.
@@ -73,46 +94,52 @@ pub fn still(nodes: &[KeeperNode], tables: &HashSet<&str>, is_live: impl Fn(&str
         match above {
             Some(table) => {
                 let inside = path.strip_prefix(table).unwrap_or_default().trim_start_matches('/');
-                let (is_live, group) = groups.entry(table).or_insert_with(|| (is_live(table), Group::new()));
+                let (is_live, group) = groups.entry(table).or_insert_with(|| (is_live(table), Vec::new()));
                 if !*is_live {
-                    group.push((inside, Some(&node.value)));
+                    group.push(Entry { inside, value: Some(&node.value), nodes: 1 });
                 } else if !moves(inside) {
-                    group.push((inside, None));
+                    group.push(Entry { inside, value: None, nodes: 1 });
                 }
             }
             None => {
                 let (parent, name) = path.rsplit_once('/').unwrap_or_default();
                 // What a table's own node says is the table's.
                 let value = (!tables.contains(path)).then_some(node.value.as_slice());
-                groups.entry(parent).or_default().1.push((name, value));
+                groups.entry(parent).or_default().1.push(Entry { inside: name, value, nodes: 1 });
             }
         }
     }
     // A table of which nothing stands still is no group.
     let found = groups.into_iter().filter(|(_, (_, group))| !group.is_empty());
-    found.map(|(path, (_, group))| (path.to_owned(), summary(group))).collect()
+    found.map(|(path, (_, group))| (path.to_owned(), one(group))).collect()
 }
 
 /// Whether a live server writes what stands at this place within its table.
 pub fn moves(inside: &str) -> bool {
     let mut parts = inside.split('/');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some("replicas"), Some(_), Some(area)) => OF_REPLICAS.contains(&area),
+        (Some("replicas"), Some(_), Some(area)) => moves_in_replica(area),
         (Some(area), ..) => OF_TABLES.contains(&area),
         _ => false,
     }
 }
 
-fn summary(mut group: Group<'_>) -> Still {
+/// Whether a live server writes this child of a replica, with everything below it.
+pub fn moves_in_replica(name: &str) -> bool {
+    OF_REPLICAS.contains(&name)
+}
+
+/// One group.
+pub fn one(mut group: Vec<Entry<'_>>) -> Still {
     group.sort_unstable();
     let mut digest = Sha256::new();
     let mut below: BTreeMap<&str, u64> = BTreeMap::new();
-    for (inside, value) in &group {
+    for Entry { inside, value, nodes } in &group {
         // Paths hold no zero byte, and a digest has a fixed length.
         digest.update(inside.as_bytes());
         digest.update([0]);
         digest.update(value.map(Sha256::digest).unwrap_or_default());
-        *below.entry(inside.split('/').next().unwrap_or_default()).or_default() += 1;
+        *below.entry(inside.split('/').next().unwrap_or_default()).or_default() += nodes;
     }
     let names: Vec<String> = below
         .into_iter()
@@ -141,7 +168,7 @@ mod tests {
     const TABLE: &[&str] = &["/t", "/t/log", "/t/metadata", "/t/replicas", "/t/replicas/r1", "/t/replicas/r1/host"];
 
     fn seen(more: &[&str], live: bool) -> BTreeMap<String, Still> {
-        still(&nodes(&[TABLE, more].concat()), &HashSet::from_iter(["/x/t"]), |_| live)
+        still(&nodes(&[TABLE, more].concat()), &HashSet::from_iter(["/x/t"]), std::iter::empty(), |_| live)
     }
 
     #[test]

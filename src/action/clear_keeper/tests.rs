@@ -40,7 +40,11 @@ fn seen(with_stale: bool) -> observe::Subtree {
     if with_stale {
         paths.extend(["/t/replicas/r9", "/t/replicas/r9/host"]);
     }
-    summary(&paths.into_iter().map(|path| node(&format!("{root}{path}"))).collect::<Vec<_>>(), &Default::default())
+    summary(
+        &paths.into_iter().map(|path| node(&format!("{root}{path}"))).collect::<Vec<_>>(),
+        &Default::default(),
+        &Default::default(),
+    )
 }
 
 fn observed(subtree: &observe::Subtree) -> Value {

@@ -102,13 +102,22 @@ async fn in_keeper(
         |error| Failure::error(explain_keeper("looking at the Keeper paths of the new tables".to_owned(), &error));
     let paths: Vec<String> = paths(arguments, source, target).into_iter().collect();
     let below: Vec<String> = paths.iter().map(|path| format!("{path}/replicas")).collect();
-    let replicas = keeper.children_of(&below).await.map_err(failed)?;
-    // A path with replicas exists: only where there are none does it have to be asked itself.
-    let (with, without): (Vec<_>, Vec<_>) = paths.into_iter().zip(replicas).partition(|(_, found)| found.is_some());
-    let without: Vec<String> = without.into_iter().map(|(path, _)| path).collect();
-    let there = keeper.children_of(&without).await.map_err(failed)?;
-    let bare = without.into_iter().zip(there).filter_map(|(path, found)| found.map(|_| (path, Vec::new())));
-    Ok(Some(with.into_iter().filter_map(|(path, found)| Some((path, found?))).chain(bare).collect()))
+    let (mut there, mut without) = (Vec::new(), Vec::new());
+    let mut each_path = paths.into_iter();
+    let each = &mut |_: usize, replicas: Option<&[&str]>| match each_path.next().zip(Some(replicas)) {
+        Some((path, Some(replicas))) => there.push((path, replicas.iter().map(|name| (*name).to_owned()).collect())),
+        // A path with replicas exists: only where there are none does it have to be asked itself.
+        Some((path, None)) => without.push(path),
+        None => {}
+    };
+    keeper.children_of(&below, each).await.map_err(failed)?;
+    let each = &mut |at: usize, found: Option<&[&str]>| {
+        if let (Some(path), Some(_)) = (without.get(at), found) {
+            there.push((String::clone(path), Vec::new()));
+        }
+    };
+    keeper.children_of(&without, each).await.map_err(failed)?;
+    Ok(Some(there.into_iter().collect()))
 }
 
 async fn columns(context: &ObserveContext<'_>, source: &HostWorld, database: &str) -> Result<Lists<String>, Failure> {

@@ -1,17 +1,20 @@
 //! Keeper and ZooKeeper: reading, deleting with proof, and the lock on a target.
 
 mod lock;
+mod many;
+mod trees;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use zookeeper_client::{Acls, Client, CreateMode, Error as ClientError, Stat};
 
 use super::boot_clock::BootClock;
-use crate::engine::ports::{Keeper, KeeperError, KeeperNode, KeeperStat, LockGuard, LockHolder, SkipNode};
+use crate::engine::ports::{
+    EachChildren, Keeper, KeeperError, KeeperNode, KeeperStat, LockGuard, LockHolder, SkipNode,
+};
 
 /// After this long without contact the servers drop a session, and with it the lock. ClickHouse Keeper does
 /// not grant less (`min_session_timeout_ms`).
@@ -20,8 +23,6 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 const PORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Limit of one request; a request outlives short interruptions of the connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// Requests on their way at the same time where many nodes are read. They go through one connection, one behind the other.
-const PARALLEL: usize = 128;
 /// Attempts of a read whose connection was lost.
 const ATTEMPTS: usize = 3;
 
@@ -106,17 +107,6 @@ impl ZooKeeper {
         }
     }
 
-    /// A node with the names of its children; `None` when it does not exist (any more).
-    async fn visit(&self, path: &str) -> Result<Option<(KeeperNode, Vec<String>)>, KeeperError> {
-        let Some(node) = self.get(path).await? else {
-            return Ok(None);
-        };
-        if node.stat.children == 0 {
-            return Ok(Some((node, Vec::new())));
-        }
-        Ok(self.children(path).await?.map(|children| (node, children)))
-    }
-
     fn unreachable(&self, reason: String) -> KeeperError {
         KeeperError::Unreachable { hosts: self.hosts.join(", "), reason }
     }
@@ -147,30 +137,12 @@ impl Keeper for ZooKeeper {
         }))
     }
 
-    async fn children_of(&self, paths: &[String]) -> Result<Vec<Option<Vec<String>>>, KeeperError> {
-        // One after the other, thousands of paths would take as many times the way to Keeper and back. Not `multiRead`:
-        // ClickHouse Keeper and ZooKeeper answer it in different forms where a node is missing, and the client knows one.
-        let asked = stream::iter(paths.to_vec()).map(|path| async move { self.children(&path).await });
-        asked.buffered(PARALLEL).try_collect().await
+    async fn children_of(&self, paths: &[String], each: &mut EachChildren<'_>) -> Result<(), KeeperError> {
+        self.list(paths, each).await
     }
 
-    async fn subtree_without(&self, path: &str, skips: &SkipNode<'_>) -> Result<Vec<KeeperNode>, KeeperError> {
-        let mut all = Vec::new();
-        let mut level = vec![clean(path).to_owned()];
-        while !level.is_empty() {
-            // Whatever vanished between its parent's listing and its own reading is left out.
-            // A level may have a hundred thousand nodes, and a visit that waits takes more memory than its node.
-            let visits = stream::iter(level).map(|path| async move { self.visit(&path).await });
-            let visited: Vec<_> = visits.buffered(PARALLEL).try_collect().await?;
-            let visited: Vec<_> = visited.into_iter().flatten().collect();
-            level = visited
-                .iter()
-                .flat_map(|(node, children)| children.iter().map(|name| join(&node.path, name)))
-                .filter(|path| !skips(path))
-                .collect();
-            all.extend(visited.into_iter().map(|(node, _)| node));
-        }
-        Ok(all)
+    async fn subtrees_without(&self, paths: &[String], skips: &SkipNode<'_>) -> Result<Vec<KeeperNode>, KeeperError> {
+        self.trees(paths, skips).await
     }
 
     async fn delete(&self, path: &str, version: i32) -> Result<(), KeeperError> {

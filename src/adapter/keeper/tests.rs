@@ -109,11 +109,16 @@ async fn reads_and_deletes() {
     assert!(keeper.subtree("/none").await.unwrap().is_empty());
     assert!(paths(keeper.subtree("/").await.unwrap()).contains(&"/ch/a/x".to_owned()));
 
-    let without = keeper.subtree_without("/ch", &|path| path.ends_with("/a")).await.unwrap();
+    let without = keeper.subtrees_without(&["/ch".to_owned()], &|path| path.ends_with("/a")).await.unwrap();
     assert_eq!(paths(without), ["/ch", "/ch/b", "/ch/b/is_active"]);
-    let children = keeper.children_of(&["/ch/a", "/none", "/ch/", "/ch/a/x"].map(str::to_owned)).await.unwrap();
-    let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    assert_eq!(children, [names(&["x", "y"]), None, names(&["a", "b"]), names(&[])]);
+    let roots = ["/ch/b", "/none", "/ch/a/"].map(str::to_owned);
+    let several = keeper.subtrees_without(&roots, &|path| path.ends_with("/y") || path.ends_with("/a")).await.unwrap();
+    assert_eq!(paths(several), ["/ch/b", "/ch/a", "/ch/b/is_active", "/ch/a/x"]);
+    let mut children = Vec::new();
+    let asked = ["/ch/a", "/none", "/ch/", "/ch/a/x"].map(str::to_owned);
+    keeper.children_of(&asked, &mut |at, names| children.push((at, owned(names)))).await.unwrap();
+    let names = |names: &[&str]| owned(Some(names));
+    assert_eq!(children, [(0, names(&["x", "y"])), (1, None), (2, names(&["a", "b"])), (3, names(&[]))]);
 
     // The same nodes below a root, as the servers see them.
     let rooted = ensemble.keeper(Some("/ch/"));
@@ -145,6 +150,78 @@ async fn a_wide_subtree_is_read_while_it_shrinks() {
     let (found, ()) = tokio::join!(keeper.subtree("/t"), deleting);
     assert!(found.unwrap().len() >= 501);
     assert_eq!(keeper.subtree("/t").await.unwrap().len(), 501);
+}
+
+fn owned(names: Option<&[&str]>) -> Option<Vec<String>> {
+    names.map(|names| names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+/// Passes connections on and cuts each of the first `cuts` after `limit` bytes of answers.
+async fn cutting_proxy(to: String, cuts: usize, limit: u64) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        for number in 0.. {
+            let Ok((mut from, _)) = listener.accept().await else { return };
+            let to = to.clone();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(to).await.unwrap();
+                let (mut requests, mut back) = from.split();
+                let (answers, mut on) = server.split();
+                let limit = if number < cuts { limit } else { u64::MAX };
+                let mut answers = tokio::io::AsyncReadExt::take(answers, limit);
+                tokio::select! {
+                    _ = tokio::io::copy(&mut requests, &mut on) => {}
+                    _ = tokio::io::copy(&mut answers, &mut back) => {}
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_nodes_are_read_as_few_are() {
+    let ensemble = Ensemble::start().await;
+    let client = ensemble.make(&[("/t", b"")]).await;
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let names: Vec<_> = (0..700).map(|number| format!("/t/{number:03}")).collect();
+    let made = names.iter().map(|name| async { client.create(name, name.as_bytes(), &options).await.map(drop) });
+    futures_util::future::try_join_all(made).await.unwrap();
+    let (client, options) = (&client, &options);
+    let below = names.iter().step_by(2).map(|name| async move {
+        client.create(&format!("{name}/b"), b"\xff\x00", options).await?;
+        client.set_data(&format!("{name}/b"), b"2", None).await?;
+        client.create(&format!("{name}/a"), b"", &CreateMode::Ephemeral.with_acls(Acls::anyone_all())).await.map(drop)
+    });
+    futures_util::future::try_join_all(below).await.unwrap();
+
+    // Cut in the middle of the values, then of the lists of children.
+    for (cuts, limit) in [(0, 0), (1, 30_000), (2, 61_000)] {
+        let address = cutting_proxy(ensemble.address.clone(), cuts, limit).await;
+        let keeper = ZooKeeper::new(vec![address], Some("/t"));
+        let tree = keeper.subtree("/").await.unwrap();
+        assert_eq!(tree.len(), 1 + 700 + 700);
+        assert!(tree.iter().skip(1).take(700).map(|node| format!("/t{}", node.path)).eq(names.iter().cloned()));
+        for node in tree.iter().step_by(97) {
+            assert_eq!(keeper.get(&node.path).await.unwrap().as_ref(), Some(node));
+        }
+        let asked: Vec<String> = (0..900).map(|number| format!("/{number:03}")).collect();
+        let mut listed = Vec::new();
+        keeper.children_of(&asked, &mut |at, names| listed.push((at, owned(names)))).await.unwrap();
+        for (number, (at, found)) in listed.iter().enumerate() {
+            let expected = match number {
+                700.. => None,
+                even if even % 2 == 0 => owned(Some(&["a", "b"])),
+                _ => Some(Vec::new()),
+            };
+            assert_eq!((*at, found), (number, &expected));
+        }
+        assert_eq!(listed.len(), 900);
+    }
+    let address = cutting_proxy(ensemble.address.clone(), usize::MAX, 5_000).await;
+    let refused = ZooKeeper::new(vec![address.clone()], None).trees(&names, &|_| false).await.unwrap_err().to_string();
+    assert!(refused.contains(&address) && refused.contains("eof"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

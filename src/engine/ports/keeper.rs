@@ -95,6 +95,9 @@ pub trait LockGuard: Send + Sync {
 /// Tells by its path whether a node is left out.
 pub type SkipNode<'s> = dyn Fn(&str) -> bool + Sync + 's;
 
+/// Is told the number of a path among those asked for, and the names of its children.
+pub type EachChildren<'e> = dyn FnMut(usize, Option<&[&str]>) + Send + 'e;
+
 /// One Keeper ensemble.
 #[async_trait]
 pub trait Keeper: Send + Sync {
@@ -115,20 +118,21 @@ pub trait Keeper: Send + Sync {
     /// # Errors
     /// See [`KeeperError`].
     async fn subtree(&self, path: &str) -> Result<Vec<KeeperNode>, KeeperError> {
-        self.subtree_without(path, &|_| false).await
+        self.subtrees_without(&[path.to_owned()], &|_| false).await
     }
 
-    /// As [`Self::subtree`], without the nodes that `skips` names by their paths, and without what is below these.
+    /// As [`Self::subtree`] of several paths, the paths first, without the nodes below them that `skips` names by their
+    /// paths, and without what is below these.
     ///
     /// # Errors
     /// See [`KeeperError`].
-    async fn subtree_without(&self, path: &str, skips: &SkipNode<'_>) -> Result<Vec<KeeperNode>, KeeperError>;
+    async fn subtrees_without(&self, paths: &[String], skips: &SkipNode<'_>) -> Result<Vec<KeeperNode>, KeeperError>;
 
-    /// As [`Self::children`], of many paths.
+    /// As [`Self::children`], of many paths, each told of in its turn.
     ///
     /// # Errors
     /// See [`KeeperError`].
-    async fn children_of(&self, paths: &[String]) -> Result<Vec<Option<Vec<String>>>, KeeperError>;
+    async fn children_of(&self, paths: &[String], each: &mut EachChildren<'_>) -> Result<(), KeeperError>;
 
     /// Deletes one node without children, if its data version is still `version`.
     ///

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use clock::Clock;
 pub use command::{Command, CommandLife, CommandOutput, Commands};
-pub use keeper::{Keeper, KeeperError, KeeperNode, KeeperStat, LockGuard, LockHolder, SkipNode};
+pub use keeper::{EachChildren, Keeper, KeeperError, KeeperNode, KeeperStat, LockGuard, LockHolder, SkipNode};
 pub use objects::{ObjectError, ObjectInfo, Objects};
 pub use secrets::{SecretError, Secrets};
 pub use sql::{Answer, Call, Sql, SqlError};

@@ -1,6 +1,7 @@
 //! What differs beside databases and their objects: nodes in Keeper, and what lies in the folders of tables and stands in
 //! no count of rows. Backups that a plan makes are no difference: a run adds one whatever is there.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::place;
 use crate::model::environment::Environment;
 use crate::model::observed::{HostWorld, Table, World};
+use crate::plan::cleared::Cleared;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::plan_file::Plan;
 
@@ -67,22 +69,11 @@ pub struct LostWith {
     pub waiting_rows: u64,
 }
 
-/// What a `clear_keeper` knows of the nodes that it removes.
+/// What a `clear_keeper` keeps that is told of here.
 #[derive(Deserialize)]
-struct Cleared {
+struct Clearing {
     #[serde(default)]
-    planned: Option<Known>,
-}
-
-#[derive(Deserialize)]
-struct Known {
-    outside: BTreeSet<String>,
-    tables: BTreeMap<String, KnownTable>,
-}
-
-#[derive(Deserialize)]
-struct KnownTable {
-    replicas: BTreeSet<String>,
+    planned: Option<Cleared>,
 }
 
 /// Names of replicas by Keeper path.
@@ -93,24 +84,25 @@ type Places = BTreeMap<String, BTreeSet<String>>;
 pub fn keeper_diff(plan: &Plan, environment: &Environment, now: &World, after: &World) -> Vec<KeeperDiff> {
     let mut found = BTreeSet::new();
     for operation in changing(plan, "clear_keeper") {
-        let Ok(Cleared { planned: Some(known) }) = operation.data.read::<Cleared>() else { continue };
+        let Ok(Clearing { planned: Some(known) }) = operation.data.read::<Clearing>() else { continue };
         let role = operation.target.as_deref().unwrap_or_default();
         let (is, will) = (replicas(now, environment, role), replicas(after, environment, role));
         let mut add = |object: KeeperObject, path: String| {
             found.insert(KeeperDiff { target: role.to_owned(), object, path });
         };
-        for (path, table) in &known.tables {
+        for (path, table) in known.all_tables() {
             let of_servers =
                 |name: &String| [&is, &will].iter().any(|all| all.get(path).is_some_and(|names| names.contains(name)));
             let strangers: Vec<&String> = table.replicas.iter().filter(|name| !of_servers(name)).collect();
             if strangers.len() == table.replicas.len() && !is_used(&will, path) {
-                add(KeeperObject::Table, path.clone());
+                add(KeeperObject::Table, path.to_owned());
             } else {
                 strangers.iter().for_each(|name| add(KeeperObject::Replica, format!("{path}/replicas/{name}")));
             }
         }
+        let tables: BTreeMap<&str, ()> = known.all_tables().map(|(path, _)| (path, ())).collect();
         // What stands above a table goes and comes with it.
-        let is_gone = |path: &&str| !is_used(&will, path) && !is_used(&known.tables, path);
+        let is_gone = |path: &&str| !is_used(&will, path) && !is_used(&tables, path);
         let gone: BTreeSet<&str> = known.outside.iter().map(String::as_str).filter(is_gone).collect();
         let is_topmost = |path: &&str| !path.rsplit_once('/').is_some_and(|(above, _)| gone.contains(above));
         gone.iter().copied().filter(is_topmost).for_each(|path| add(KeeperObject::Node, path.to_owned()));
@@ -214,8 +206,8 @@ fn replicas(world: &World, environment: &Environment, role: &str) -> Places {
 }
 
 /// Whether there is one of these at or below a path.
-fn is_used<T>(paths: &BTreeMap<String, T>, path: &str) -> bool {
+fn is_used<K: Borrow<str> + Ord, T>(paths: &BTreeMap<K, T>, path: &str) -> bool {
     let below = format!("{path}/");
     let first = paths.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded)).next();
-    paths.contains_key(path) || first.is_some_and(|(found, _)| found.starts_with(&below))
+    paths.contains_key(path) || first.is_some_and(|(found, _)| found.borrow().starts_with(&below))
 }

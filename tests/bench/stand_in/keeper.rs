@@ -2,7 +2,7 @@
 //! ClickHouse 26.7 makes them.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
@@ -35,9 +35,11 @@ pub fn serve(size: Size, counts: Counts) -> u16 {
     port
 }
 
-fn session(mut stream: TcpStream, size: Size, counts: &Counts) -> std::io::Result<()> {
+fn session(stream: TcpStream, size: Size, counts: &Counts) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    frame(&mut stream)?;
+    let mut requests = BufReader::with_capacity(1 << 16, stream.try_clone()?);
+    let mut answers = BufWriter::with_capacity(1 << 16, stream);
+    frame(&mut requests)?;
     let mut hello = Vec::new();
     hello.extend_from_slice(&0_i32.to_be_bytes());
     hello.extend_from_slice(&10_000_i32.to_be_bytes());
@@ -45,10 +47,13 @@ fn session(mut stream: TcpStream, size: Size, counts: &Counts) -> std::io::Resul
     hello.extend_from_slice(&16_i32.to_be_bytes());
     hello.extend_from_slice(&[1; 16]);
     hello.push(0);
-    send(&mut stream, &hello)?;
+    send(&mut answers, &hello)?;
     let mut made: HashSet<String> = HashSet::new();
     loop {
-        let request = frame(&mut stream)?;
+        if requests.buffer().is_empty() {
+            answers.flush()?;
+        }
+        let request = frame(&mut requests)?;
         let word = |at: usize| i32::from_be_bytes(request[at..at + 4].try_into().unwrap());
         let (id, kind) = (word(0), word(4));
         let path = || {
@@ -77,14 +82,14 @@ fn session(mut stream: TcpStream, size: Size, counts: &Counts) -> std::io::Resul
         answer.extend_from_slice(&7_i64.to_be_bytes());
         answer.extend_from_slice(&if found.is_some() { 0_i32 } else { -101 }.to_be_bytes());
         answer.extend(found.unwrap_or_default());
-        send(&mut stream, &answer)?;
+        send(&mut answers, &answer)?;
         if kind == -11 {
-            return Ok(());
+            return answers.flush();
         }
     }
 }
 
-fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+fn frame(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let mut bytes = vec![0; usize::try_from(i32::from_be_bytes(length)).unwrap()];
@@ -92,7 +97,7 @@ fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn send(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+fn send(stream: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
     let mut out = i32::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
     out.extend_from_slice(bytes);
     stream.write_all(&out)

@@ -1,0 +1,215 @@
+//! Reading of many nodes: their requests go out one behind the other without waiting for answers, many to a packet.
+//!
+//! The client of everything else sends a packet for each request and wakes a thread for each answer, which takes a
+//! multiple of the servers' own time. Asked for many nodes with one request (`multiRead`), ClickHouse Keeper and ZooKeeper
+//! answer in different forms where one of them is missing; the requests used here have one form.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use crate::engine::ports::KeeperStat;
+
+/// Requests that are not answered yet, at most.
+const WINDOW: u32 = 1024;
+/// Requests to a packet.
+const PACKET: usize = 128;
+/// Limit of one answer, and of sending a packet.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// No answer is larger: servers refuse values above 1 MB (`jute.maxbuffer`), and a list has the names of one node.
+const LARGEST: usize = 1 << 28;
+/// Bytes of a stat in an answer.
+const STAT: usize = 68;
+
+/// What is asked of a node, by the numbers of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Its value and facts.
+    Data = 4,
+    /// The names of its children.
+    Children = 8,
+}
+
+/// The node does not exist (`ZNONODE`).
+const NO_NODE: i32 = -101;
+/// Closes the session.
+const CLOSE: i32 = -11;
+/// Number of the request that closes; those of nodes count from 1.
+const LAST: i32 = i32::MAX;
+
+/// A session that reads, and owns nothing.
+pub struct ManyReader {
+    stream: TcpStream,
+}
+
+/// Gets the bytes of one answer after the other, in the order of the requests; `None` for a node that does not exist.
+pub type Each<'e> = dyn FnMut(usize, Option<&[u8]>) -> Result<(), String> + Send + 'e;
+
+impl ManyReader {
+    /// A session at one server.
+    ///
+    /// # Errors
+    /// What the server or the network said.
+    pub async fn connect(host: &str, session_timeout: Duration) -> Result<Self, String> {
+        let within = async {
+            let mut stream = TcpStream::connect(host).await.map_err(|error| error.to_string())?;
+            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let timeout = i32::try_from(session_timeout.as_millis()).unwrap_or(i32::MAX);
+            // Version, last transaction seen, time-out, session and its password: all of a new session.
+            let mut hello = [&0_i32.to_be_bytes()[..], &0_i64.to_be_bytes(), &timeout.to_be_bytes()].concat();
+            hello.extend([&0_i64.to_be_bytes()[..], &16_i32.to_be_bytes(), &[0; 16]].concat());
+            let mut packet = Vec::new();
+            put_bytes(&mut packet, &hello);
+            stream.write_all(&packet).await.map_err(|error| error.to_string())?;
+            let answer = frame(&mut stream).await?;
+            let mut answer = answer.as_slice();
+            let (version, granted) = (take_i32(&mut answer)?, take_i32(&mut answer)?);
+            // A server without a quorum closes the connection; one of ClickHouse Keeper tells another version.
+            if version != 0 || granted <= 0 {
+                return Err(format!("no session was granted (version {version}, time-out {granted} ms)"));
+            }
+            Ok(Self { stream })
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, within)
+            .await
+            .unwrap_or_else(|_| Err(format!("no session within {ANSWER_TIMEOUT:?}")))
+    }
+
+    /// Asks for all paths. After an error the session cannot be used any more.
+    ///
+    /// # Errors
+    /// What the server or the network said, or what `each` returned.
+    pub async fn ask(&mut self, ask: Ask, paths: &[String], each: &mut Each<'_>) -> Result<(), String> {
+        let (answers, mut requests) = self.stream.split();
+        let mut answers = BufReader::with_capacity(1 << 16, answers);
+        let window = Semaphore::new(WINDOW as usize);
+        // Side by side: a server that cannot get rid of its answers may read no more requests.
+        let send = async {
+            for (at, packet) in paths.chunks(PACKET).enumerate() {
+                let number = u32::try_from(packet.len()).unwrap_or(WINDOW);
+                window.acquire_many(number).await.map_err(|error| error.to_string())?.forget();
+                let mut bytes = Vec::with_capacity(packet.len() * 128);
+                for (inside, path) in packet.iter().enumerate() {
+                    put_request(&mut bytes, id_of(at * PACKET + inside), ask, path);
+                }
+                let sent = tokio::time::timeout(ANSWER_TIMEOUT, requests.write_all(&bytes)).await;
+                sent.map_err(|_| no_answer())?.map_err(|error| error.to_string())?;
+            }
+            Ok(())
+        };
+        let receive = async {
+            for (at, path) in paths.iter().enumerate() {
+                let answer = loop {
+                    let frame = frame(&mut answers);
+                    let answer = tokio::time::timeout(ANSWER_TIMEOUT, frame).await.map_err(|_| no_answer())??;
+                    // Negative numbers are those of notices, which answer nothing.
+                    if take_i32(&mut answer.as_slice())? >= 0 {
+                        break answer;
+                    }
+                };
+                let mut answer = answer.as_slice();
+                let (id, _transaction, code) = (take_i32(&mut answer)?, take(&mut answer, 8)?, take_i32(&mut answer)?);
+                if id != id_of(at) {
+                    return Err(format!("an answer to request {id} in the place of {}", id_of(at)));
+                }
+                match code {
+                    0 => each(at, Some(answer))?,
+                    NO_NODE => each(at, None)?,
+                    code => return Err(format!("{path}: Keeper error code {code}")),
+                }
+                window.add_permits(1);
+            }
+            Ok(())
+        };
+        tokio::try_join!(send, receive).map(|_: ((), ())| ())
+    }
+
+    /// Ends the session. One that is dropped instead stays at the server until its time-out, and owns nothing.
+    pub async fn close(mut self) {
+        let mut packet = Vec::new();
+        put_bytes(&mut packet, &[LAST.to_be_bytes(), CLOSE.to_be_bytes()].concat());
+        let _ = self.stream.write_all(&packet).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), frame(&mut self.stream)).await;
+    }
+}
+
+/// The names in an answer to [`Ask::Children`], sorted.
+///
+/// # Errors
+/// For bytes of another form.
+pub fn names(mut body: &[u8]) -> Result<Vec<&str>, String> {
+    let number = usize::try_from(take_i32(&mut body)?).unwrap_or(0);
+    // A name takes four bytes at least, whatever the number says.
+    let mut names = Vec::with_capacity(number.min(body.len() / 4));
+    for _ in 0..number {
+        names.push(std::str::from_utf8(take_bytes(&mut body)?).map_err(|error| error.to_string())?);
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Value and facts in an answer to [`Ask::Data`].
+///
+/// # Errors
+/// For bytes of another form.
+pub fn data(mut body: &[u8]) -> Result<(Vec<u8>, KeeperStat), String> {
+    let value = take_bytes(&mut body)?.to_vec();
+    let stat = take(&mut body, STAT)?;
+    let long = |at: usize| stat.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
+    let word = |at: usize| stat.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_be_bytes);
+    let stat = KeeperStat {
+        version: word(32),
+        children: u32::try_from(word(56)).unwrap_or_default(),
+        ephemeral: long(44) != 0,
+        created_zxid: long(0),
+    };
+    Ok((value, stat))
+}
+
+fn no_answer() -> String {
+    format!("no answer within {ANSWER_TIMEOUT:?}")
+}
+
+fn id_of(at: usize) -> i32 {
+    i32::try_from(at % (LAST as usize - 1)).unwrap_or_default() + 1
+}
+
+fn put_request(bytes: &mut Vec<u8>, id: i32, ask: Ask, path: &str) {
+    let length = i32::try_from(4 + 4 + 4 + path.len() + 1).unwrap_or(i32::MAX);
+    bytes.extend(length.to_be_bytes());
+    bytes.extend(id.to_be_bytes());
+    bytes.extend((ask as i32).to_be_bytes());
+    put_bytes(bytes, path.as_bytes());
+    bytes.push(0); // without a watch
+}
+
+fn put_bytes(bytes: &mut Vec<u8>, put: &[u8]) {
+    bytes.extend(i32::try_from(put.len()).unwrap_or(i32::MAX).to_be_bytes());
+    bytes.extend(put);
+}
+
+async fn frame(from: &mut (impl AsyncReadExt + Unpin)) -> Result<Vec<u8>, String> {
+    let length = from.read_i32().await.map_err(|error| error.to_string())?;
+    let length = usize::try_from(length).ok().filter(|length| *length <= LARGEST);
+    let mut bytes = vec![0; length.ok_or("an answer of a length that none has")?];
+    from.read_exact(&mut bytes).await.map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+fn take<'b>(from: &mut &'b [u8], number: usize) -> Result<&'b [u8], String> {
+    let (taken, rest) = from.split_at_checked(number).ok_or("an answer that ends early")?;
+    *from = rest;
+    Ok(taken)
+}
+
+fn take_i32(from: &mut &[u8]) -> Result<i32, String> {
+    take(from, 4)?.try_into().map(i32::from_be_bytes).map_err(|_| "an answer that ends early".to_owned())
+}
+
+/// Bytes behind their number; -1 stands for none.
+fn take_bytes<'b>(from: &mut &'b [u8]) -> Result<&'b [u8], String> {
+    let number = take_i32(from)?;
+    take(from, usize::try_from(number).unwrap_or(0))
+}
