@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,6 +20,9 @@ use crate::model::ids::StepId;
 use crate::model::observed::{TargetWorld, World};
 use crate::model::runbook::Topology;
 use crate::plan::fact::Fact;
+
+/// Steps that look at what they need at the same time: a server is asked a few statements at once, not dozens.
+const STEPS_AT_ONCE: usize = 4;
 
 /// What planning needs of the world: one snapshot of the servers, and what each action looked at besides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,10 +127,14 @@ async fn look_for_steps(
         }
     }
     looked.problems.extend(authored.problems(ports).await);
-    for step in active(compiled) {
-        let world = &looked.observations.world;
-        let context = ObserveContext { arguments: &step.arguments, world, environment, ports };
-        match step.action.observe(&context).await {
+    let world = &looked.observations.world;
+    let steps: Vec<&CompiledStep> = active(compiled).collect();
+    let contexts: Vec<ObserveContext<'_>> =
+        steps.iter().map(|step| ObserveContext { arguments: &step.arguments, world, environment, ports }).collect();
+    let looking = steps.iter().zip(&contexts).map(|(step, context)| step.action.observe(context));
+    let seen: Vec<Result<Value, Failure>> = stream::iter(looking).buffered(STEPS_AT_ONCE).collect().await;
+    for (step, seen) in steps.into_iter().zip(seen) {
+        match seen {
             Ok(value) => {
                 looked.observations.steps.insert(step.id.clone(), value);
             }

@@ -45,6 +45,12 @@ impl Tables {
         Arc::make_mut(&mut self.all)
     }
 
+    /// Whether these are the very tables of another, and not only equal ones.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.all, &other.all)
+    }
+
     /// One table.
     #[must_use]
     pub fn get(&self, database: &str, name: &str) -> Option<&Table> {

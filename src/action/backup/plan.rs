@@ -107,12 +107,15 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
             .iter()
             .map(|table| json!({ "database": table.database, "table": table.name, "engine": table.engine, "create_query": table.create_query, "rows": table.rows.filter(|_| has_rows(&table.engine, &table.create_query)), "bytes": table.bytes.filter(|_| has_rows(&table.engine, &table.create_query)) }))
             .collect();
-        shards.insert(shard.clone(), json!({ "tables": promised }));
+        // Put in as it is, for `json!` would copy all of it.
+        shards.insert(shard.clone(), Map::from_iter([("tables".to_owned(), promised.into())]).into());
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    context.promises.insert(context.step.clone(), json!({ "storage": role, "shards": shards }));
+    let mut promise = json!({ "storage": role });
+    promise["shards"] = shards.into();
+    context.promises.insert(context.step.clone(), promise);
     Ok(operations)
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::Arguments;
 use crate::action::gate::explain_keeper;
@@ -37,11 +37,14 @@ impl Observed {
         let texts = |list: Vec<String>| list.into_iter().map(Value::String).collect::<Vec<_>>();
         let lists =
             |all: Lists<String>| Value::Object(all.into_iter().map(|(of, list)| (of, texts(list).into())).collect());
-        let mut value = json!({ "columns": lists(self.columns), "keeper": self.keeper.map(lists) });
+        // Put in as they are, for `json!` would copy them.
+        let mut value = Map::new();
+        value.insert("columns".to_owned(), lists(self.columns));
+        value.insert("keeper".to_owned(), self.keeper.map_or(Value::Null, lists));
         if !self.users.is_empty() {
-            value["users"] = lists(self.users);
+            value.insert("users".to_owned(), lists(self.users));
         }
-        value
+        Value::Object(value)
     }
 }
 

@@ -8,12 +8,14 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use disks::{Disks, Home};
+use rayon::prelude::*;
 
 use crate::diag::{Refusal, grouped};
 use crate::model::guards::Guards;
 use crate::model::ids::{HostName, StepId};
 use crate::model::observed::{HostWorld, Table, World};
 use crate::model::storage::DEFAULT_POLICY;
+use crate::model::tables::Tables;
 
 /// Follows the world through the steps of a plan.
 pub struct Space {
@@ -33,6 +35,8 @@ struct HostSpace {
     disks: Option<Disks>,
     /// Bytes of the tables before the next step.
     held: Held,
+    /// The tables that they are those of.
+    tables: Tables,
     /// Where a restore was told to put tables that it creates.
     moved: BTreeMap<Key, Home>,
 }
@@ -50,9 +54,11 @@ impl Space {
     #[must_use]
     pub fn new(guards: &Guards, world: &World) -> Self {
         let headroom = u64::from(guards.disk.clone().unwrap_or_default().headroom);
-        let hosts = all(world).map(|host| {
+        let all: Vec<&HostWorld> = all(world).collect();
+        let hosts = all.into_par_iter().map(|host| {
             let moved = BTreeMap::new();
-            (host.name.clone(), HostSpace { disks: Disks::of(host), held: held(host, &moved), moved })
+            let (disks, held) = (Disks::of(host), held(host, &moved));
+            (host.name.clone(), HostSpace { disks, held, tables: host.tables.clone(), moved })
         });
         Self { headroom, hosts: hosts.collect(), problems: Vec::new(), untold: Vec::new(), puts: None }
     }
@@ -73,9 +79,12 @@ impl Space {
                 let created = host.tables.iter().map(|table| key(table)).filter(|key| !was_there(key));
                 space.moved.extend(created.map(|key| (key, Home::Policy(policy.clone()))));
             }
+            if puts.is_none() && space.tables.is_same(&host.tables) {
+                continue;
+            }
             let now = held(host, &space.moved);
             let changes = changes(&space.held, &now);
-            space.held = now;
+            (space.held, space.tables) = (now, host.tables.clone());
             let Some(disks) = &mut space.disks else {
                 if changes.iter().any(|change| change.brought > 0) {
                     tell(&mut self.untold, format!("{}: the server does not tell it", host.name));
