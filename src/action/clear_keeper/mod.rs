@@ -1,5 +1,6 @@
 //! `clear_keeper`: removes what dropped tables left behind in Keeper.
 
+mod form;
 mod observe;
 mod own;
 mod plan;

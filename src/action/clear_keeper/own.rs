@@ -6,19 +6,13 @@
 //! these tables have the same names below them, and what is the same is kept once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 
+use super::form::{Form, Names, Texts, entries, split};
 use super::observe::{Alike, KeeperTable, ancestors};
-use super::still::{Entry, LEAVES_OF_REPLICAS, LEAVES_OF_TABLES, moves, moves_in_replica, one};
+use super::still::{Entry, moves, moves_in_replica, one};
 use crate::engine::ports::{Keeper, KeeperError};
-
-/// Between names, for none can hold it.
-const BETWEEN: &str = "/";
-
-/// Names in order, as one text.
-type Names = Arc<str>;
 
 /// Such tables.
 #[derive(Debug, Default)]
@@ -27,56 +21,7 @@ pub struct OwnTables {
     tables: BTreeMap<String, usize>,
     forms: Vec<Form>,
     /// What was found in them that ClickHouse does not make.
-    strange: HashSet<String>,
-}
-
-/// What stands in a table and moves only when somebody works there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Form {
-    children: Names,
-    /// Names of the replicas.
-    replicas: Names,
-    /// Children of each replica.
-    of_replicas: Vec<Names>,
-}
-
-impl Form {
-    fn children(&self) -> impl Iterator<Item = &str> {
-        split(&self.children)
-    }
-
-    /// What ClickHouse does not make, by its place in the table.
-    fn strange(&self) -> Vec<String> {
-        let children = self.children().filter(|name| !is_known(name)).map(str::to_owned);
-        let of_replica = |(replica, names): (&str, &Names)| -> Vec<String> {
-            let names = split(names).filter(|name| !LEAVES_OF_REPLICAS.contains(name));
-            names.map(|name| format!("replicas/{replica}/{name}")).collect()
-        };
-        children.chain(split(&self.replicas).zip(&self.of_replicas).flat_map(of_replica)).collect()
-    }
-
-    /// Nodes below the table but for the strange ones.
-    fn nodes(&self) -> u64 {
-        let leaves = |names: &Names| 1 + split(names).filter(|name| LEAVES_OF_REPLICAS.contains(name)).count();
-        let of_replicas: usize = self.of_replicas.iter().map(leaves).sum();
-        (self.children().filter(|name| is_known(name)).count() + of_replicas) as u64
-    }
-
-    /// What is known by its name. `insides` are the replicas' places in the table.
-    fn entries<'f>(&'f self, insides: &'f [String]) -> Vec<Entry<'f>> {
-        let named = self.children().filter(|name| is_known(name));
-        let named = named.map(|name| Entry { inside: name, value: None, nodes: 1 });
-        let replicas = insides.iter().zip(&self.of_replicas).map(|(inside, names)| {
-            let leaves = split(names).filter(|name| LEAVES_OF_REPLICAS.contains(name)).count();
-            // Strange ones are entries of their own, and their names do no harm here.
-            Entry { inside, value: Some(names.as_bytes()), nodes: 1 + leaves as u64 }
-        });
-        named.chain(replicas).collect()
-    }
-
-    fn insides(&self) -> Vec<String> {
-        split(&self.replicas).map(|name| format!("replicas/{name}")).collect()
-    }
+    strange: BTreeSet<String>,
 }
 
 impl OwnTables {
@@ -116,13 +61,19 @@ impl OwnTables {
             of_replicas.push(names.map(still));
         };
         keeper.children_of(&paths, each).await?;
+        Ok(Self::of_listed(tables, of_replicas))
+    }
+
+    /// `of_replicas` are the lists of the replicas of one table behind those of the other.
+    fn of_listed(tables: Vec<(&str, Form)>, of_replicas: Vec<Option<Names>>) -> Self {
         let mut of_replicas = of_replicas.into_iter();
         let mut own = Self::default();
         let mut forms: HashMap<Form, usize> = HashMap::default();
         for (table, mut form) in tables {
-            let names = of_replicas.by_ref().take(split(&form.replicas).count()).collect::<Option<Vec<_>>>();
+            // All of them are taken, whichever is missing.
+            let names: Vec<Option<Names>> = of_replicas.by_ref().take(split(&form.replicas).count()).collect();
             // One that is dropped right now is read as any other.
-            let Some(names) = names else { continue };
+            let Some(names) = names.into_iter().collect::<Option<Vec<_>>>() else { continue };
             form.of_replicas = names;
             let next = forms.len();
             let form = *forms.entry(form).or_insert(next);
@@ -134,8 +85,18 @@ impl OwnTables {
                 *place = form;
             }
         }
+        own.leave_nested();
         own.find_strange();
-        Ok(own)
+        own
+    }
+
+    /// A table within another one is strange to that one, and read with all of it.
+    fn leave_nested(&mut self) {
+        let is_nested = |path: &str| ancestors(path).skip(1).any(|above| self.tables.contains_key(above));
+        let nested: Vec<String> = self.tables.keys().filter(|path| is_nested(path)).cloned().collect();
+        for path in nested {
+            self.tables.remove(&path);
+        }
     }
 
     fn find_strange(&mut self) {
@@ -155,11 +116,11 @@ impl OwnTables {
         self.strange.iter().map(String::as_str)
     }
 
-    /// Whether a node is known by its name, or not told of.
+    /// Whether a node is not to be read where its parent was: it is known by its name, or not told of, or read by itself.
     pub fn hold(&self, node: &str) -> bool {
         !self.tables.is_empty()
             && ancestors(node).any(|above| self.tables.contains_key(above))
-            && !ancestors(node).any(|above| self.strange.contains(above))
+            && !ancestors(node).skip(1).any(|above| self.strange.contains(above))
     }
 
     /// The tables that differ in nothing but their path.
@@ -171,10 +132,10 @@ impl OwnTables {
         let alike = self.forms.iter().zip(paths).filter(|(form, _)| form.strange().is_empty());
         let alike = alike.map(|(form, paths)| Alike {
             paths,
-            nodes: 1 + form.nodes(),
+            nodes: 1 + form.places().len() as u64,
             replicas: split(&form.replicas).map(str::to_owned).collect(),
             children: form.children().map(str::to_owned).collect(),
-            still: one(form.entries(&form.insides())),
+            still: one(entries(&form.places())),
         });
         alike.collect()
     }
@@ -185,7 +146,7 @@ impl OwnTables {
         let others = others.filter(|(_, form)| !form.strange().is_empty()).map(|(path, form)| Other {
             path,
             form,
-            insides: form.insides(),
+            places: form.places(),
         });
         others.collect()
     }
@@ -196,56 +157,24 @@ pub struct Other<'o> {
     /// Its path.
     pub path: &'o str,
     form: &'o Form,
-    insides: Vec<String>,
+    places: Vec<String>,
 }
 
 impl Other<'_> {
     /// What stands still in it, with its path.
     pub fn entries(&self) -> (&str, Vec<Entry<'_>>) {
-        (self.path, self.form.entries(&self.insides))
+        (self.path, entries(&self.places))
     }
 
     /// The table as it is told of.
     pub fn seen(&self) -> KeeperTable {
         KeeperTable {
-            nodes: self.form.nodes(),
+            nodes: self.places.len() as u64,
             own: split(&self.form.replicas).map(str::to_owned).collect(),
             replicas: BTreeMap::new(),
             children: self.form.children().map(str::to_owned).collect::<BTreeSet<_>>(),
         }
     }
-}
-
-/// Keeps equal texts once.
-#[derive(Default)]
-struct Texts {
-    known: HashSet<Names>,
-    buffer: String,
-}
-
-impl Texts {
-    fn of<'n>(&mut self, names: impl Iterator<Item = &'n str>) -> Names {
-        self.buffer.clear();
-        for name in names {
-            self.buffer.push_str(if self.buffer.is_empty() { "" } else { BETWEEN });
-            self.buffer.push_str(name);
-        }
-        if let Some(known) = self.known.get(self.buffer.as_str()) {
-            return Arc::clone(known);
-        }
-        let new: Names = self.buffer.as_str().into();
-        self.known.insert(Arc::clone(&new));
-        new
-    }
-}
-
-fn split(names: &str) -> impl Iterator<Item = &str> {
-    names.split(BETWEEN).filter(|name| !name.is_empty())
-}
-
-/// Whether a child of a table needs no look of its own.
-fn is_known(name: &str) -> bool {
-    name == "replicas" || LEAVES_OF_TABLES.contains(&name)
 }
 
 #[cfg(test)]
@@ -260,15 +189,9 @@ mod tests {
     fn own(children: &str, of_replica: &str) -> OwnTables {
         let mut texts = Texts::default();
         let mut of = |text: &str, moves: fn(&str) -> bool| texts.of(text.split(' ').filter(|name| !moves(name)));
-        let form = Form {
-            children: of(children, moves),
-            replicas: of("r1 r2", |_| false),
-            of_replicas: vec![of(OF_REPLICA, moves_in_replica), of(of_replica, moves_in_replica)],
-        };
-        let tables = BTreeMap::from(["/x/t", "/x/u"].map(|path| (path.to_owned(), 0)));
-        let mut own = OwnTables { tables, forms: vec![form], strange: HashSet::default() };
-        own.find_strange();
-        own
+        let form = Form { children: of(children, moves), replicas: of("r1 r2", |_| false), of_replicas: Vec::new() };
+        let of_replicas = [of(OF_REPLICA, moves_in_replica), of(of_replica, moves_in_replica)].map(Some);
+        OwnTables::of_listed(vec![("/x/t", form.clone()), ("/x/u", form)], [of_replicas.clone(), of_replicas].concat())
     }
 
     fn seen(own: &OwnTables, strange: &[&str]) -> Subtree {
@@ -309,7 +232,7 @@ mod tests {
             own.tables.remove("/x/u");
             own.strange.retain(|path| !path.starts_with("/x/u"));
             assert_eq!(own.strange().collect::<Vec<_>>(), [strange]);
-            assert!(!own.hold(strange) && !own.hold(&format!("{strange}/deep")));
+            assert!(own.hold(strange) && !own.hold(&format!("{strange}/deep")));
             let (one, two) = (seen(&own, &[strange]), seen(&own, &[strange, &format!("{strange}/deep")]));
             assert_eq!((one.nodes, one.tables["/x/t"].nodes), (18, 16));
             assert_eq!(one.tables["/x/t"].names().collect::<Vec<_>>(), ["r1", "r2"]);
@@ -318,5 +241,17 @@ mod tests {
         }
         let without = seen(&own(CHILDREN, &OF_REPLICA.replace("host ", "")), &[]);
         assert_eq!(without.alike[0].still.names, "4 nodes: columns, metadata, replicas (10 nodes), table_shared_id");
+    }
+    #[test]
+    fn a_replica_that_vanishes_takes_its_table_alone() {
+        let mut texts = Texts::default();
+        let mut of = |text: &str| texts.of(text.split(' '));
+        let form = Form { children: of("metadata replicas"), replicas: of("r1 r2"), of_replicas: Vec::new() };
+        let tables = ["/x/a", "/x/b", "/x/b/nested", "/x/c"].map(|path| (path, form.clone())).to_vec();
+        let (host, more) = (of("host"), of("host more"));
+        let listed = [None, Some(&host), Some(&host), Some(&more), Some(&host), Some(&host), Some(&host), Some(&host)];
+        let own = OwnTables::of_listed(tables, listed.map(Option::<&Names>::cloned).to_vec());
+        assert_eq!(own.paths().collect::<Vec<_>>(), ["/x/b", "/x/c"]);
+        assert_eq!(own.strange().collect::<Vec<_>>(), ["/x/b/replicas/r2/more"]);
     }
 }

@@ -62,16 +62,8 @@ pub struct Still {
     pub digest: String,
 }
 
-/// Still nodes of one group.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry<'a> {
-    /// Place below the path of the group.
-    pub inside: &'a str,
-    /// The node's value where nobody writes it, or what else tells of it.
-    pub value: Option<&'a [u8]>,
-    /// Nodes that it stands for: itself, and those that are not told of one by one.
-    pub nodes: u64,
-}
+/// A still node: its place below the path of its group, and its value where nobody writes it.
+pub type Entry<'a> = (&'a str, Option<&'a [u8]>);
 
 /// Entries, and whether servers write there.
 type Group<'a> = (bool, Vec<Entry<'a>>);
@@ -96,16 +88,16 @@ pub fn still<'a>(
                 let inside = path.strip_prefix(table).unwrap_or_default().trim_start_matches('/');
                 let (is_live, group) = groups.entry(table).or_insert_with(|| (is_live(table), Vec::new()));
                 if !*is_live {
-                    group.push(Entry { inside, value: Some(&node.value), nodes: 1 });
+                    group.push((inside, Some(&node.value)));
                 } else if !moves(inside) {
-                    group.push(Entry { inside, value: None, nodes: 1 });
+                    group.push((inside, None));
                 }
             }
             None => {
                 let (parent, name) = path.rsplit_once('/').unwrap_or_default();
                 // What a table's own node says is the table's.
                 let value = (!tables.contains(path)).then_some(node.value.as_slice());
-                groups.entry(parent).or_default().1.push(Entry { inside: name, value, nodes: 1 });
+                groups.entry(parent).or_default().1.push((name, value));
             }
         }
     }
@@ -134,12 +126,12 @@ pub fn one(mut group: Vec<Entry<'_>>) -> Still {
     group.sort_unstable();
     let mut digest = Sha256::new();
     let mut below: BTreeMap<&str, u64> = BTreeMap::new();
-    for Entry { inside, value, nodes } in &group {
+    for (inside, value) in &group {
         // Paths hold no zero byte, and a digest has a fixed length.
         digest.update(inside.as_bytes());
         digest.update([0]);
         digest.update(value.map(Sha256::digest).unwrap_or_default());
-        *below.entry(inside.split('/').next().unwrap_or_default()).or_default() += nodes;
+        *below.entry(inside.split('/').next().unwrap_or_default()).or_default() += 1;
     }
     let names: Vec<String> = below
         .into_iter()

@@ -4,11 +4,14 @@
 //! multiple of the servers' own time. Asked for many nodes with one request (`multiRead`), ClickHouse Keeper and ZooKeeper
 //! answer in different forms where one of them is missing; the requests used here have one form.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::engine::ports::KeeperStat;
 
@@ -16,6 +19,12 @@ use crate::engine::ports::KeeperStat;
 const WINDOW: u32 = 1024;
 /// Requests to a packet.
 const PACKET: usize = 128;
+/// Limit of a new session; the client of everything else has more patience, and takes over.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time between two signs of life.
+const PING_EVERY: Duration = Duration::from_secs(2);
+/// Number and kind of such a sign.
+const PING: (i32, i32) = (-2, 11);
 /// Limit of one answer, and of sending a packet.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// No answer is larger: servers refuse values above 1 MB (`jute.maxbuffer`), and a list has the names of one node.
@@ -41,7 +50,9 @@ const LAST: i32 = i32::MAX;
 
 /// A session that reads, and owns nothing.
 pub struct ManyReader {
-    stream: TcpStream,
+    answers: BufReader<OwnedReadHalf>,
+    requests: OwnedWriteHalf,
+    pinged: Instant,
 }
 
 /// Gets the bytes of one answer after the other, in the order of the requests; `None` for a node that does not exist.
@@ -54,27 +65,29 @@ impl ManyReader {
     /// What the server or the network said.
     pub async fn connect(host: &str, session_timeout: Duration) -> Result<Self, String> {
         let within = async {
-            let mut stream = TcpStream::connect(host).await.map_err(|error| error.to_string())?;
+            let stream = TcpStream::connect(host).await.map_err(|error| error.to_string())?;
             stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let (answers, mut requests) = stream.into_split();
             let timeout = i32::try_from(session_timeout.as_millis()).unwrap_or(i32::MAX);
             // Version, last transaction seen, time-out, session and its password: all of a new session.
             let mut hello = [&0_i32.to_be_bytes()[..], &0_i64.to_be_bytes(), &timeout.to_be_bytes()].concat();
             hello.extend([&0_i64.to_be_bytes()[..], &16_i32.to_be_bytes(), &[0; 16]].concat());
             let mut packet = Vec::new();
             put_bytes(&mut packet, &hello);
-            stream.write_all(&packet).await.map_err(|error| error.to_string())?;
-            let answer = frame(&mut stream).await?;
+            requests.write_all(&packet).await.map_err(|error| error.to_string())?;
+            let mut answers = BufReader::with_capacity(1 << 16, answers);
+            let answer = frame(&mut answers).await?;
             let mut answer = answer.as_slice();
             let (version, granted) = (take_i32(&mut answer)?, take_i32(&mut answer)?);
             // A server without a quorum closes the connection; one of ClickHouse Keeper tells another version.
             if version != 0 || granted <= 0 {
                 return Err(format!("no session was granted (version {version}, time-out {granted} ms)"));
             }
-            Ok(Self { stream })
+            Ok(Self { answers, requests, pinged: Instant::now() })
         };
-        tokio::time::timeout(ANSWER_TIMEOUT, within)
+        tokio::time::timeout(CONNECT_TIMEOUT, within)
             .await
-            .unwrap_or_else(|_| Err(format!("no session within {ANSWER_TIMEOUT:?}")))
+            .unwrap_or_else(|_| Err(format!("no session within {CONNECT_TIMEOUT:?}")))
     }
 
     /// Asks for all paths. After an error the session cannot be used any more.
@@ -82,8 +95,7 @@ impl ManyReader {
     /// # Errors
     /// What the server or the network said, or what `each` returned.
     pub async fn ask(&mut self, ask: Ask, paths: &[String], each: &mut Each<'_>) -> Result<(), String> {
-        let (answers, mut requests) = self.stream.split();
-        let mut answers = BufReader::with_capacity(1 << 16, answers);
+        let Self { answers, requests, pinged } = self;
         let window = Semaphore::new(WINDOW as usize);
         // Side by side: a server that cannot get rid of its answers may read no more requests.
         let send = async {
@@ -91,6 +103,11 @@ impl ManyReader {
                 let number = u32::try_from(packet.len()).unwrap_or(WINDOW);
                 window.acquire_many(number).await.map_err(|error| error.to_string())?.forget();
                 let mut bytes = Vec::with_capacity(packet.len() * 128);
+                // Reads alone do not keep a session alive at a follower of ClickHouse Keeper: its leader hears of none.
+                if pinged.elapsed() > PING_EVERY {
+                    put_bytes(&mut bytes, &[PING.0.to_be_bytes(), PING.1.to_be_bytes()].concat());
+                    *pinged = Instant::now();
+                }
                 for (inside, path) in packet.iter().enumerate() {
                     put_request(&mut bytes, id_of(at * PACKET + inside), ask, path);
                 }
@@ -100,20 +117,25 @@ impl ManyReader {
             Ok(())
         };
         let receive = async {
+            // ClickHouse Keeper may answer a read that waits for other sessions' writes behind a later one.
+            let mut early: HashMap<i32, Vec<u8>> = HashMap::new();
             for (at, path) in paths.iter().enumerate() {
                 let answer = loop {
-                    let frame = frame(&mut answers);
-                    let answer = tokio::time::timeout(ANSWER_TIMEOUT, frame).await.map_err(|_| no_answer())??;
-                    // Negative numbers are those of notices, which answer nothing.
-                    if take_i32(&mut answer.as_slice())? >= 0 {
+                    if let Some(answer) = early.remove(&id_of(at)) {
                         break answer;
+                    }
+                    let frame = frame(answers);
+                    let answer = tokio::time::timeout(ANSWER_TIMEOUT, frame).await.map_err(|_| no_answer())??;
+                    match take_i32(&mut answer.as_slice())? {
+                        id if id == id_of(at) => break answer,
+                        // Negative numbers are those of pings and notices.
+                        ..0 => {}
+                        id if early.len() < WINDOW as usize => drop(early.insert(id, answer)),
+                        id => return Err(format!("an answer to request {id} that nobody waits for")),
                     }
                 };
                 let mut answer = answer.as_slice();
-                let (id, _transaction, code) = (take_i32(&mut answer)?, take(&mut answer, 8)?, take_i32(&mut answer)?);
-                if id != id_of(at) {
-                    return Err(format!("an answer to request {id} in the place of {}", id_of(at)));
-                }
+                let (_id, _transaction, code) = (take_i32(&mut answer)?, take(&mut answer, 8)?, take_i32(&mut answer)?);
                 match code {
                     0 => each(at, Some(answer))?,
                     NO_NODE => each(at, None)?,
@@ -130,8 +152,11 @@ impl ManyReader {
     pub async fn close(mut self) {
         let mut packet = Vec::new();
         put_bytes(&mut packet, &[LAST.to_be_bytes(), CLOSE.to_be_bytes()].concat());
-        let _ = self.stream.write_all(&packet).await;
-        let _ = tokio::time::timeout(Duration::from_secs(1), frame(&mut self.stream)).await;
+        let closing = async {
+            let _ = self.requests.write_all(&packet).await;
+            let _ = frame(&mut self.answers).await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), closing).await;
     }
 }
 

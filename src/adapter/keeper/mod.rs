@@ -4,6 +4,7 @@ mod lock;
 mod many;
 mod trees;
 
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,6 +32,8 @@ pub struct ZooKeeper {
     hosts: Vec<String>,
     root: String,
     session: Mutex<Option<Client>>,
+    /// Number of the server that made a session for many nodes last.
+    answering: AtomicUsize,
     clock: BootClock,
 }
 
@@ -39,7 +42,7 @@ impl ZooKeeper {
     #[must_use]
     pub fn new(hosts: Vec<String>, root: Option<&str>) -> Self {
         let root = root.unwrap_or_default().trim_end_matches('/').to_owned();
-        Self { hosts, root, session: Mutex::new(None), clock: BootClock::default() }
+        Self { hosts, root, session: Mutex::new(None), answering: AtomicUsize::new(0), clock: BootClock::default() }
     }
 
     /// A new session. The ports are tried first: the client reports a refused connection as a time-out

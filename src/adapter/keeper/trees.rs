@@ -1,9 +1,11 @@
 //! Lists and subtrees: few nodes through the client, many through a session of their own.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use std::sync::atomic::Ordering;
+
+use futures_util::{StreamExt, stream};
 
 use super::many::{Ask, Each, ManyReader, data, names};
-use super::{ATTEMPTS, SESSION_TIMEOUT, ZooKeeper, clean, join};
+use super::{SESSION_TIMEOUT, ZooKeeper, clean, join};
 use crate::engine::ports::{EachChildren, Keeper, KeeperError, KeeperNode, SkipNode};
 
 /// From this number of nodes on a session of its own takes less time than to ask one by one.
@@ -13,11 +15,15 @@ const PARALLEL: usize = 64;
 
 /// The session for many nodes, made when it is needed first.
 #[derive(Default)]
-struct Lent(Option<ManyReader>);
+struct Lent {
+    reader: Option<ManyReader>,
+    /// It could not be made, or got no answer.
+    is_useless: bool,
+}
 
 impl Lent {
     async fn close(self) {
-        if let Some(reader) = self.0 {
+        if let Some(reader) = self.reader {
             reader.close().await;
         }
     }
@@ -71,10 +77,6 @@ impl ZooKeeper {
     }
 
     async fn nodes_through(&self, lent: &mut Lent, paths: Vec<String>) -> Result<Vec<Option<KeeperNode>>, KeeperError> {
-        if paths.len() < MANY {
-            let asked = stream::iter(paths).map(|path| async move { self.get(&path).await });
-            return asked.buffered(PARALLEL).try_collect().await;
-        }
         let mut nodes: Vec<Option<KeeperNode>> = Vec::with_capacity(paths.len());
         let each: &mut Each<'_> = &mut |at, body| {
             let read = body.map(data).transpose()?;
@@ -85,7 +87,12 @@ impl ZooKeeper {
             }));
             Ok(())
         };
-        self.many(lent, Ask::Data, &paths, each).await?;
+        let answered = self.many(lent, Ask::Data, &paths, each).await;
+        let rest = paths.get(answered..).unwrap_or_default().to_vec();
+        let mut asked = stream::iter(rest).map(|path| async move { self.get(&path).await }).buffered(PARALLEL);
+        while let Some(node) = asked.next().await {
+            nodes.push(node?);
+        }
         Ok(nodes)
     }
 
@@ -95,32 +102,37 @@ impl ZooKeeper {
         paths: &[String],
         each: &mut EachChildren<'_>,
     ) -> Result<(), KeeperError> {
-        if paths.len() < MANY {
-            let asked = stream::iter(paths.to_vec()).map(|path| async move { self.children(&path).await });
-            let mut asked = asked.buffered(PARALLEL).enumerate();
-            while let Some((at, names)) = asked.next().await {
-                let names = names?;
-                let names = names.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
-                each(at, names.as_deref());
-            }
-            return Ok(());
-        }
         let of_body: &mut Each<'_> = &mut |at, body| {
             each(at, body.map(names).transpose()?.as_deref());
             Ok(())
         };
-        self.many(lent, Ask::Children, paths, of_body).await
+        let answered = self.many(lent, Ask::Children, paths, of_body).await;
+        let rest = paths.get(answered..).unwrap_or_default().to_vec();
+        let asked = stream::iter(rest).map(|path| async move { self.children(&path).await });
+        let mut asked = asked.buffered(PARALLEL).enumerate();
+        while let Some((at, names)) = asked.next().await {
+            let names = names?;
+            let names = names.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+            each(answered + at, names.as_deref());
+        }
+        Ok(())
     }
 
-    /// Asks for many nodes. After a lost connection only for those that were not answered.
-    async fn many(&self, lent: &mut Lent, ask: Ask, paths: &[String], each: &mut Each<'_>) -> Result<(), KeeperError> {
+    /// Asks for many nodes through the session for these, again after a lost connection while it gets further. Returns how
+    /// many were answered: the client, which has more patience and better words, is asked for the rest.
+    async fn many(&self, lent: &mut Lent, ask: Ask, paths: &[String], each: &mut Each<'_>) -> usize {
+        let mut answered = 0;
+        if paths.len() < MANY || lent.is_useless {
+            return answered;
+        }
         let paths: Vec<String> = paths.iter().map(|path| self.rooted(path)).collect();
-        let (mut answered, mut attempt) = (0, 1);
         while let Some(open) = paths.get(answered..).filter(|open| !open.is_empty()) {
-            let mut reader = match lent.0.take() {
-                Some(reader) => reader,
-                None => self.many_reader().await?,
+            let is_new = lent.reader.is_none();
+            let reader = match lent.reader.take() {
+                Some(reader) => Some(reader),
+                None => self.many_reader().await,
             };
+            let Some(mut reader) = reader else { break };
             let before = answered;
             let of_open: &mut Each<'_> = &mut |at, body| {
                 each(before + at, body)?;
@@ -128,23 +140,25 @@ impl ZooKeeper {
                 Ok(())
             };
             match reader.ask(ask, open, of_open).await {
-                Ok(()) => lent.0 = Some(reader),
-                Err(_) if attempt < ATTEMPTS => attempt += 1,
-                Err(reason) => return Err(self.failed_because(reason)),
+                Ok(()) => lent.reader = Some(reader),
+                // A session that was made before may be over by now.
+                Err(_) if answered > before || !is_new => {}
+                Err(_) => break,
             }
         }
-        Ok(())
+        lent.is_useless = answered < paths.len();
+        answered
     }
 
-    async fn many_reader(&self) -> Result<ManyReader, KeeperError> {
-        let mut refused = Vec::new();
-        for host in &self.hosts {
-            match ManyReader::connect(host, SESSION_TIMEOUT).await {
-                Ok(reader) => return Ok(reader),
-                Err(reason) => refused.push(format!("{host}: {reason}")),
+    async fn many_reader(&self) -> Option<ManyReader> {
+        let first = self.answering.load(Ordering::Relaxed);
+        for (at, host) in self.hosts.iter().enumerate().cycle().skip(first).take(self.hosts.len()) {
+            if let Ok(reader) = ManyReader::connect(host, SESSION_TIMEOUT).await {
+                self.answering.store(at, Ordering::Relaxed);
+                return Some(reader);
             }
         }
-        Err(self.unreachable(refused.join("; ")))
+        None
     }
 
     /// A path as the servers of the ensemble have it.
