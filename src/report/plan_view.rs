@@ -1,6 +1,6 @@
 //! A plan for people at a terminal: first what is destroyed, created, moved and checked, then every step.
 
-use super::outline::Outline;
+use super::outline::{A_DOZEN, A_HUNDRED, Outline};
 pub use super::outline::{deed, loss_words};
 use super::plan_text::Page;
 use super::text::{Style, count, number, pad};
@@ -26,7 +26,7 @@ impl PlanView {
         let mut page = Page::new(self.width, self.style);
         self.head(plan, &mut page);
         page.signs(&outline);
-        page.destroyed(&outline);
+        page.destroyed(&outline, if self.summary { A_DOZEN } else { A_HUNDRED });
         page.made(&outline);
         page.conversions(plan, self.summary);
         page.checked(&outline);

@@ -55,6 +55,7 @@ mod lab_unlock;
 mod model_damage;
 mod model_resume;
 mod plans_approvals;
+mod plans_destroyed;
 mod plans_diff;
 mod plans_explain;
 mod plans_guards;

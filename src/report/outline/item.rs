@@ -79,10 +79,10 @@ impl<'p> Item<'p> {
         sent(&self.operations)
     }
 
-    /// What each of the operations takes away with its object, in words.
+    /// What each of the operations takes away with its object, in words: so many names at most.
     #[must_use]
-    pub fn held(&self) -> Vec<String> {
-        let words = |operation: &&Operation| holding_words(&Family::holdings(operation), str::to_owned);
+    pub fn held(&self, most: usize) -> Vec<String> {
+        let words = |operation: &&Operation| holding_words(&Family::holdings(operation), most);
         self.operations.par_iter().map(words).collect()
     }
 
@@ -207,7 +207,7 @@ mod tests {
         let held = holdings(&operation);
         let told: Vec<(&str, Option<u64>)> = held.iter().map(|held| (held.name.as_str(), held.rows)).collect();
         assert_eq!(told, [("daily", Some(7)), ("old", Some(2)), ("plain", Some(0)), ("store", None), ("v", None)]);
-        let words = crate::report::outline::holding_words(&held, str::to_owned);
+        let words = crate::report::outline::holding_words(&held, 12);
         assert_eq!(
             words,
             "daily (7 rows), old (2 rows), plain (0 rows), store (rows not told); without rows of their own: v"

@@ -7,6 +7,8 @@ use crate::report::text::{count, number};
 
 /// Names in a list before `and 12 more`.
 pub const A_DOZEN: usize = 12;
+/// Names of what is destroyed, where a plan is shown whole.
+pub const A_HUNDRED: usize = 100;
 
 /// A text, for which hosts and for which of the items.
 #[must_use]
@@ -19,23 +21,23 @@ pub fn told_words(family: &Family<'_>, told: &Told) -> String {
 /// Names, at most a dozen.
 #[must_use]
 pub fn a_dozen(labels: &[&str]) -> String {
-    a_dozen_of(labels, |label| (*label).to_owned())
+    most_of(labels, A_DOZEN, |label| (*label).to_owned())
 }
 
-/// As [`a_dozen`], of things that `draw` gives words; what is not listed is not drawn.
-fn a_dozen_of<T>(all: &[T], draw: impl Fn(&T) -> String) -> String {
+/// Some of these things, which `draw` gives words; what is not listed is not drawn.
+fn most_of<T>(all: &[T], most: usize, draw: impl Fn(&T) -> String) -> String {
     let listed = |some: &[T]| some.iter().map(&draw).collect::<Vec<_>>().join(", ");
     // One more name is not longer than the words on it.
-    if all.len() <= A_DOZEN + 1 {
+    if all.len() <= most + 1 {
         return listed(all);
     }
-    format!("{} and {} more", listed(&all[..A_DOZEN]), number((all.len() - A_DOZEN) as u64))
+    format!("{} and {} more", listed(&all[..most]), number((all.len() - most) as u64))
 }
 
 /// What a database or path holds, the largest first: `runs (500 rows), tags (0 rows); 2 without rows of their own: v, w`.
-/// `of` draws a name.
+/// Of both kinds at most so many.
 #[must_use]
-pub fn holding_words(found: &[Holding], of: fn(&str) -> String) -> String {
+pub fn holding_words(found: &[Holding], most: usize) -> String {
     let words = |table: &Holding| match (table.rows, table.untold) {
         (Some(rows), _) => Some(count(rows, "row")),
         (None, true) => Some("rows not told".to_owned()),
@@ -43,9 +45,9 @@ pub fn holding_words(found: &[Holding], of: fn(&str) -> String) -> String {
     };
     let (with, without): (Vec<&Holding>, Vec<&Holding>) = found.iter().partition(|table| words(table).is_some());
     let listed = |some: &[&Holding]| {
-        a_dozen_of(some, |table| match words(table) {
-            Some(words) => format!("{} ({words})", of(&table.name)),
-            None => of(&table.name),
+        most_of(some, most, |table| match words(table) {
+            Some(words) => format!("{} ({words})", table.name),
+            None => table.name.clone(),
         })
     };
     match (with.is_empty(), without.is_empty()) {

@@ -17,7 +17,7 @@ pub use family::{Family, Role};
 pub use ids::ranges;
 pub use item::{Holding, Item};
 pub use late::{LateToken, late_tokens};
-pub use lists::{A_DOZEN, a_dozen, becomes, holding_words, others, told_words, which};
+pub use lists::{A_DOZEN, A_HUNDRED, a_dozen, becomes, holding_words, others, told_words, which};
 pub use marked::{Mark, folded_lines, marked_lines};
 pub use sent::{Sent, fold};
 pub use told::{HOST, NAME, Told, is_common};
@@ -104,6 +104,16 @@ impl<'p> Outline<'p> {
     /// All families of a role, in order.
     pub fn families(&self, role: Role) -> impl Iterator<Item = &Family<'p>> {
         self.steps.iter().flat_map(|step| &step.families).filter(move |family| family.role == role)
+    }
+
+    /// Whether more is destroyed than so many names of a kind tell.
+    #[must_use]
+    pub fn destroys_more_than(&self, most: usize) -> bool {
+        let holds_more = |operation: &Operation| Family::holdings(operation).len() > most + 1;
+        self.families(Role::Destroys).any(|family| {
+            let items = &family.items;
+            items.len() > most || items.iter().flat_map(|item| item.operations.iter()).any(|one| holds_more(one))
+        })
     }
 
     /// Whether the loss is within what the runbook allows.

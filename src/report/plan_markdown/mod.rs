@@ -82,7 +82,8 @@ impl PlanMarkdown {
         let least = plan.facts.iter().map(|fact| fact.subject.len() + fact.value.len() + fact.query.len()).sum();
         parts.push(self.part(start(least), |detail| facts(&outline, detail, &self.command)));
         self.shorten(head.len() + foot.len(), &mut parts);
-        let mut out = head;
+        let rest = foot.len() + parts.iter().map(|part| part.text.len()).sum::<usize>();
+        let mut out = self.cut(head, rest);
         out.extend(parts.iter().map(|part| part.text.as_str()));
         out.push_str(&foot);
         out
@@ -98,11 +99,31 @@ impl PlanMarkdown {
         while fixed + parts.iter().map(|part| part.text.len()).sum::<usize>() > limit {
             let largest =
                 parts.iter_mut().filter(|part| part.detail.next().is_some()).max_by_key(|part| part.text.len());
-            let Some(part) = largest else { return };
-            let Some(detail) = part.detail.next() else { return };
-            part.detail = detail;
-            part.text = (part.draw)(detail);
+            if let Some((part, detail)) = largest.and_then(|part| part.detail.next().map(|detail| (part, detail))) {
+                part.detail = detail;
+                part.text = (part.draw)(detail);
+                continue;
+            }
+            // Thousands of names, or hundreds of steps: what is largest is told of by a line.
+            let pointer =
+                format!("\n*A part is left out here, for it is too long for this page:* {}\n", code(&self.command));
+            let largest = parts.iter_mut().max_by_key(|part| part.text.len());
+            let Some(part) = largest.filter(|part| part.text.len() > pointer.len()) else { return };
+            part.text = pointer;
         }
+    }
+
+    /// The head, cut at the end of a line where even it alone does not fit.
+    fn cut(&self, mut head: String, rest: usize) -> String {
+        let pointer =
+            format!("\n*The rest is left out here, for it is too long for this page:* {}\n", code(&self.command));
+        let Some(room) = self.limit.map(|limit| limit.saturating_sub(rest)).filter(|room| head.len() > *room) else {
+            return head;
+        };
+        let end = head.floor_char_boundary(room.saturating_sub(pointer.len()));
+        let end = head.get(..end).and_then(|text| text.rfind('\n')).map_or(0, |at| at + 1);
+        head.truncate(end);
+        head + &pointer
     }
 }
 

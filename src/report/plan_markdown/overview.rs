@@ -109,6 +109,9 @@ fn destroyed(outline: &Outline<'_>, out: &mut String) {
     for item in families.iter().flat_map(|family| family.items.iter().take(A_DOZEN)) {
         held(item, out);
     }
+    if outline.destroys_more_than(A_DOZEN) {
+        line(out, "\nNames left out here: `--format html` and `json` tell all of them.");
+    }
 }
 
 fn row(operation: &Operation, out: &mut String) {
@@ -123,7 +126,7 @@ fn amounts(loss: Loss) -> String {
 
 /// What an object holds; once where all replicas hold the same.
 fn held(item: &Item<'_>, out: &mut String) {
-    let held = item.held();
+    let held = item.held(A_DOZEN);
     let object = code(&item.first().object);
     if held.len() > 1 && held.iter().all(|words| *words == held[0]) {
         if !held[0].is_empty() {

@@ -3,9 +3,7 @@
 use super::page::{Page, sign};
 use crate::plan::operation::Loss;
 use crate::report::asked::asked;
-use crate::report::outline::{
-    A_DOZEN, Family, Item, Outline, Role, Told, becomes, deed, destroyed_words, ranges, told_words,
-};
+use crate::report::outline::{Family, Item, Outline, Role, Told, becomes, deed, destroyed_words, ranges, told_words};
 use crate::report::text::{Style, bytes, count, number, pad};
 
 /// Columns of a number.
@@ -27,8 +25,8 @@ impl Page {
         self.gap();
     }
 
-    /// What is destroyed: every object, host by host, and the sum against the limit.
-    pub fn destroyed(&mut self, outline: &Outline<'_>) {
+    /// What is destroyed, host by host, with so many names of a kind, and the sum against the limit.
+    pub fn destroyed(&mut self, outline: &Outline<'_>, most: usize) {
         let plan = outline.plan;
         let loss = plan.totals.loss;
         let families: Vec<&Family<'_>> = outline.families(Role::Destroys).collect();
@@ -50,14 +48,17 @@ impl Page {
         let head: String = ["tables", "rows", "bytes"].map(|word| left_pad(word, NUMBER)).concat();
         self.line(&self.style.dim(&format!("{}{head}", pad("", room))));
         for family in families {
-            for item in family.items.iter().take(A_DOZEN) {
-                self.destroyed_item(item, room);
+            for item in family.items.iter().take(most) {
+                self.destroyed_item(item, room, most);
             }
-            if family.items.len() > A_DOZEN {
-                let rest = &family.items[A_DOZEN..];
+            if family.items.len() > most {
+                let rest = &family.items[most..];
                 let sum = rest.iter().fold(Loss::default(), |sum, item| sum.plus(item.loss()));
                 self.amounts(&format!("  - and {} more of the kind", rest.len()), sum, room);
             }
+        }
+        if outline.destroys_more_than(most) {
+            self.wrapped("names left out here: --format html and json tell all of them", "  ", "  ", Style::dim);
         }
         self.amounts("  total, every replica's copy counted", loss, room);
         let limit = &plan.guards.loss;
@@ -78,10 +79,10 @@ impl Page {
         self.gap();
     }
 
-    fn destroyed_item(&mut self, item: &Item<'_>, room: usize) {
+    fn destroyed_item(&mut self, item: &Item<'_>, room: usize, most: usize) {
         self.with_side("- ", &deed(item.first()), &ranges(item.operations.iter().copied()), 2, Style::bad);
         // Replicas mostly hold the same: told once then.
-        let held = item.held();
+        let held = item.held(most);
         let is_same = held.len() > 1 && held.iter().all(|words| *words == held[0]);
         for (operation, held) in item.operations.iter().zip(&held) {
             let place =
