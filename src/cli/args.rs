@@ -53,7 +53,7 @@ pub struct Common {
 pub enum View {
     /// For people
     Text,
-    /// For programs; versioned, with a schema
+    /// For programs; `clickferry schema` prints the schemas there are
     Json,
     /// For a pull request; of a plan or a report
     Markdown,
@@ -67,7 +67,7 @@ pub enum Format {
     /// For people.
     #[default]
     Text,
-    /// For programs; versioned, with a schema.
+    /// For programs; `clickferry schema` prints the schemas there are.
     Json,
 }
 

@@ -21,6 +21,9 @@ pub struct PlannedConversion {
     /// Engine on the target; absent where the object is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_after: Option<String>,
+    /// Its place in the order of creation, from 0: what it needs is made in the waves before. Absent where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<u32>,
     /// Why it is left out, or what a reviewer should know of what it becomes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub why: Vec<String>,

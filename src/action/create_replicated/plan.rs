@@ -16,6 +16,7 @@ use crate::model::observed::{HostWorld, TargetWorld};
 use crate::model::text::Text;
 use crate::model::words::count_of;
 use crate::plan::SHARE;
+use crate::plan::conversion::ConversionFate;
 use crate::plan::convert::{Created, Dependencies, ObjectKind, levels};
 use crate::plan::data::Shared;
 use crate::plan::operation::{Effect, Operation};
@@ -72,7 +73,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     let converted = converting::convert(context, &arguments, &source);
     let objects = &converted.objects;
     let planning = &*context;
-    let ((facts, in_keeper), listed) = rayon::join(
+    let ((facts, in_keeper), mut listed) = rayon::join(
         || {
             rayon::join(
                 || facts(planning, &arguments, &source, &target, &observed, objects),
@@ -118,6 +119,11 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
     if observed.keeper.is_none() {
         context.notes.push(format!("the environment names no Keeper for `{}`: what earlier tables left there is only found when a table is created", arguments.on.as_str()));
     }
+    for one in listed.iter_mut().filter(|one| one.fate != ConversionFate::LeftOut) {
+        one.wave = places.get(&one.name).map(|place| place.level);
+    }
+    // By name within a wave.
+    listed.sort_by_key(|one| one.wave);
     context.conversions.extend(listed);
     let mut operations = Vec::with_capacity((order.len() + 1) * target.hosts.len());
     let mut checked: Vec<Vec<(&str, Place)>> = vec![Vec::new(); target.hosts.len()];

@@ -101,6 +101,9 @@ fn tables_come_before_what_reads_them_and_the_check_comes_last() {
         operations[0].statements[0].text,
         "CREATE TABLE d.t (`a` UInt8) ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/d/t', '{replica}') ORDER BY a SETTINGS index_granularity = 8192"
     );
+    let listed: Vec<(&str, Option<u32>)> =
+        planned.conversions.iter().map(|one| (one.name.as_str(), one.wave)).collect();
+    assert_eq!(listed, [("t", Some(0)), ("mv", Some(1))]);
     // What is written field by field is what is read as a whole.
     for operation in &operations {
         let data: Data = operation.data.read().expect("data");

@@ -18,7 +18,7 @@ pub struct ConversionGroup<'p> {
     pub keeper: Vec<String>,
 }
 
-/// The objects of a plan, step by step; what is left out stands first.
+/// The objects of a plan, step by step; what is left out stands first, the rest in the order in which it is created.
 #[must_use]
 pub fn conversion_groups(plan: &Plan) -> Vec<ConversionGroup<'_>> {
     let mut groups: Vec<ConversionGroup<'_>> = Vec::new();
@@ -26,8 +26,8 @@ pub fn conversion_groups(plan: &Plan) -> Vec<ConversionGroup<'_>> {
     for one in &plan.conversions {
         let keeper = keeper(one);
         let key = format!(
-            "{}|{}|{:?}|{}|{:?}|{:?}|{keeper:?}",
-            one.step, one.database, one.fate, one.engine_before, one.engine_after, one.why
+            "{}|{}|{:?}|{:?}|{}|{:?}|{:?}|{keeper:?}",
+            one.step, one.database, one.fate, one.wave, one.engine_before, one.engine_after, one.why
         );
         let at = *known.entry(key).or_insert_with(|| {
             groups.push(ConversionGroup { first: one, all: Vec::new(), keeper });
@@ -36,7 +36,7 @@ pub fn conversion_groups(plan: &Plan) -> Vec<ConversionGroup<'_>> {
         groups[at].all.push(one);
     }
     let step = |group: &ConversionGroup<'_>| plan.steps.iter().position(|step| step.id == group.first.step);
-    groups.sort_by_key(|group| (step(group), group.first.fate));
+    groups.sort_by_key(|group| (step(group), group.first.wave, group.first.fate));
     groups
 }
 
@@ -79,6 +79,13 @@ impl ConversionGroup<'_> {
             return names.join(", ");
         }
         format!("{} and {} more", names[..A_DOZEN].join(", "), number((names.len() - A_DOZEN) as u64))
+    }
+
+    /// What else is told of them: when they are created, why, and where they are in Keeper.
+    pub fn told(&self) -> impl Iterator<Item = String> {
+        let wave = self.first.wave.filter(|wave| *wave > 0);
+        let wave = wave.map(|wave| format!("created in wave {}, when what it needs is there", wave + 1));
+        wave.into_iter().chain(self.first.why.iter().chain(&self.keeper).cloned())
     }
 
     /// Rows that stay behind with these objects.

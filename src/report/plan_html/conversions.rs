@@ -12,8 +12,7 @@ pub fn conversions(plan: &Plan, out: &mut String) {
     }
     out.push_str("<section class=\"card\" id=\"converted\">\n<h2>What becomes of each object of the source</h2>\n<div class=\"wide\"><table class=\"stack\">\n<tr><th>what happens</th><th>objects</th><th>why, and where in Keeper</th><th>step</th></tr>\n");
     for group in groups {
-        let words: Vec<String> =
-            group.first.why.iter().chain(&group.keeper).map(|words| format!("<p>{}</p>", with_code(words))).collect();
+        let words: Vec<String> = group.told().map(|words| format!("<p>{}</p>", with_code(&words))).collect();
         let (some, all) = (escape(&group.names(true)), escape(&group.names(false)));
         let names = if some == all { all } else { format!("<details><summary>{some}</summary>{all}</details>") };
         out.push_str(&format!(

@@ -16,7 +16,7 @@ pub fn conversions(plan: &Plan, detail: Detail, command: &str) -> String {
     line(&mut out, "\n### What becomes of each object of the source\n");
     line(&mut out, "| what happens | objects | why, and where in Keeper | step |\n|---|---|---|---|");
     for group in groups {
-        let words: Vec<String> = group.first.why.iter().chain(&group.keeper).map(|words| cell(words)).collect();
+        let words: Vec<String> = group.told().map(|words| cell(&words)).collect();
         let cells =
             [cell(&group.title()), cell(&group.names(is_short)), words.join("<br>"), cell(group.first.step.as_str())];
         line(&mut out, &format!("| {} |", cells.join(" | ")));

@@ -22,8 +22,8 @@ impl Page {
             };
             self.with_side(sign, &group.title(), group.first.step.as_str(), 2, paint);
             self.wrapped(&group.names(is_short), "      ", "      ", Style::plain);
-            for words in group.first.why.iter().chain(&group.keeper) {
-                self.wrapped(words, "      ", "        ", Style::dim);
+            for words in group.told() {
+                self.wrapped(&words, "      ", "        ", Style::dim);
             }
         }
         self.gap();
