@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::layout::lines;
+use super::sql::tokenize;
 use crate::model::text::Text;
 
 /// What differs between a statement and the text it was made from.
@@ -29,7 +30,7 @@ impl TextDiff {
     /// Compares two statements.
     #[must_use]
     pub fn between(against: impl Into<Text>, before: &str, after: &str) -> Self {
-        let cut = |sql: &str| lines(sql).iter().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+        let cut = |sql: &str| lines(sql).iter().flat_map(|line| settings(line.trim())).collect::<Vec<_>>();
         let (old, new) = (cut(before), cut(after));
         let changes = capture_diff_slices(Algorithm::Myers, &old, &new)
             .into_iter()
@@ -43,9 +44,47 @@ impl TextDiff {
     }
 }
 
+/// A line; one of settings for each of them, so that one that differs does not tell of the others.
+fn settings(line: &str) -> Vec<String> {
+    const WORD: &str = "SETTINGS ";
+    let tokens = line.starts_with(WORD).then(|| tokenize(line).ok()).flatten();
+    let Some(tokens) = tokens else { return vec![line.to_owned()] };
+    let commas = tokens.iter().filter(|token| token.depth == 0 && token.is_symbol(",")).map(|token| token.start);
+    let mut from = WORD.len();
+    let ends = commas.chain([line.len()]);
+    let pieces = ends.filter_map(|end| {
+        let piece = line.get(from..end)?;
+        from = end + 1;
+        Some(format!("{WORD}{}", piece.trim()))
+    });
+    pieces.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_setting_that_differs_tells_of_no_other() {
+        let table =
+            |settings: &str| format!("CREATE TABLE d.t (a Int8) ENGINE = MergeTree ORDER BY a SETTINGS {settings}");
+        let diff = TextDiff::between(
+            "x",
+            &table("index_granularity = 8192, disk = disk(type = 'x', path = 'a, b'), b = 'c, d'"),
+            &table("index_granularity = 8192, disk = disk(type = 'x', path = 'a, c'), b = 'c, d', e = 1"),
+        );
+        let changed = |before: &str, after: &str| TextChange { before: before.into(), after: after.into() };
+        assert_eq!(
+            diff.changes,
+            [
+                changed(
+                    "SETTINGS disk = disk(type = 'x', path = 'a, b')",
+                    "SETTINGS disk = disk(type = 'x', path = 'a, c')"
+                ),
+                changed("", "SETTINGS e = 1"),
+            ]
+        );
+    }
 
     #[test]
     fn only_the_clause_that_differs_is_told() {

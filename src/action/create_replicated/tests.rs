@@ -300,10 +300,10 @@ fn every_object_of_the_source_is_listed_with_what_becomes_of_it() {
         listed(&planned),
         [
             "m: Memory > - | `except_tables` names it; not converted: its rows would stay on one replica (Memory) | Some(5) | ".to_owned(),
-            format!("mv: MaterializedView > MaterializedView with ReplicatedSummingMergeTree |  | None | {}", place("mv")),
-            "old: View > View |  | None | ".to_owned(),
             "q: Kafka > - | `except_tables` names it; not converted: it would take rows out of its queue as soon as it exists (Kafka) | None | ".to_owned(),
             format!("t: MergeTree > ReplicatedMergeTree |  | None | {}", place("t")),
+            format!("mv: MaterializedView > MaterializedView with ReplicatedSummingMergeTree |  | None | {}", place("mv")),
+            "old: View > View |  | None | ".to_owned(),
         ]
     );
     assert!(planned.notes.is_empty(), "{:?}", planned.notes);
