@@ -318,6 +318,22 @@ impl Table {
                 | "Executable"
                 | "ExecutablePool"
                 | "GenerateRandom"
+                | "FuzzJSON"
+                | "Hive"
+                | "AzureQueue"
+                | "FileLog"
+                | "GCS"
+                | "OSS"
+                | "COSN"
+                | "AzureBlobStorage"
+                | "Iceberg"
+                | "IcebergS3"
+                | "DeltaLake"
+                | "Hudi"
+                | "Redis"
+                | "SQLite"
+                | "YTsaurus"
+                | "ArrowFlight"
         )
     }
 

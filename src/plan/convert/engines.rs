@@ -68,6 +68,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_only_reads_elsewhere_is_charged_with_no_rows() {
+        let holds_rows = |engine: &str| {
+            let table = crate::model::observed::Table { engine: engine.to_owned(), ..Default::default() };
+            table.holds_rows()
+        };
+        for engine in NAMED.split_whitespace() {
+            let expected = match fate(engine) {
+                Fate::AsItIs(_) | Fate::Outside | Fate::Queue => false,
+                // A file that a table names may be anybody's, and is not dropped with it.
+                Fate::Local => engine != "File",
+                Fate::Replicate | Fate::Log | Fate::Unknown => true,
+            };
+            assert_eq!(holds_rows(engine), expected || engine == "MaterializedPostgreSQL", "{engine}");
+        }
+        assert!(holds_rows("OfANewerVersion"));
+    }
+
+    const NAMED: &str = "Log TinyLog StripeLog Null Merge Distributed Buffer Dictionary Alias URL HDFS Hive GenerateRandom \
+                         FuzzJSON Loop S3 GCS OSS COSN AzureBlobStorage Iceberg IcebergS3 DeltaLake Hudi MySQL PostgreSQL \
+                         MongoDB Redis ODBC JDBC SQLite YTsaurus ArrowFlight Memory Join Set EmbeddedRocksDB KeeperMap File \
+                         TimeSeries Kafka RabbitMQ NATS S3Queue AzureQueue FileLog MaterializedPostgreSQL MergeTree \
+                         ReplicatedReplacingMergeTree SharedMergeTree";
+
+    #[test]
     fn families() {
         assert_eq!(plain_merge_tree("ReplicatedReplacingMergeTree"), Some("ReplacingMergeTree"));
         assert_eq!(plain_merge_tree("SharedMergeTree"), Some("MergeTree"));
