@@ -35,6 +35,9 @@ impl PlanView {
             page.step(step, self.summary);
         }
         page.legend(&outline);
+        if !self.summary {
+            page.facts(plan);
+        }
         self.notes(plan, &mut page);
         self.end(&outline, &mut page);
         page.out

@@ -255,6 +255,17 @@ fn every_view_tells_the_same_facts() {
         .collect();
     assert_eq!(lacks(&full, &without_ids), []);
     assert!(full.contains("create-tables/1 to 6") && full.contains(&plan.digest[..12]));
+    // What the plan rests on.
+    for fact in &plan.facts {
+        for (name, view) in [("text", full.clone()), ("markdown", markdown(&plan)), ("html", render_html(&plan))] {
+            for words in [&*fact.subject, fact.value.as_str(), fact.host.as_str()] {
+                assert!(bare(&view).contains(&blankless(words)), "{name}: {fact:?}");
+            }
+        }
+    }
+    let rests_on = |plan: &Plan| text(plan, 80, false, false).split_once("RESTS ON").unwrap().1.to_owned();
+    assert!(rests_on(&large_plan(100, 2)).contains("table default.events_0099 that is dropped on replica1, replica2:"));
+    assert!(rests_on(&large_plan(150, 2)).contains("- and 50 more; --format json shows them"));
     for (name, view) in [
         ("text", full),
         ("summary", text(&plan, 80, true, false)),
