@@ -1,6 +1,6 @@
 //! A plan for people at a terminal: first what is destroyed, created, moved and checked, then every step.
 
-use super::outline::{A_DOZEN, A_HUNDRED, Outline};
+use super::outline::{A_DOZEN, A_HUNDRED, Outline, conversion_groups};
 pub use super::outline::{deed, loss_words};
 use super::plan_text::Page;
 use super::text::{Style, count, number, pad};
@@ -22,13 +22,13 @@ impl PlanView {
     /// The whole plan as text.
     #[must_use]
     pub fn render(&self, plan: &Plan) -> String {
-        let outline = Outline::of(plan);
+        let (outline, converted) = rayon::join(|| Outline::of(plan), || conversion_groups(plan));
         let mut page = Page::new(self.width, self.style);
         self.head(plan, &mut page);
         page.signs(&outline);
         page.destroyed(&outline, if self.summary { A_DOZEN } else { A_HUNDRED });
         page.made(&outline);
-        page.conversions(plan, self.summary);
+        page.conversions(&converted, self.summary);
         page.checked(&outline);
         page.asked(&outline);
         for step in &outline.steps {

@@ -1,5 +1,6 @@
 //! Makes the operations of a backup: one BACKUP per shard, on its first replica.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -8,6 +9,7 @@ use crate::engine::context::PlanContext;
 use crate::model::ids::HostName;
 use crate::model::observed::TargetWorld;
 use crate::model::words::count_of;
+use crate::plan::SHARE;
 use crate::plan::fact::Fact;
 use crate::plan::operation::{Effect, Operation};
 use crate::plan::statement::Statement;
@@ -104,7 +106,8 @@ pub(crate) fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<
         operations.push(operation);
         let promised: Vec<Value> = selection
             .tables
-            .iter()
+            .par_iter()
+            .with_min_len(SHARE)
             .map(|table| json!({ "database": table.database, "table": table.name, "engine": table.engine, "create_query": table.create_query, "rows": table.rows.filter(|_| has_rows(&table.engine, &table.create_query)), "bytes": table.bytes.filter(|_| has_rows(&table.engine, &table.create_query)) }))
             .collect();
         // Put in as it is, for `json!` would copy all of it.

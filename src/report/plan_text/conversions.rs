@@ -2,14 +2,12 @@
 
 use super::page::Page;
 use crate::plan::conversion::ConversionFate;
-use crate::plan::plan_file::Plan;
-use crate::report::outline::conversion_groups;
+use crate::report::outline::ConversionGroup;
 use crate::report::text::Style;
 
 impl Page {
     /// Every object with its engine before and after; `is_short` lists a dozen names, but all that are left out.
-    pub fn conversions(&mut self, plan: &Plan, is_short: bool) {
-        let groups = conversion_groups(plan);
+    pub fn conversions(&mut self, groups: &[ConversionGroup<'_>], is_short: bool) {
         if groups.is_empty() {
             return;
         }

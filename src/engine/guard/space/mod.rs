@@ -72,17 +72,22 @@ impl Space {
     /// After a step: what it brings must have been free before it, and what it takes away is free afterwards.
     pub fn after(&mut self, step: &StepId, world: &World) {
         let puts = self.puts.take();
-        for host in all(world) {
-            let Some(space) = self.hosts.get_mut(&host.name) else { continue };
-            if let Some((policy, there)) = &puts {
+        if let Some((policy, there)) = &puts {
+            for host in all(world) {
+                let Some(space) = self.hosts.get_mut(&host.name) else { continue };
                 let was_there = |key: &Key| there.get(&host.name).is_some_and(|there| there.contains(key));
                 let created = host.tables.iter().map(|table| key(table)).filter(|key| !was_there(key));
                 space.moved.extend(created.map(|key| (key, Home::Policy(policy.clone()))));
             }
-            if puts.is_none() && space.tables.is_same(&host.tables) {
-                continue;
-            }
-            let now = held(host, &space.moved);
+        }
+        let hosts: Vec<&HostWorld> = all(world).collect();
+        let now = hosts.into_par_iter().filter_map(|host| {
+            let space = self.hosts.get(&host.name)?;
+            let is_as_before = puts.is_none() && space.tables.is_same(&host.tables);
+            (!is_as_before).then(|| (host, held(host, &space.moved)))
+        });
+        for (host, now) in now.collect::<Vec<_>>() {
+            let Some(space) = self.hosts.get_mut(&host.name) else { continue };
             let changes = changes(&space.held, &now);
             (space.held, space.tables) = (now, host.tables.clone());
             let Some(disks) = &mut space.disks else {
