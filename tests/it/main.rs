@@ -40,6 +40,7 @@ mod lab_redo;
 mod lab_resolve;
 mod lab_retry;
 mod lab_runbooks;
+mod lab_seen;
 mod lab_server;
 mod lab_signals;
 mod lab_state;
