@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use super::column_words::words_of;
-use crate::engine::untold::MUTATION;
+use crate::engine::untold::{MUTATION, is_counted};
 use crate::model::ids::HostName;
 use crate::model::observed::{HostWorld, Table};
 use crate::model::text::Text;
@@ -17,7 +17,7 @@ use crate::model::words::count;
 use crate::plan::SHARE;
 use crate::plan::fact::Fact;
 use crate::plan::plan_file::sha256;
-use crate::plan::sql::{identifier, literal};
+use crate::plan::sql::{identifier, literal, qualified};
 
 /// So many names are listed in the value of a fact.
 pub(super) const LISTED: usize = 12;
@@ -138,7 +138,10 @@ pub fn tables_of(host: &HostWorld, database: &str) -> Option<Fact> {
         }
         None => "no such database".to_owned(),
     };
-    let query = format!("SELECT name FROM system.tables WHERE database = {} ORDER BY name", literal(database));
+    let query = format!(
+        "SELECT name FROM system.tables WHERE database = {} AND NOT startsWith(name, '.inner') ORDER BY name",
+        literal(database)
+    );
     Some(Fact::new(&host.name, format!("tables of {}", identifier(database)), value, query))
 }
 
@@ -170,7 +173,8 @@ fn content_words(table: &Table) -> String {
 
 fn content_query(column: &str, database: &str, name: &str, table: &Table) -> String {
     let of_table = by_name(database, name);
-    let query = format!("SELECT uuid, total_rows, total_bytes{column} FROM system.tables WHERE {of_table}");
+    let mut query = format!("SELECT uuid, total_rows, total_bytes{column} FROM system.tables WHERE {of_table}");
+    query += &counting(database, name, table);
     if table.content.is_none() {
         return query;
     }
@@ -180,6 +184,12 @@ fn content_query(column: &str, database: &str, name: &str, table: &Table) -> Str
         literal(database),
         literal(name)
     )
+}
+
+/// What shows the rows that were counted because the server does not tell them.
+fn counting(database: &str, name: &str, table: &Table) -> String {
+    let is_shown = table.rows.is_some() && is_counted(&table.engine, table.bytes);
+    if is_shown { format!("; SELECT count() FROM {}", qualified(database, name)) } else { String::new() }
 }
 
 /// What goes with a table and stands in no count of rows.
@@ -228,7 +238,8 @@ pub fn rows(host: &HostName, table: &Table) -> Option<Fact> {
         return None;
     }
     let (database, name) = (&table.database, &table.name);
-    let query = format!("SELECT total_rows, total_bytes FROM system.tables WHERE {}", by_name(database, name));
+    let mut query = format!("SELECT total_rows, total_bytes FROM system.tables WHERE {}", by_name(database, name));
+    query += &counting(database, name, table);
     Some(Fact::new(host, format!("rows of {database}.{name}"), rows_words(table), query))
 }
 

@@ -35,7 +35,7 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     refused: the world has moved since the plan was made: table DB.jottings that is dropped on DB-r2
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
       found     1 row, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'jottings'
+      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'jottings'; SELECT count() FROM `DB`.`jottings`
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
     // A table added: where it would be dropped, and where it would be left behind.
@@ -45,7 +45,7 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     refused: the world has moved since the plan was made: table DB.more that is dropped on DB-r1
       expected  not there when the plan was made
       found     0 rows, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'more'
+      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'more'; SELECT count() FROM `DB`.`more`
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
     insta::assert_snapshot!(after("standalone", "CREATE TABLE {db}.more (id UInt64) ENGINE = Log"), @"
@@ -54,7 +54,7 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     refused: the world has moved since the plan was made: tables of `DB` on DB-sa
       expected  4 tables: customers, daily, orders, schema_migrations
       found     5 tables: customers, daily, more, orders, schema_migrations
-      see it    on DB-sa: SELECT name FROM system.tables WHERE database = 'DB' ORDER BY name
+      see it    on DB-sa: SELECT name FROM system.tables WHERE database = 'DB' AND NOT startsWith(name, '.inner') ORDER BY name
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: definition of DB.more on DB-sa
       expected  not there when the plan was made
@@ -69,7 +69,7 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     refused: the world has moved since the plan was made: table DB.more that is dropped on DB-r1
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
       found     it is not there any longer
-      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'more'
+      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'more'; SELECT count() FROM `DB`.`more`
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
     insta::assert_snapshot!(after("standalone", "DROP TABLE {db}.more SYNC"), @"
@@ -83,7 +83,7 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     refused: the world has moved since the plan was made: tables of `DB` on DB-sa
       expected  5 tables: customers, daily, more, orders, schema_migrations
       found     4 tables: customers, daily, orders, schema_migrations
-      see it    on DB-sa: SELECT name FROM system.tables WHERE database = 'DB' ORDER BY name
+      see it    on DB-sa: SELECT name FROM system.tables WHERE database = 'DB' AND NOT startsWith(name, '.inner') ORDER BY name
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
     // A table altered.
@@ -127,7 +127,7 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     refused: the world has moved since the plan was made: table DB.jottings that is dropped on DB-r2
       expected  1 row, UUID UUID, `id` UInt64; definition DIGEST
       found     0 rows, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'jottings'
+      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'jottings'; SELECT count() FROM `DB`.`jottings`
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
     // Another database under the same name.
@@ -165,7 +165,7 @@ fn rows_and_tables_that_moved_are_refused_by_name() {
     refused: the world has moved since the plan was made: table DB.jottings that is dropped on DB-r2
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
       found     it is not there any longer
-      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'jottings'
+      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'jottings'; SELECT count() FROM `DB`.`jottings`
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.notes that is dropped on DB-r2
       expected  11 rows, content DIGEST, UUID UUID, `id` UInt64, `more` UInt8; definition DIGEST

@@ -84,17 +84,17 @@ fn what_statements_are_about_is_refused_by_name() {
     refused: the world has moved since the plan was made: table DB.notes that is to lose rows on DB-r1
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
       found     1 row, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.third that is to lose rows on DB-r1
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
       found     1 row, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'third'
+      see it    on DB-r1: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'third'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'third' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: table DB.notes that is to lose rows on DB-r2
       expected  0 rows, UUID UUID, `id` UInt64; definition DIGEST
       found     1 row, content DIGEST, UUID UUID, `id` UInt64; definition DIGEST
-      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'
+      see it    on DB-r2: SELECT uuid, total_rows, total_bytes, create_table_query FROM system.tables WHERE database = 'DB' AND name = 'notes'; SELECT partition_id, max(max_block_number), max(if(data_version > min_block_number, data_version, 0)) FROM system.parts WHERE active AND rows > 0 AND database = 'DB' AND table = 'notes' GROUP BY partition_id ORDER BY partition_id
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     ");
     let digest = plan(&scene, steps);
@@ -159,7 +159,7 @@ fn what_is_created_restored_into_and_written_to_is_refused_by_name() {
     refused: the world has moved since the plan was made: tables of `DB` on DB-r2
       expected  no tables
       found     1 table: orders
-      see it    on DB-r2: SELECT name FROM system.tables WHERE database = 'DB' ORDER BY name
+      see it    on DB-r2: SELECT name FROM system.tables WHERE database = 'DB' AND NOT startsWith(name, '.inner') ORDER BY name
       do this   nothing was changed; plan again, read what differs, and give consent to the new plan
     refused: the world has moved since the plan was made: definition of DB.orders on DB-r2
       expected  not there when the plan was made
