@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{Timestamp, ToSpan};
 
 use crate::support::Output;
+use crate::support::evidence;
 use crate::support::lab::NODES;
 use crate::support::proxy::Switch;
 use crate::support::scene::Scene;
@@ -42,6 +43,7 @@ fn refused(scene: &Scene, output: &Output, words: &[&str]) {
     }
     scene.nothing_changed();
     assert!(scene.runs().is_empty(), "{output}");
+    evidence::is_shown(scene, &output.to_string());
 }
 
 fn plan_only(scene: &Scene, runbook: &str) -> Output {

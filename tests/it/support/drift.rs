@@ -2,7 +2,7 @@
 
 use super::lab::NODES;
 use super::scene::Scene;
-use super::{bucket, keeper};
+use super::{bucket, evidence, keeper};
 
 /// Columns and engine of a replicated table; `REPLICA` stands for the name of the replica.
 pub const NOTES: &str =
@@ -41,7 +41,7 @@ pub fn plan(scene: &Scene) -> String {
 }
 
 /// Plans, lets something move, and applies the plan with consent: returns the whole report, after it was proved that
-/// the plan is refused and that no server, no Keeper node, no object and no run tells of it.
+/// the plan is refused, that no server, no Keeper node, no object and no run tells of it, and that its evidence shows it.
 pub fn refused(scene: &Scene, plan: impl Fn() -> String, drift: impl FnOnce()) -> String {
     let digest = plan();
     drift();
@@ -52,6 +52,7 @@ pub fn refused(scene: &Scene, plan: impl Fn() -> String, drift: impl FnOnce()) -
     scene.nothing_changed();
     assert_eq!(scene.runs(), runs, "{output}");
     assert_eq!(around(scene), before);
+    evidence::is_shown(scene, &output.to_string());
     output.to_string()
 }
 

@@ -9,6 +9,7 @@ pub mod cutter;
 pub mod drift;
 pub mod end_state;
 pub mod engine;
+pub mod evidence;
 pub mod exchange;
 pub mod in_bucket;
 pub mod keeper;
