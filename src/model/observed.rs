@@ -304,6 +304,8 @@ impl Table {
                 | "RabbitMQ"
                 | "NATS"
                 | "S3Queue"
+                | "AzureQueue"
+                | "FileLog"
                 | "URL"
                 | "S3"
                 | "MySQL"

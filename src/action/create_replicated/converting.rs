@@ -109,7 +109,7 @@ fn left_out(context: &PlanContext<'_>, source: &HostWorld, table: &Table, why: S
     // The rows of a materialized view are those of its hidden table.
     let hidden = [format!(".inner.{}", table.name), format!(".inner_id.{}", table.uuid)];
     let inner = hidden.iter().find_map(|name| source.table(&table.database, name));
-    let holder = inner.or_else(|| table.holds_rows().then_some(table));
+    let holder = inner.or_else(|| table.holds_data().then_some(table));
     PlannedConversion {
         step: context.step.clone(),
         database: table.database.clone(),

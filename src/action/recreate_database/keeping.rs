@@ -76,7 +76,7 @@ fn stays(table: &Table) -> Option<&'static str> {
              ones, and write into them",
         ),
         "Dictionary" => Some("is a dictionary, and the server refuses to rename what it reads (630)"),
-        "Buffer" | "Kafka" | "RabbitMQ" | "NATS" | "S3Queue" | "AzureQueue" | "MaterializedPostgreSQL" => {
+        "Buffer" | "Kafka" | "RabbitMQ" | "NATS" | "S3Queue" | "AzureQueue" | "FileLog" | "MaterializedPostgreSQL" => {
             Some("goes on moving rows into tables of the former name, or taking them from elsewhere")
         }
         _ => None,
