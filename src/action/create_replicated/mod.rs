@@ -6,6 +6,8 @@ mod hosts;
 mod placement;
 mod plan;
 mod problems;
+#[cfg(test)]
+mod refused_tests;
 mod run;
 mod seen;
 #[cfg(test)]
