@@ -55,6 +55,7 @@ mod lab_undo_steps;
 mod lab_unlock;
 mod model_damage;
 mod model_resume;
+mod model_window;
 mod plans_approvals;
 mod plans_destroyed;
 mod plans_diff;
