@@ -61,6 +61,7 @@ mod plans_destroyed;
 mod plans_diff;
 mod plans_explain;
 mod plans_guards;
+mod plans_guards_saved;
 mod plans_reader;
 mod plans_saved;
 mod plans_snapshot;
