@@ -133,7 +133,10 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         };
         // All in one wave: where one replica differs, the others are still to be told of.
         let known = Known::of(planning, &arguments, &data, host);
-        data.detached = detached(host, &known.databases);
+        // What nobody looks at may move while the plan waits.
+        if arguments.parts == Health::Healthy {
+            data.detached = detached(host, &known.databases);
+        }
         let mut facts: Vec<Fact> = host_facts(host, &known.databases, arguments.parts).into_iter().collect();
         facts.extend(known.fact(host));
         (facts, operation(planning, &arguments, data, host, known))
