@@ -21,6 +21,7 @@ mod lab_definitions;
 mod lab_drift;
 mod lab_drift_backup;
 mod lab_drift_keeper;
+mod lab_drift_parts;
 mod lab_drift_servers;
 mod lab_drift_steps;
 mod lab_exchange;
