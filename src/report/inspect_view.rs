@@ -99,6 +99,14 @@ fn host_lines(host: &HostWorld, width: usize, style: Style, out: &mut String) {
     for (table, parts) in &host.detached_parts {
         let _ = writeln!(out, "    {}", style.notice(&format!("{} in {table}", count(*parts, "detached part"))));
     }
+    for (waiting, noun, what) in [
+        (&host.waiting_files, "file", "of rows that it has not sent to other servers yet"),
+        (&host.waiting_rows, "row", "that it has not written to its table yet"),
+    ] {
+        for (table, number) in waiting {
+            let _ = writeln!(out, "    {}", style.notice(&format!("{table} has {} {what}", count(*number, noun))));
+        }
+    }
 }
 
 /// What is not as it should be with the replication of a table.

@@ -33,8 +33,9 @@ fn inspected(scene: &Scene, names: &[&str]) -> Value {
 fn notices(scene: &Scene) -> String {
     let shown = scene.cli(&["inspect"]);
     assert_eq!(shown.code, Some(0), "{shown}");
-    let is_notice =
-        |line: &&str| ["dropped, ", "mutation ", "detached ", "running "].iter().any(|word| line.contains(word));
+    let is_notice = |line: &&str| {
+        ["dropped, ", "mutation ", "detached ", "running ", " yet"].iter().any(|word| line.contains(word))
+    };
     shown.stdout.lines().filter(is_notice).map(str::trim).collect::<Vec<_>>().join("\n")
 }
 
@@ -62,6 +63,8 @@ fn what_waits_on_a_server_is_seen_by_inspect_and_told_by_a_plan() {
     dropped, data still there: DB.gone
     mutation not done: DB.notes: (DELETE WHERE throwIf(id = 5))
     2 detached parts in DB.notes
+    DB.far has 1 file of rows that it has not sent to other servers yet
+    DB.buffer has 4 rows that it has not written to its table yet
     ");
     let names = ["pending_drops", "mutations", "detached_parts", "waiting_rows", "waiting_files", "running_backups"];
     insta::assert_snapshot!(format!("{:#}", inspected(&scene, &names)), @r#"
