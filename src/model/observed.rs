@@ -1,5 +1,8 @@
 //! What is there: one snapshot of every server, in a normal form that plans are made from.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,8 @@
 //! The servers as they are now, for people.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
