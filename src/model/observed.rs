@@ -325,8 +325,6 @@ impl Table {
                 | "GenerateRandom"
                 | "FuzzJSON"
                 | "Hive"
-                | "AzureQueue"
-                | "FileLog"
                 | "GCS"
                 | "OSS"
                 | "COSN"

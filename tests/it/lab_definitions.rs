@@ -47,7 +47,7 @@ fn a_secret_in_a_definition_is_neither_saved_nor_shown() {
     let json = scene.cli(&["inspect", "--format", "json"]);
     let refused = planned(&scene, "", &[]);
     assert_eq!(refused.code, Some(1), "{refused}");
-    assert!(refused.stderr.contains("hold a password or key"), "{refused}");
+    assert!(refused.stderr.contains("with a password or key, shown or hidden"), "{refused}");
     let without = planned(&scene, "prices", &["-o", "plan.json"]);
     assert_eq!(without.code, Some(2), "{without}");
     let plan = std::fs::read_to_string(scene.test.path().join("plan.json")).unwrap();

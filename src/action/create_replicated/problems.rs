@@ -33,44 +33,52 @@ pub fn of_statements(
     refused
         .iter()
         .map(|(reason, tables)| {
-            let (what, expected, instead) = match reason {
+            let (noun, what, expected, instead) = match reason {
                 Reason::Local => (
-                    "tables whose rows would stay on one replica",
+                    "table",
+                    "whose rows would stay on one replica",
                     "engines of the MergeTree family",
                     "change their engine on the source",
                 ),
                 Reason::Queue => (
-                    "tables that would take rows out of their queue as soon as they exist",
+                    "table",
+                    "that would take rows out of a queue as soon as it exists",
                     "no consumers before the data is moved",
                     "create them by hand after the move",
                 ),
                 Reason::Secret => (
-                    "statements that hold a password or key, or hide it",
+                    "statement",
+                    "with a password or key, shown or hidden",
                     "statements without secrets: a plan is read by people, and the new servers would need the secret in it",
                     "put the secret into a named collection of every server and name that in the definition on the source",
                 ),
                 Reason::Machine => (
-                    "dictionaries that are filled from a file or program of the source's machine",
+                    "dictionary",
+                    "filled from a file or program of the source's machine",
                     "sources that every new server reaches",
                     "copy the file or program to every new server and create them by hand",
                 ),
                 Reason::ArrayJoin => (
-                    "materialized views that put out the name of an arrayJoin, for which they have no column",
+                    "materialized view",
+                    "with the name of an arrayJoin among what it puts out, and no column for it",
                     "a query whose columns are those of the view (newer servers answer error 8, THERE_IS_NO_COLUMN)",
                     "change their query on the source into the form with ARRAY JOIN that stands behind each",
                 ),
                 Reason::OldSyntax => (
-                    "tables in the old syntax of MergeTree, which has no ORDER BY",
+                    "table",
+                    "in the old syntax of MergeTree, which has no ORDER BY",
                     "ENGINE = MergeTree ... ORDER BY",
                     "create them by hand with ORDER BY",
                 ),
                 Reason::Refreshable => (
-                    "materialized views that refresh themselves",
+                    "materialized view",
+                    "with a refresh of its own",
                     "views that ClickHouse allows over replicated tables",
                     "create them by hand after the data is there",
                 ),
                 Reason::Unknown => (
-                    "statements that are not understood",
+                    "statement",
+                    "not understood",
                     "tables, views and dictionaries of known engines",
                     "create them by hand",
                 ),
@@ -79,7 +87,7 @@ pub fn of_statements(
             let found: Vec<String> = tables.iter().map(|(name, found)| format!("{database}.{name}: {found}")).collect();
             let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
             let mut refusal = context.refuse(
-                format!("{} {what}", tables.len()),
+                format!("{} {what}", count_of(tables.len(), noun)),
                 expected,
                 found.join("\n"),
                 format!("leave them out with `except_tables: [{}]`, or {instead}", quoted.join(", ")),

@@ -151,7 +151,7 @@ fn each_reason_is_refused_with_what_was_found_and_what_to_do() {
                 d.rocks: EmbeddedRocksDB
       see it    on s: SELECT name, create_table_query FROM system.tables WHERE database = 'd'
       do this   leave them out with `except_tables: ["file", "joined", "memory", "rocks"]`, or change their engine on the source
-    step `step`: 7 tables that would take rows out of their queue as soon as they exist
+    step `step`: 7 tables that would take rows out of a queue as soon as it exists
       expected  no consumers before the data is moved
       found     d.azurequeue: AzureQueue
                 d.filelog: FileLog
@@ -162,7 +162,7 @@ fn each_reason_is_refused_with_what_was_found_and_what_to_do() {
                 d.s3queue: S3Queue
       see it    on s: SELECT name, create_table_query FROM system.tables WHERE database = 'd'
       do this   leave them out with `except_tables: ["azurequeue", "filelog", "kafka", "nats", "postgres", "rabbit", "s3queue"]`, or create them by hand after the move
-    step `step`: 4 statements that hold a password or key, or hide it
+    step `step`: 4 statements with a password or key, shown or hidden
       expected  statements without secrets: a plan is read by people, and the new servers would need the secret in it
       found     d.mysql: a value that is hidden ([HIDDEN])
                 d.postgres_secret: a value that is hidden ([HIDDEN])
@@ -170,28 +170,28 @@ fn each_reason_is_refused_with_what_was_found_and_what_to_do() {
                 d.redis: engine Redis with its arguments
       see it    on s: SELECT name, create_table_query FROM system.tables WHERE database = 'd'
       do this   leave them out with `except_tables: ["mysql", "postgres_secret", "rabbit_secret", "redis"]`, or put the secret into a named collection of every server and name that in the definition on the source
-    step `step`: 1 tables in the old syntax of MergeTree, which has no ORDER BY
+    step `step`: 1 table in the old syntax of MergeTree, which has no ORDER BY
       expected  ENGINE = MergeTree ... ORDER BY
       found     d.old: MergeTree
       see it    on s: SELECT name, create_table_query FROM system.tables WHERE database = 'd'
       do this   leave them out with `except_tables: ["old"]`, or create them by hand with ORDER BY
-    step `step`: 1 materialized views that refresh themselves
+    step `step`: 1 materialized view with a refresh of its own
       expected  views that ClickHouse allows over replicated tables
       found     d.refreshed: REFRESH
       see it    on s: SELECT name, create_table_query FROM system.tables WHERE database = 'd'
       do this   leave them out with `except_tables: ["refreshed"]`, or create them by hand after the data is there
-    step `step`: 2 dictionaries that are filled from a file or program of the source's machine
+    step `step`: 2 dictionaries filled from a file or program of the source's machine
       expected  sources that every new server reaches
       found     d.from_file: SOURCE(FILE(...))
                 d.from_program: SOURCE(EXECUTABLE(...))
       see it    on s: SELECT name, create_table_query FROM system.tables WHERE database = 'd'
       do this   leave them out with `except_tables: ["from_file", "from_program"]`, or copy the file or program to every new server and create them by hand
-    step `step`: 1 materialized views that put out the name of an arrayJoin, for which they have no column
+    step `step`: 1 materialized view with the name of an arrayJoin among what it puts out, and no column for it
       expected  a query whose columns are those of the view (newer servers answer error 8, THERE_IS_NO_COLUMN)
       found     d.pairs: `arrayJoin(m) AS kv`, of which `kv.1` or another part is read; rewrite: `FROM ... ARRAY JOIN mapKeys(m) AS k, mapValues(m) AS v` (for an array of tuples: `ARRAY JOIN m AS kv`)
       see it    on s: SELECT name, create_table_query FROM system.tables WHERE database = 'd'
       do this   leave them out with `except_tables: ["pairs"]`, or change their query on the source into the form with ARRAY JOIN that stands behind each
-    step `step`: 3 statements that are not understood
+    step `step`: 3 statements not understood
       expected  tables, views and dictionaries of known engines
       found     d.function: no ENGINE
                 d.strange: engine Strange
@@ -255,8 +255,6 @@ fn what_is_left_out_for_a_reason_stands_in_the_list_with_it() {
       `except_tables` names it; not converted: it is in the old syntax of MergeTree, which has no ORDER BY (MergeTree)
     pairs: MaterializedView -> nothing
       `except_tables` names it; not converted: its query puts out the name of an arrayJoin, for which the view has no column (`arrayJoin(m) AS kv`, of which `kv.1` or another part is read; rewrite: `FROM ... ARRAY JOIN mapKeys(m) AS k, mapValues(m) AS v` (for an array of tuples: `ARRAY JOIN m AS kv`))
-    plain: View -> View
-      has `arrayJoin(m) AS kv`, of which `kv.1` or another part is read: not every version and not every analyzer finds `kv` there (error 47), above all where the query is sent on to other replicas; the form that all understand is `FROM ... ARRAY JOIN mapKeys(m) AS k, mapValues(m) AS v` (for an array of tuples: `ARRAY JOIN m AS kv`)
     postgres: MaterializedPostgreSQL -> nothing, with rows that nobody counts
       `except_tables` names it; not converted: it would take rows out of its queue as soon as it exists (MaterializedPostgreSQL)
     postgres_secret: MaterializedPostgreSQL -> nothing, with rows that nobody counts
@@ -265,7 +263,7 @@ fn what_is_left_out_for_a_reason_stands_in_the_list_with_it() {
       `except_tables` names it; not converted: it would take rows out of its queue as soon as it exists (RabbitMQ)
     rabbit_secret: RabbitMQ -> nothing
       `except_tables` names it; not converted: its statement holds a password or key, or hides it (a value that is hidden ([HIDDEN]))
-    redis: Redis -> nothing, with rows that nobody counts
+    redis: Redis -> nothing
       `except_tables` names it; not converted: its statement holds a password or key, or hides it (engine Redis with its arguments)
     refreshed: MaterializedView -> nothing
       `except_tables` names it; not converted: it refreshes itself (REFRESH)
@@ -275,8 +273,10 @@ fn what_is_left_out_for_a_reason_stands_in_the_list_with_it() {
       `except_tables` names it; not converted: it would take rows out of its queue as soon as it exists (S3Queue)
     strange: Strange -> nothing, with rows that nobody counts
       `except_tables` names it; not converted: its statement is not understood (engine Strange)
-    t: MergeTree -> ReplicatedMergeTree
     window: WindowView -> nothing
       `except_tables` names it; not converted: its statement is not understood (`CREATE WINDOW` is not a table, dictionary, view or materialized view)
+    t: MergeTree -> ReplicatedMergeTree
+    plain: View -> View
+      has `arrayJoin(m) AS kv`, of which `kv.1` or another part is read: not every version and not every analyzer finds `kv` there (error 47), above all where the query is sent on to other replicas; the form that all understand is `FROM ... ARRAY JOIN mapKeys(m) AS k, mapValues(m) AS v` (for an array of tuples: `ARRAY JOIN m AS kv`)
     ");
 }
