@@ -103,11 +103,12 @@ fn what_waits_on_a_server_is_seen_by_inspect_and_told_by_a_plan() {
 
 #[test]
 fn a_running_backup_is_seen_by_inspect_and_refused_by_a_plan() {
-    let scene = Scene::new("running");
+    let scene = Scene::alone("running");
     let on = |sql: &str| scene.on_node("replica1", sql);
     on("CREATE DATABASE {db}");
-    on(NOTES);
-    on("INSERT INTO {db}.notes SELECT number FROM numbers(9)");
+    // So many parts that the slow bucket has not taken them all before everybody has looked.
+    on("CREATE TABLE {db}.notes (id UInt64) ENGINE = MergeTree PARTITION BY id ORDER BY id");
+    on("INSERT INTO {db}.notes SELECT number FROM numbers(90)");
     scene.very_slow_bucket();
     let (access_key, secret_key) = scene.lab.s3_keys();
     let place = format!("{}/{}/{{db}}/by-hand", scene.lab.s3_endpoint(), scene.lab.bucket());
