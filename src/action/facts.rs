@@ -208,9 +208,14 @@ pub fn left_over(host: &HostWorld, table: &Table) -> Option<String> {
     (!found.is_empty()).then(|| format!("{}: with {name} go {}, which no total counts", host.name, found.join(" and ")))
 }
 
-/// A table whose rows nobody could count.
+/// A table that is dropped and whose rows nobody could count.
 pub fn untold(host: &HostName, table: &Table) -> Option<String> {
-    let is_untold = table.holds_data() && table.rows.is_none() && !table.uuid.is_empty();
+    if table.holds_data() { untold_rows(host, table) } else { None }
+}
+
+/// Rows that nobody could count, of the table or behind it.
+pub fn untold_rows(host: &HostName, table: &Table) -> Option<String> {
+    let is_untold = table.rows.is_none() && !table.uuid.is_empty();
     is_untold.then(|| {
         let bytes = table.bytes.map(|bytes| format!(", {}", count(bytes, "byte"))).unwrap_or_default();
         format!(

@@ -349,6 +349,17 @@ impl Table {
         self.holds_rows() || keeps_file
     }
 
+    /// Whether TRUNCATE and DELETE take something away behind the table: its own rows, objects and files that it only
+    /// names, all keys of a Redis database, or the rows of the table that an alias stands for.
+    #[must_use]
+    pub fn loses_when_emptied(&self) -> bool {
+        let engine = self.engine.as_str();
+        let is_lake = ["Iceberg", "DeltaLake", "Hudi", "Paimon"].iter().any(|lake| engine.starts_with(lake));
+        let is_outside =
+            matches!(engine, "S3" | "GCS" | "OSS" | "COSN" | "AzureBlobStorage" | "HDFS" | "Redis" | "File" | "Alias");
+        self.holds_data() || is_lake || is_outside
+    }
+
     /// Whether this is the hidden table of a materialized view (`.inner.name` or `.inner_id.uuid`).
     #[must_use]
     pub fn is_inner(&self) -> bool {

@@ -27,10 +27,20 @@ pub struct TextChange {
 }
 
 impl TextDiff {
-    /// Compares two statements.
+    /// Compares two statements, line by line as they are shown.
     #[must_use]
     pub fn between(against: impl Into<Text>, before: &str, after: &str) -> Self {
-        let cut = |sql: &str| lines(sql).iter().flat_map(|line| settings(line.trim())).collect::<Vec<_>>();
+        Self::compared(against.into(), before, after, |line| vec![line.to_owned()])
+    }
+
+    /// As [`Self::between`], where neither statement is shown: of settings that differ each is told alone.
+    #[must_use]
+    pub fn between_definitions(before: &str, after: &str) -> Self {
+        Self::compared(Text::default(), before, after, settings)
+    }
+
+    fn compared(against: Text, before: &str, after: &str, pieces: fn(&str) -> Vec<String>) -> Self {
+        let cut = |sql: &str| lines(sql).iter().flat_map(|line| pieces(line.trim())).collect::<Vec<_>>();
         let (old, new) = (cut(before), cut(after));
         let changes = capture_diff_slices(Algorithm::Myers, &old, &new)
             .into_iter()
@@ -40,7 +50,7 @@ impl TextDiff {
                 after: new[op.new_range()].join("\n").into(),
             })
             .collect();
-        Self { against: against.into(), changes }
+        Self { against, changes }
     }
 }
 
@@ -68,8 +78,7 @@ mod tests {
     fn a_setting_that_differs_tells_of_no_other() {
         let table =
             |settings: &str| format!("CREATE TABLE d.t (a Int8) ENGINE = MergeTree ORDER BY a SETTINGS {settings}");
-        let diff = TextDiff::between(
-            "x",
+        let diff = TextDiff::between_definitions(
             &table("index_granularity = 8192, disk = disk(type = 'x', path = 'a, b'), b = 'c, d'"),
             &table("index_granularity = 8192, disk = disk(type = 'x', path = 'a, c'), b = 'c, d', e = 1"),
         );

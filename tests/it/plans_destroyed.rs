@@ -49,6 +49,41 @@ fn every_table_of_a_dropped_database_is_named_or_it_is_said_where() {
     }
 }
 
+/// A plan whose first operation drops a database that holds these tables.
+fn dropping(tables: &[serde_json::Value]) -> Plan {
+    let mut plan = large_plan(2, 1);
+    let drop = plan.operations.iter_mut().find(|operation| operation.kind == "drop_database").unwrap();
+    drop.data = clickferry::plan::data::Data::of(&serde_json::json!({ "tables": tables }));
+    plan
+}
+
+#[test]
+fn names_of_each_kind_are_counted_by_themselves() {
+    let table = |name: String, rows: Option<u64>| serde_json::json!({ "name": name, "uuid": "", "rows": rows });
+    let held: Vec<_> = (0..9)
+        .map(|at| table(format!("table_{at}"), Some(at)))
+        .chain((0..6).map(|at| table(format!("view_{at}"), None)))
+        .collect();
+    let plan = dropping(&held);
+    for view in [text(&plan, true), markdown(&plan)] {
+        assert!(view.contains("view_5") && view.contains("table_8"), "{view}");
+        assert!(!view.contains("ames left out here"), "{view}");
+    }
+}
+
+#[test]
+fn a_table_whose_rows_nobody_tells_is_not_one_without_rows() {
+    let plan = dropping(&[
+        serde_json::json!({ "name": "lines", "uuid": "", "rows": null, "untold": true }),
+        serde_json::json!({ "name": "shown", "uuid": "", "rows": null }),
+    ]);
+    for view in [text(&plan, false), markdown(&plan), render_html(&plan)] {
+        let view = view.replace("<code>", "").replace("</code>", "").replace(" <span class=\"nw\">", " ");
+        assert!(view.contains("lines (rows not told)"), "{view}");
+        assert!(view.contains("without rows of their own: shown"), "{view}");
+    }
+}
+
 #[test]
 fn no_page_for_a_pull_request_is_too_long() {
     let mut plan = large_plan(2, 2);
@@ -69,4 +104,18 @@ fn no_page_for_a_pull_request_is_too_long() {
     let page = markdown(&plan);
     assert!(page.len() <= PAGE_LIMIT, "{} bytes", page.len());
     assert!(page.contains("Consent is given to this digest"), "{}", &page[page.len() - 900..]);
+
+    // A step for each of hundreds of things, and a parameter as long as a page.
+    let mut plan = large_plan(2, 2);
+    let step = plan.steps.last().unwrap().clone();
+    plan.steps.extend((0..900).map(|at| {
+        let mut step = step.clone();
+        step.id = format!("step-{at}").as_str().into();
+        step
+    }));
+    plan.parameters.insert("list".to_owned(), "x".repeat(70_000).into());
+    let page = markdown(&plan);
+    assert!(page.len() <= PAGE_LIMIT, "{} bytes", page.len());
+    assert_eq!(page.matches("<details>").count(), page.matches("</details>").count(), "{page}");
+    assert!(page.contains("Consent is given to this digest"));
 }

@@ -13,6 +13,7 @@ use crate::action::gate::explain_keeper;
 use crate::diag::Failure;
 use crate::engine::context::ObserveContext;
 use crate::engine::ports::{KeeperNode, KeeperStat};
+use crate::model::environment::Environment;
 use crate::model::observed::{TargetWorld, World};
 
 /// Everything that was looked at.
@@ -104,8 +105,8 @@ pub struct LiveTable<'w> {
 pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
     let arguments: Arguments = context.arguments()?;
     let mut observed = Observed::default();
-    let live: HashSet<&str> = live_tables(context.world).iter().map(|table| table.path).collect();
     let role = arguments.on.as_str();
+    let live: HashSet<&str> = sharing(context.world, context.environment, role).map(|table| table.path).collect();
     if let (Some(target), Some(keeper)) = (context.world.targets.get(role), context.ports.keepers.get(role)) {
         for path in expanded(&arguments, target).into_keys() {
             if path.contains('{') {
@@ -129,8 +130,7 @@ pub async fn observe(context: &ObserveContext<'_>) -> Result<Value, Failure> {
 /// Replicas that servers have of the tables at or below a path, by the path of their table.
 fn known_replicas<'w>(context: &ObserveContext<'w>, role: &str, path: &str) -> BTreeMap<&'w str, HashSet<&'w str>> {
     let mut replicas: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
-    let tables = live_tables(context.world);
-    for table in tables.iter().filter(|table| context.environment.may_share_keeper(role, table.target)) {
+    for table in sharing(context.world, context.environment, role) {
         if is_at_or_below(table.path, path) {
             replicas.entry(table.path).or_default().insert(table.replica);
         }
@@ -178,6 +178,11 @@ pub fn live_tables(world: &World) -> Vec<LiveTable<'_>> {
         }
     }
     tables
+}
+
+/// Those whose servers may have the Keeper of a role: the same path in another Keeper is another table.
+pub fn sharing<'w>(world: &'w World, environment: &Environment, role: &str) -> impl Iterator<Item = LiveTable<'w>> {
+    live_tables(world).into_iter().filter(move |table| environment.may_share_keeper(role, table.target))
 }
 
 /// Tables are nodes with `replicas` and one of the other nodes every table has, and those of `own`. Those at the paths

@@ -129,7 +129,7 @@ impl OwnTables {
         for (path, form) in &self.tables {
             paths.get_mut(*form).into_iter().for_each(|paths| paths.push(path.clone()));
         }
-        let alike = self.forms.iter().zip(paths).filter(|(form, _)| form.strange().is_empty());
+        let alike = self.forms.iter().zip(paths).filter(|(form, paths)| !paths.is_empty() && form.strange().is_empty());
         let alike = alike.map(|(form, paths)| Alike {
             paths,
             nodes: 1 + form.places().len() as u64,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::observe::{LiveTable, Observed, Subtree, expanded, is_at_or_below, live_tables};
+use super::observe::{LiveTable, Observed, Subtree, expanded, is_at_or_below, sharing};
 use super::planned::known;
 use super::still::Still;
 use super::{Arguments, Data};
@@ -38,7 +38,7 @@ pub fn plan(context: &mut PlanContext<'_>) -> Result<Vec<Operation>, Vec<Refusal
         )]);
     }
     let observed = Observed::deserialize(context.observed).unwrap_or_default();
-    let before = live_tables(context.seen);
+    let before: Vec<LiveTable<'_>> = sharing(context.seen, context.environment, role).collect();
     let paths = expanded(&arguments, &target);
     for (path, subtree) in paths.keys().filter_map(|path| Some((path, observed.paths.get(path)?))) {
         context.facts.extend(facts(role, path, subtree));
@@ -151,14 +151,7 @@ fn operation(
     before: &[LiveTable<'_>],
 ) -> Operation {
     // Tables that stand there now and not any longer when the step begins: earlier steps drop them.
-    let sharing: HashSet<&str> = context
-        .seen
-        .targets
-        .keys()
-        .map(String::as_str)
-        .filter(|other| context.environment.may_share_keeper(role, other))
-        .collect();
-    let is_dropped = |table: &&LiveTable<'_>| is_at_or_below(table.path, path) && sharing.contains(table.target);
+    let is_dropped = |table: &&LiveTable<'_>| is_at_or_below(table.path, path);
     let dropped: Vec<LiveTable<'_>> = before.iter().filter(is_dropped).copied().collect();
     let left = subtree.nodes.saturating_sub(dropped_nodes(subtree, &dropped));
     let only_look = subtree.nodes == 0 && dropped.is_empty();

@@ -127,3 +127,19 @@ fn unknown_macros_and_no_keeper_are_refused() {
     assert!(planned.operations.expect_err("refused")[0].what.contains("Keeper"));
     assert_eq!(ClearKeeper.check(&json!({ "paths": ["/a/b/{table}"] })).len(), 1);
 }
+
+#[test]
+fn a_table_at_the_same_path_of_another_keeper_is_another_table() {
+    let host = |keeper: &str| json!({ "hosts": [{ "name": "h", "url": "http://h" }], "keeper": { "hosts": [keeper] } });
+    let environment: crate::model::environment::Environment = serde_json::from_value(json!({
+        "apiVersion": "clickferry/v1", "kind": "Environment", "metadata": { "name": "e" },
+        "targets": { "other": host("k1:2181"), "same": host("k2:2181"), ROLE: host("k2:2181") }
+    }))
+    .expect("an environment");
+    let mut world = world(ROLE, vec![with_live_table()]);
+    for role in ["other", "same"] {
+        world.targets.insert(role.into(), world.targets[ROLE].clone());
+    }
+    let found: Vec<&str> = observe::sharing(&world, &environment, ROLE).map(|table| table.target).collect();
+    assert_eq!(found, [ROLE, "same"]);
+}

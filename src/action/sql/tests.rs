@@ -118,6 +118,23 @@ fn everything_impossible_is_told_in_one_go() {
 }
 
 #[test]
+fn what_a_truncate_empties_behind_its_table_is_charged_and_a_drop_of_it_is_not() {
+    let loss = |engine: &str, statement: &str| {
+        let mut replica = replica("r1");
+        replica.tables.add([table("d", "window", engine, None)]);
+        let arguments = json!({ "on": "to", "every": "any", "statements": [statement] });
+        let planned = plan_with(&Sql, &arguments, &json!(null), world("to", vec![replica]));
+        let operations = planned.operations.expect("possible");
+        (operations[0].loss.tables, planned.notes.iter().any(|note| note.contains("d.window")))
+    };
+    for engine in ["S3", "GCS", "AzureBlobStorage", "IcebergS3", "DeltaLake", "Redis", "Alias", "File"] {
+        assert_eq!(loss(engine, "TRUNCATE TABLE d.window"), (1, true), "{engine}");
+        assert_eq!(loss(engine, "DROP TABLE d.window").0, 0, "{engine}");
+    }
+    assert_eq!(loss("Merge", "TRUNCATE TABLE d.window").0, 0);
+}
+
+#[test]
 fn a_declared_loss_stands_where_none_can_be_told() {
     let arguments = json!({ "on": "to", "statements": ["ALTER TABLE d.own DROP DETACHED PARTITION ALL"], "loss": { "tables": 0, "rows": 5 } });
     let operations = plan_with(&Sql, &arguments, &json!(null), replicas()).operations.expect("possible");

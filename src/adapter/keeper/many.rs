@@ -23,6 +23,8 @@ const PACKET: usize = 128;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time between two signs of life.
 const PING_EVERY: Duration = Duration::from_secs(2);
+/// Number and kind of the request that waits for what the leader has (`sync`).
+const CATCH_UP: (i32, i32) = (i32::MAX - 1, 9);
 /// Number and kind of such a sign.
 const PING: (i32, i32) = (-2, 11);
 /// Limit of one answer, and of sending a packet.
@@ -83,11 +85,33 @@ impl ManyReader {
             if version != 0 || granted <= 0 {
                 return Err(format!("no session was granted (version {version}, time-out {granted} ms)"));
             }
-            Ok(Self { answers, requests, pinged: Instant::now() })
+            let mut reader = Self { answers, requests, pinged: Instant::now() };
+            reader.catch_up().await?;
+            Ok(reader)
         };
         tokio::time::timeout(CONNECT_TIMEOUT, within)
             .await
             .unwrap_or_else(|_| Err(format!("no session within {CONNECT_TIMEOUT:?}")))
+    }
+
+    /// Lets a server that is behind its leader hear of everything that is committed by now: other nodes are read through
+    /// other servers.
+    async fn catch_up(&mut self) -> Result<(), String> {
+        let mut request = [CATCH_UP.0.to_be_bytes(), CATCH_UP.1.to_be_bytes()].concat();
+        put_bytes(&mut request, b"/");
+        let mut packet = Vec::new();
+        put_bytes(&mut packet, &request);
+        self.requests.write_all(&packet).await.map_err(|error| error.to_string())?;
+        loop {
+            let answer = frame(&mut self.answers).await?;
+            let mut answer = answer.as_slice();
+            let (id, _transaction, code) = (take_i32(&mut answer)?, take(&mut answer, 8)?, take_i32(&mut answer)?);
+            match (id, code) {
+                (..0, _) => {}
+                (_, 0) if id == CATCH_UP.0 => return Ok(()),
+                _ => return Err(format!("Keeper error code {code} in answer to request {id}")),
+            }
+        }
     }
 
     /// Asks for all paths. After an error the session cannot be used any more.

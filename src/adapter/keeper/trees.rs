@@ -143,7 +143,11 @@ impl ZooKeeper {
                 Ok(()) => lent.reader = Some(reader),
                 // A session that was made before may be over by now.
                 Err(_) if answered > before || !is_new => {}
-                Err(_) => break,
+                Err(_) => {
+                    // Not this server first again.
+                    self.answering.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
             }
         }
         lent.is_useless = answered < paths.len();
@@ -151,7 +155,7 @@ impl ZooKeeper {
     }
 
     async fn many_reader(&self) -> Option<ManyReader> {
-        let first = self.answering.load(Ordering::Relaxed);
+        let first = self.answering.load(Ordering::Relaxed) % self.hosts.len().max(1);
         for (at, host) in self.hosts.iter().enumerate().cycle().skip(first).take(self.hosts.len()) {
             if let Ok(reader) = ManyReader::connect(host, SESSION_TIMEOUT).await {
                 self.answering.store(at, Ordering::Relaxed);

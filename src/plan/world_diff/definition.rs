@@ -16,7 +16,7 @@ pub(super) fn definition_change(now: &str, expected: &str, macros: &BTreeMap<Str
         return Vec::new();
     }
     let (is, will) = (readable(now, macros), readable(expected, macros));
-    let mut changes = TextDiff::between("", &is, &will).changes;
+    let mut changes = TextDiff::between_definitions(&is, &will).changes;
     changes.retain(|change| normalise_part(&change.before) != normalise_part(&change.after));
     if changes.is_empty() {
         // Lines hide a difference that the comparison found, e.g. one of order; the whole is shown then.

@@ -57,6 +57,12 @@ pub fn holding_words(found: &[Holding], most: usize) -> String {
     }
 }
 
+/// Whether [`holding_words`] leaves names out.
+pub fn holds_more(found: &[Holding], most: usize) -> bool {
+    let with = found.iter().filter(|table| table.rows.is_some() || table.untold).count();
+    with > most + 1 || found.len() - with > most + 1
+}
+
 /// `and 1 other`, `and 3 others`.
 #[must_use]
 pub fn others(value: usize) -> String {

@@ -109,7 +109,7 @@ impl<'p> Outline<'p> {
     /// Whether more is destroyed than so many names of a kind tell.
     #[must_use]
     pub fn destroys_more_than(&self, most: usize) -> bool {
-        let holds_more = |operation: &Operation| Family::holdings(operation).len() > most + 1;
+        let holds_more = |operation: &Operation| lists::holds_more(&Family::holdings(operation), most);
         self.families(Role::Destroys).any(|family| {
             let items = &family.items;
             items.len() > most || items.iter().flat_map(|item| item.operations.iter()).any(|one| holds_more(one))

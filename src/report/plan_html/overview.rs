@@ -132,11 +132,16 @@ fn holds(found: &[Holding]) -> String {
     let with: Vec<String> = found
         .iter()
         .filter_map(|table| {
-            Some(format!("{} <span class=\"nw\">({})</span>", code(&table.name), count(table.rows?, "row")))
+            let words = match table.rows {
+                Some(rows) => count(rows, "row"),
+                None if table.untold => "rows not told".to_owned(),
+                None => return None,
+            };
+            Some(format!("{} <span class=\"nw\">({words})</span>", code(&table.name)))
         })
         .collect();
     let without: Vec<String> =
-        found.iter().filter(|table| table.rows.is_none()).map(|table| code(&table.name)).collect();
+        found.iter().filter(|table| table.rows.is_none() && !table.untold).map(|table| code(&table.name)).collect();
     let mut words = Vec::new();
     for (label, all) in [("", &with), ("without rows of their own: ", &without)] {
         // One more name is not longer than the words on it.

@@ -108,8 +108,14 @@ impl PlanMarkdown {
             let pointer =
                 format!("\n*A part is left out here, for it is too long for this page:* {}\n", code(&self.command));
             let largest = parts.iter_mut().max_by_key(|part| part.text.len());
-            let Some(part) = largest.filter(|part| part.text.len() > pointer.len()) else { return };
-            part.text = pointer;
+            match largest.filter(|part| part.text.len() > pointer.len()) {
+                Some(part) => part.text = pointer,
+                // Nothing but pointers, hundreds of them: one says as much.
+                None => {
+                    parts.iter_mut().skip(1).for_each(|part| part.text.clear());
+                    return;
+                }
+            }
         }
     }
 
@@ -120,10 +126,11 @@ impl PlanMarkdown {
         let Some(room) = self.limit.map(|limit| limit.saturating_sub(rest)).filter(|room| head.len() > *room) else {
             return head;
         };
-        let end = head.floor_char_boundary(room.saturating_sub(pointer.len()));
+        let end = head.floor_char_boundary(room.saturating_sub(pointer.len() + 64));
         let end = head.get(..end).and_then(|text| text.rfind('\n')).map_or(0, |at| at + 1);
         head.truncate(end);
-        head + &pointer
+        let open = head.matches("<details>").count().saturating_sub(head.matches("</details>").count());
+        head + &"\n</details>\n".repeat(open) + &pointer
     }
 }
 

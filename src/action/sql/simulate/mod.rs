@@ -120,10 +120,21 @@ pub fn inserts_twice(
 }
 
 impl Simulated {
+    /// A table that is dropped.
     fn charge(&mut self, host: &HostName, table: &Table) {
-        if !table.holds_data() {
-            return;
+        if table.holds_data() {
+            self.lose(host, table);
         }
+    }
+
+    /// A table that stays and loses rows.
+    fn charge_emptied(&mut self, host: &HostName, table: &Table) {
+        if table.loses_when_emptied() {
+            self.lose(host, table);
+        }
+    }
+
+    fn lose(&mut self, host: &HostName, table: &Table) {
         let rows = table.rows.unwrap_or(0);
         self.loss = self.loss.plus(Loss {
             tables: u64::from(rows > 0 || table.rows.is_none()),
@@ -133,7 +144,7 @@ impl Simulated {
         });
         self.facts.extend(facts::loses(host, table, "to lose rows"));
         self.facts.extend(facts::replicas(host, table));
-        self.notes.extend(facts::untold(host, table));
+        self.notes.extend(facts::untold_rows(host, table));
         if !table.uuid.is_empty() {
             self.charged.push(Charged {
                 host: host.clone(),

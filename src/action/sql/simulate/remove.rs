@@ -138,9 +138,9 @@ pub(super) fn empty_everywhere(target: &mut TargetWorld, at: usize, table: &Tabl
         };
         let name = other.name.clone();
         other.tables.change_all(
-            |victim| victim.holds_data() && hit(victim),
+            |victim| victim.loses_when_emptied() && hit(victim),
             |victim| {
-                done.charge(&name, victim);
+                done.charge_emptied(&name, victim);
                 victim.rows = Some(0);
                 victim.bytes = Some(0);
                 victim.content = None;
@@ -166,10 +166,10 @@ pub(super) fn at_most(
             counted.push(path.clone());
             let replicas = target.hosts.iter().flat_map(|host| host.tables.iter().map(move |table| (host, table)));
             for (host, replica) in replicas.filter(|(_, replica)| replica.zookeeper_path.as_ref() == Some(path)) {
-                done.charge(&host.name, replica);
+                done.charge_emptied(&host.name, replica);
             }
         }
-        None => with_inner(host, table).into_iter().for_each(|one| done.charge(&host.name, &one)),
+        None => with_inner(host, table).into_iter().for_each(|one| done.charge_emptied(&host.name, &one)),
     }
     done.before = format!("at most {}", rows_words(done.loss));
     done
