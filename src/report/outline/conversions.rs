@@ -84,7 +84,7 @@ impl ConversionGroup<'_> {
     /// What else is told of them: when they are created, why, and where they are in Keeper.
     pub fn told(&self) -> impl Iterator<Item = String> {
         let wave = self.first.wave.filter(|wave| *wave > 0);
-        let wave = wave.map(|wave| format!("created in wave {}, when what it needs is there", wave + 1));
+        let wave = wave.map(|_| "created after what it needs".to_owned());
         wave.into_iter().chain(self.first.why.iter().chain(&self.keeper).cloned())
     }
 
