@@ -72,6 +72,25 @@ pub(crate) async fn see(
         .map(|name| literal(&name))
         .join(", ");
     let mine = format!("database = {} AND table IN ({names})", literal(database));
+    // In the order in which a part comes: from the log into the queue, out of the queue when it is there. What is seen in an
+    // earlier place cannot be missed in all of them.
+    let replica = context
+        .read(
+            host,
+            format!(
+                "SELECT is_readonly, is_session_expired, log_max_index, log_pointer FROM system.replicas WHERE {mine}"
+            ),
+        )
+        .await?;
+    let queued = context
+        .read(
+            host,
+            format!(
+                "SELECT count() AS queue, countIf(type IN ('GET_PART', 'ATTACH_PART', 'DROP_RANGE', 'REPLACE_RANGE', 'DROP_PART')) AS fetches \
+                 FROM system.replication_queue WHERE {mine}"
+            ),
+        )
+        .await?;
     let numbers = context
         .read(
             host,
@@ -81,18 +100,8 @@ pub(crate) async fn see(
                  (SELECT toString(groupBitXor(cityHash64(partition_id, highest))) FROM (SELECT table, partition_id, max(max_block_number) AS highest \
                   FROM system.parts WHERE active AND rows > 0 AND {mine} GROUP BY table, partition_id)) AS blocks, \
                  (SELECT count() FROM system.detached_parts WHERE {mine}) AS detached, \
-                 (SELECT count() FROM system.tables WHERE database = {} AND name IN ({names}) AND engine LIKE '%MergeTree') AS parted, \
-                 (SELECT count() FROM system.replication_queue WHERE {mine}) AS queue, \
-                 (SELECT countIf(type IN ('GET_PART', 'ATTACH_PART', 'DROP_RANGE', 'REPLACE_RANGE', 'DROP_PART')) FROM system.replication_queue WHERE {mine}) AS fetches",
+                 (SELECT count() FROM system.tables WHERE database = {} AND name IN ({names}) AND engine LIKE '%MergeTree') AS parted",
                 literal(database)
-            ),
-        )
-        .await?;
-    let replica = context
-        .read(
-            host,
-            format!(
-                "SELECT is_readonly, is_session_expired, log_max_index, log_pointer FROM system.replicas WHERE {mine}"
             ),
         )
         .await?;
@@ -102,6 +111,7 @@ pub(crate) async fn see(
         .number(0, "rows")
         .unwrap_or(0);
     let number = |column: &str| numbers.number(0, column).unwrap_or(0);
+    let (queue, fetches) = (queued.number(0, "queue").unwrap_or(0), queued.number(0, "fetches").unwrap_or(0));
     let mut seen = Seen {
         engine,
         uuid,
@@ -109,7 +119,7 @@ pub(crate) async fn see(
         counted,
         detached: number("detached"),
         pending: Vec::new(),
-        queue: number("queue"),
+        queue,
         replicated: !replica.rows.is_empty(),
         blocks: numbers.text(0, "blocks").filter(|_| number("parted") > 0),
         in_parts: number("parted") > 0,
@@ -120,7 +130,7 @@ pub(crate) async fn see(
         }
     };
     note(number("committing") > 0, format!("{} in commit", count(number("committing"), "part")));
-    note(number("fetches") > 0, format!("{} to fetch or drop", count(number("fetches"), "part")));
+    note(fetches > 0, format!("{} to fetch or drop", count(fetches, "part")));
     for row in 0..replica.rows.len() {
         let flag = |column: &str| replica.number(row, column) == Some(1);
         note(flag("is_readonly"), "read-only".to_owned());
