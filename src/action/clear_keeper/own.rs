@@ -242,6 +242,7 @@ mod tests {
         let without = seen(&own(CHILDREN, &OF_REPLICA.replace("host ", "")), &[]);
         assert_eq!(without.alike[0].still.names, "4 nodes: columns, metadata, replicas (10 nodes), table_shared_id");
     }
+
     #[test]
     fn a_replica_that_vanishes_takes_its_table_alone() {
         let mut texts = Texts::default();

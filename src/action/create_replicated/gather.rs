@@ -107,11 +107,11 @@ async fn in_keeper(
     let below: Vec<String> = paths.iter().map(|path| format!("{path}/replicas")).collect();
     let (mut there, mut without) = (Vec::new(), Vec::new());
     let mut each_path = paths.into_iter();
-    let each = &mut |_: usize, replicas: Option<&[&str]>| match each_path.next().zip(Some(replicas)) {
-        Some((path, Some(replicas))) => there.push((path, replicas.iter().map(|name| (*name).to_owned()).collect())),
+    let each = &mut |_: usize, replicas: Option<&[&str]>| match (each_path.next(), replicas) {
+        (Some(path), Some(replicas)) => there.push((path, replicas.iter().map(|name| (*name).to_owned()).collect())),
         // A path with replicas exists: only where there are none does it have to be asked itself.
-        Some((path, None)) => without.push(path),
-        None => {}
+        (Some(path), None) => without.push(path),
+        (None, _) => {}
     };
     keeper.children_of(&below, each).await.map_err(failed)?;
     let each = &mut |at: usize, found: Option<&[&str]>| {

@@ -23,10 +23,12 @@ const PACKET: usize = 128;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time between two signs of life.
 const PING_EVERY: Duration = Duration::from_secs(2);
-/// Number and kind of the request that waits for what the leader has (`sync`).
-const CATCH_UP: (i32, i32) = (i32::MAX - 1, 9);
-/// Number and kind of such a sign.
+/// Number and kind of a sign of life.
 const PING: (i32, i32) = (-2, 11);
+/// Number and kind of the request that waits for what the leader has (`sync`); requests of nodes count from 1.
+const CATCH_UP: (i32, i32) = (i32::MAX - 1, 9);
+/// Number and kind of the request that closes the session.
+const CLOSE: (i32, i32) = (i32::MAX, -11);
 /// Limit of one answer, and of sending a packet.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// No answer is larger: servers refuse values above 1 MB (`jute.maxbuffer`), and a list has the names of one node.
@@ -45,10 +47,6 @@ pub enum Ask {
 
 /// The node does not exist (`ZNONODE`).
 const NO_NODE: i32 = -101;
-/// Closes the session.
-const CLOSE: i32 = -11;
-/// Number of the request that closes; those of nodes count from 1.
-const LAST: i32 = i32::MAX;
 
 /// A session that reads, and owns nothing.
 pub struct ManyReader {
@@ -97,19 +95,17 @@ impl ManyReader {
     /// Lets a server that is behind its leader hear of everything that is committed by now: other nodes are read through
     /// other servers.
     async fn catch_up(&mut self) -> Result<(), String> {
-        let mut request = [CATCH_UP.0.to_be_bytes(), CATCH_UP.1.to_be_bytes()].concat();
-        put_bytes(&mut request, b"/");
+        let mut path = Vec::new();
+        put_bytes(&mut path, b"/");
         let mut packet = Vec::new();
-        put_bytes(&mut packet, &request);
+        put_plain(&mut packet, CATCH_UP, &path);
         self.requests.write_all(&packet).await.map_err(|error| error.to_string())?;
         loop {
             let answer = frame(&mut self.answers).await?;
-            let mut answer = answer.as_slice();
-            let (id, _transaction, code) = (take_i32(&mut answer)?, take(&mut answer, 8)?, take_i32(&mut answer)?);
-            match (id, code) {
+            match header(&mut answer.as_slice())? {
                 (..0, _) => {}
-                (_, 0) if id == CATCH_UP.0 => return Ok(()),
-                _ => return Err(format!("Keeper error code {code} in answer to request {id}")),
+                (id, 0) if id == CATCH_UP.0 => return Ok(()),
+                (id, code) => return Err(format!("Keeper error code {code} in answer to request {id}")),
             }
         }
     }
@@ -129,7 +125,7 @@ impl ManyReader {
                 let mut bytes = Vec::with_capacity(packet.len() * 128);
                 // Reads alone do not keep a session alive at a follower of ClickHouse Keeper: its leader hears of none.
                 if pinged.elapsed() > PING_EVERY {
-                    put_bytes(&mut bytes, &[PING.0.to_be_bytes(), PING.1.to_be_bytes()].concat());
+                    put_plain(&mut bytes, PING, &[]);
                     *pinged = Instant::now();
                 }
                 for (inside, path) in packet.iter().enumerate() {
@@ -159,11 +155,10 @@ impl ManyReader {
                     }
                 };
                 let mut answer = answer.as_slice();
-                let (_id, _transaction, code) = (take_i32(&mut answer)?, take(&mut answer, 8)?, take_i32(&mut answer)?);
-                match code {
-                    0 => each(at, Some(answer))?,
-                    NO_NODE => each(at, None)?,
-                    code => return Err(format!("{path}: Keeper error code {code}")),
+                match header(&mut answer)? {
+                    (_, 0) => each(at, Some(answer))?,
+                    (_, NO_NODE) => each(at, None)?,
+                    (_, code) => return Err(format!("{path}: Keeper error code {code}")),
                 }
                 window.add_permits(1);
             }
@@ -175,7 +170,7 @@ impl ManyReader {
     /// Ends the session. One that is dropped instead stays at the server until its time-out, and owns nothing.
     pub async fn close(mut self) {
         let mut packet = Vec::new();
-        put_bytes(&mut packet, &[LAST.to_be_bytes(), CLOSE.to_be_bytes()].concat());
+        put_plain(&mut packet, CLOSE, &[]);
         let closing = async {
             let _ = self.requests.write_all(&packet).await;
             let _ = frame(&mut self.answers).await;
@@ -222,7 +217,7 @@ fn no_answer() -> String {
 }
 
 fn id_of(at: usize) -> i32 {
-    i32::try_from(at % (LAST as usize - 1)).unwrap_or_default() + 1
+    i32::try_from(at % (CATCH_UP.0 as usize - 1)).unwrap_or_default() + 1
 }
 
 fn put_request(bytes: &mut Vec<u8>, id: i32, ask: Ask, path: &str) {
@@ -232,6 +227,11 @@ fn put_request(bytes: &mut Vec<u8>, id: i32, ask: Ask, path: &str) {
     bytes.extend((ask as i32).to_be_bytes());
     put_bytes(bytes, path.as_bytes());
     bytes.push(0); // without a watch
+}
+
+/// A request that is of no node.
+fn put_plain(bytes: &mut Vec<u8>, (id, kind): (i32, i32), body: &[u8]) {
+    put_bytes(bytes, &[&id.to_be_bytes()[..], &kind.to_be_bytes(), body].concat());
 }
 
 fn put_bytes(bytes: &mut Vec<u8>, put: &[u8]) {
@@ -245,6 +245,13 @@ async fn frame(from: &mut (impl AsyncReadExt + Unpin)) -> Result<Vec<u8>, String
     let mut bytes = vec![0; length.ok_or("an answer of a length that none has")?];
     from.read_exact(&mut bytes).await.map_err(|error| error.to_string())?;
     Ok(bytes)
+}
+
+/// Number of the request that is answered, and the error code, 0 for none. What is left is the answer itself.
+fn header(answer: &mut &[u8]) -> Result<(i32, i32), String> {
+    let id = take_i32(answer)?;
+    let _transaction = take(answer, 8)?;
+    Ok((id, take_i32(answer)?))
 }
 
 fn take<'b>(from: &mut &'b [u8], number: usize) -> Result<&'b [u8], String> {

@@ -13,6 +13,7 @@ use super::words::noun_of;
 use crate::model::ids::HostName;
 use crate::plan::operation::{Loss, Operation};
 use crate::plan::statement::Statement;
+use crate::report::text::count;
 
 /// Operations of one kind, object and statement, one per host.
 pub struct Item<'p> {
@@ -31,6 +32,18 @@ pub struct Holding {
     pub rows: Option<u64>,
     /// Whether it has some that nobody can tell the number of.
     pub untold: bool,
+}
+
+impl Holding {
+    /// Its rows in words; `None` where it has none of its own.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        match (self.rows, self.untold) {
+            (Some(rows), _) => Some(count(rows, "row")),
+            (None, true) => Some("rows not told".to_owned()),
+            (None, false) => None,
+        }
+    }
 }
 
 impl<'p> Item<'p> {

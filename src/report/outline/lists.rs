@@ -38,14 +38,9 @@ fn most_of<T>(all: &[T], most: usize, draw: impl Fn(&T) -> String) -> String {
 /// Of both kinds at most so many.
 #[must_use]
 pub fn holding_words(found: &[Holding], most: usize) -> String {
-    let words = |table: &Holding| match (table.rows, table.untold) {
-        (Some(rows), _) => Some(count(rows, "row")),
-        (None, true) => Some("rows not told".to_owned()),
-        (None, false) => None,
-    };
-    let (with, without): (Vec<&Holding>, Vec<&Holding>) = found.iter().partition(|table| words(table).is_some());
+    let (with, without): (Vec<&Holding>, Vec<&Holding>) = found.iter().partition(|table| table.words().is_some());
     let listed = |some: &[&Holding]| {
-        most_of(some, most, |table| match words(table) {
+        most_of(some, most, |table| match table.words() {
             Some(words) => format!("{} ({words})", table.name),
             None => table.name.clone(),
         })
@@ -59,7 +54,7 @@ pub fn holding_words(found: &[Holding], most: usize) -> String {
 
 /// Whether [`holding_words`] leaves names out.
 pub fn holds_more(found: &[Holding], most: usize) -> bool {
-    let with = found.iter().filter(|table| table.rows.is_some() || table.untold).count();
+    let with = found.iter().filter(|table| table.words().is_some()).count();
     with > most + 1 || found.len() - with > most + 1
 }
 

@@ -131,17 +131,10 @@ fn amounts(loss: Loss, total: Loss) -> String {
 fn holds(found: &[Holding]) -> String {
     let with: Vec<String> = found
         .iter()
-        .filter_map(|table| {
-            let words = match table.rows {
-                Some(rows) => count(rows, "row"),
-                None if table.untold => "rows not told".to_owned(),
-                None => return None,
-            };
-            Some(format!("{} <span class=\"nw\">({words})</span>", code(&table.name)))
-        })
+        .filter_map(|table| Some(format!("{} <span class=\"nw\">({})</span>", code(&table.name), table.words()?)))
         .collect();
     let without: Vec<String> =
-        found.iter().filter(|table| table.rows.is_none() && !table.untold).map(|table| code(&table.name)).collect();
+        found.iter().filter(|table| table.words().is_none()).map(|table| code(&table.name)).collect();
     let mut words = Vec::new();
     for (label, all) in [("", &with), ("without rows of their own: ", &without)] {
         // One more name is not longer than the words on it.

@@ -105,8 +105,7 @@ impl PlanMarkdown {
                 continue;
             }
             // Thousands of names, or hundreds of steps: what is largest is told of by a line.
-            let pointer =
-                format!("\n*A part is left out here, for it is too long for this page:* {}\n", code(&self.command));
+            let pointer = self.pointer("A part");
             let largest = parts.iter_mut().max_by_key(|part| part.text.len());
             match largest.filter(|part| part.text.len() > pointer.len()) {
                 Some(part) => part.text = pointer,
@@ -119,10 +118,14 @@ impl PlanMarkdown {
         }
     }
 
+    /// What stands in the place of what is left out.
+    fn pointer(&self, what: &str) -> String {
+        format!("\n*{what} is left out here, for it is too long for this page:* {}\n", code(&self.command))
+    }
+
     /// The head, cut at the end of a line where even it alone does not fit.
     fn cut(&self, mut head: String, rest: usize) -> String {
-        let pointer =
-            format!("\n*The rest is left out here, for it is too long for this page:* {}\n", code(&self.command));
+        let pointer = self.pointer("The rest");
         let Some(room) = self.limit.map(|limit| limit.saturating_sub(rest)).filter(|room| head.len() > *room) else {
             return head;
         };
